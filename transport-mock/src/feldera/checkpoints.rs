@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::errors::{Answer, Rejection, Reply};
+use super::release::Release;
 use super::request::Call;
 use super::saved_state::SavedState;
 use super::store::Store;
@@ -18,13 +19,24 @@ pub(super) fn checkpoint(store: &mut Store, name: &str) -> Answer {
     let (now, config) = (store.now, store.config.clone());
     let process = store.process(name)?;
     let sequence = process.request_checkpoint(now, &config);
-    Ok(Reply::json(json!({ "checkpoint_sequence_number": sequence, "incarnation_uuid": process.incarnation })))
+    let mut answer = json!({ "checkpoint_sequence_number": sequence });
+    if config.release >= Release::V0_337 {
+        answer["incarnation_uuid"] = json!(process.incarnation);
+    }
+    Ok(Reply::json(answer))
 }
 
 pub(super) fn checkpoint_status(store: &mut Store, call: &Call, name: &str) -> Answer {
+    let release = store.config.release;
     let process = store.process(name)?;
-    check_incarnation(call, &process.incarnation)?;
-    Ok(Reply::json(json!({ "success": process.checkpoints.success, "failure": process.checkpoints.failure() })))
+    check_incarnation(call, release, &process.incarnation)?;
+    let mut failure = json!(process.checkpoints.failure());
+    if let Value::Object(fields) = &mut failure
+        && release < Release::V0_337
+    {
+        fields.remove("failed_at");
+    }
+    Ok(Reply::json(json!({ "success": process.checkpoints.success, "failure": failure })))
 }
 
 pub(super) fn list_checkpoints(store: &mut Store, name: &str) -> Answer {
@@ -42,13 +54,17 @@ pub(super) fn sync_checkpoint(store: &mut Store, name: &str) -> Answer {
     };
     let Some(process) = &mut pipeline.process else { return Err(Rejection::unknown_route()) };
     process.syncs.request(now, &uuid, &config);
-    Ok(Reply::accepted_json(json!({ "checkpoint_uuid": uuid, "incarnation_uuid": process.incarnation })))
+    let mut answer = json!({ "checkpoint_uuid": uuid });
+    if config.release >= Release::V0_337 {
+        answer["incarnation_uuid"] = json!(process.incarnation);
+    }
+    Ok(Reply::accepted_json(answer))
 }
 
 pub(super) fn sync_status(store: &mut Store, call: &Call, name: &str) -> Answer {
     let release = store.config.release;
     let process = store.process(name)?;
-    check_incarnation(call, &process.incarnation)?;
+    check_incarnation(call, release, &process.incarnation)?;
     Ok(Reply::json(process.syncs.status(release)))
 }
 
@@ -67,8 +83,9 @@ pub(super) fn list_remote_checkpoints(store: &mut Store, name: &str) -> Answer {
     Ok(Reply::json(uuids.iter().map(|uuid| json!({ "uuid": uuid })).collect()))
 }
 
-fn check_incarnation(call: &Call, incarnation: &str) -> Result<(), Rejection> {
-    let Some(requested) = call.query("incarnation_uuid") else { return Ok(()) };
+fn check_incarnation(call: &Call, release: Release, incarnation: &str) -> Result<(), Rejection> {
+    let requested = call.query("incarnation_uuid").filter(|_| release >= Release::V0_337);
+    let Some(requested) = requested else { return Ok(()) };
     let hex = requested.bytes().filter(u8::is_ascii_hexdigit).count();
     if hex != 32 {
         return Err(Rejection::query("UUID parsing failed: invalid length"));

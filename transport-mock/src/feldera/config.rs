@@ -34,6 +34,10 @@ pub struct Config {
     pub failure_delay: Duration,
     /// From a panic until the runner stops the pipeline: 4 s. Until then the manager shows `Running`.
     pub panic_duration: Duration,
+    /// Whether running pipelines can be resized, as by a server with `--enable-pipeline-resize`: yes.
+    pub resizes: bool,
+    /// From a resize until the process uses its resources: 200 ms.
+    pub resize_duration: Duration,
     /// How many lines of a pipeline's log are kept: 50 000.
     pub log_lines: usize,
     /// How many requests are remembered for [`Manager::requests`](super::Manager::requests): 100 000.
@@ -58,6 +62,8 @@ impl Default for Config {
             commit_duration: Duration::from_millis(50),
             failure_delay: Duration::from_secs(5),
             panic_duration: Duration::from_secs(4),
+            resizes: true,
+            resize_duration: Duration::from_millis(200),
             log_lines: 50_000,
             history: 100_000,
             seed: 0,

@@ -1,6 +1,8 @@
-//! Input connectors: the sources that tables are declared with.
+//! Connectors: the sources that tables are declared with, and the sinks of views.
 
 use serde_json::{Value, json};
+
+use super::release::Release;
 
 /// A source that a table is declared with.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,14 +25,7 @@ pub(super) enum Source {
 impl Connector {
     /// What goes by `connectors` behind the columns of a table, or what is wrong with it.
     pub(super) fn declared(table: &str, options: &str) -> Result<Vec<Self>, String> {
-        let Some((_, rest)) = options.split_once("'connectors'") else { return Ok(Vec::new()) };
-        let text = rest.trim_start().strip_prefix('=').and_then(literal).unwrap_or_default();
-        let invalid =
-            |why: &str| format!("relation '{table}': property 'connectors' has value '{text}' which is invalid: {why}");
-        let declared: Vec<Value> =
-            serde_json::from_str(&text).map_err(|error| invalid(&format!("deserialization failed: {error}")))?;
-        let numbered = declared.into_iter().enumerate();
-        numbered.map(|(at, connector)| Self::read(at, &connector).map_err(|why| invalid(&why))).collect()
+        declared(table, options, Self::read)
     }
 
     fn read(at: usize, connector: &Value) -> Result<Self, String> {
@@ -50,7 +45,7 @@ impl Connector {
             }
         };
         Ok(Self {
-            name: connector["name"].as_str().map_or_else(|| format!("unnamed-{at}"), str::to_owned),
+            name: name(at, connector),
             paused: connector["paused"].as_bool().unwrap_or(false),
             source,
             transport: transport.clone(),
@@ -64,6 +59,93 @@ impl Connector {
             "max_output_buffer_size_records": 10_000_000, "max_queued_records": 1_000_000, "paused": self.paused,
             "labels": [], "start_after": null })
     }
+}
+
+/// A sink that a view is declared with.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Sink {
+    pub(super) name: String,
+    pub(super) paused: bool,
+    /// As it was declared.
+    transport: Value,
+}
+
+impl Sink {
+    /// What goes by `connectors` of a view, or what is wrong with it.
+    pub(super) fn declared(view: &str, options: &str) -> Result<Vec<Self>, String> {
+        declared(view, options, Self::read)
+    }
+
+    fn read(at: usize, connector: &Value) -> Result<Self, String> {
+        let transport = connector["transport"].clone();
+        match transport["name"].as_str() {
+            Some("file_output") => {
+                let paused = connector["paused"].as_bool().unwrap_or(false);
+                Ok(Self { name: name(at, connector), paused, transport })
+            }
+            other => {
+                let name = other.unwrap_or_default();
+                let known = "the simulator has only `file_output`";
+                Err(format!("deserialization failed: unknown variant `{name}`, {known}"))
+            }
+        }
+    }
+
+    /// As `program_info` has it.
+    pub(super) fn information(&self, view: &str) -> Value {
+        json!({ "stream": view, "transport": self.transport, "format": null, "index": null, "paused": self.paused })
+    }
+}
+
+/// An output connector of a process.
+#[derive(Debug)]
+pub(super) struct Output {
+    /// View and connector.
+    pub(super) name: String,
+    pub(super) view: String,
+    /// The table that its view shows.
+    pub(super) table: String,
+    /// What it is given is discarded.
+    pub(super) paused: bool,
+    pub(super) records: usize,
+}
+
+impl Output {
+    /// As statistics have it, when so many records and steps have gone through.
+    pub(super) fn status(&self, release: Release, records: u64, steps: u64) -> Value {
+        let mut status = json!({
+            "endpoint_name": self.name, "config": { "stream": self.view },
+            "metrics": { "transmitted_records": self.records, "transmitted_bytes": 0, "queued_records": 0,
+                "queued_batches": 0, "buffered_records": 0, "buffered_batches": 0, "num_encode_errors": 0,
+                "num_transport_errors": 0, "total_processed_input_records": records,
+                "total_processed_steps": steps, "memory": 0 },
+            "fatal_error": null,
+        });
+        if release >= Release::V0_375 {
+            status["paused"] = json!(self.paused);
+        }
+        status
+    }
+}
+
+/// Reads each of the connectors that a relation is declared with.
+fn declared<T>(
+    relation: &str,
+    options: &str,
+    read: impl Fn(usize, &Value) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let Some((_, rest)) = options.split_once("'connectors'") else { return Ok(Vec::new()) };
+    let text = rest.trim_start().strip_prefix('=').and_then(literal).unwrap_or_default();
+    let invalid =
+        |why: &str| format!("relation '{relation}': property 'connectors' has value '{text}' which is invalid: {why}");
+    let declared: Vec<Value> =
+        serde_json::from_str(&text).map_err(|error| invalid(&format!("deserialization failed: {error}")))?;
+    let numbered = declared.into_iter().enumerate();
+    numbered.map(|(at, connector)| read(at, &connector).map_err(|why| invalid(&why))).collect()
+}
+
+fn name(at: usize, connector: &Value) -> String {
+    connector["name"].as_str().map_or_else(|| format!("unnamed-{at}"), str::to_owned)
 }
 
 /// A text in single quotes, of which two are one.

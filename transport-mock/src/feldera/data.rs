@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::errors::{Answer, Rejection, Reply};
 use super::program::Program;
+use super::release::Release;
 use super::request::Call;
 use super::rows::{self, Change, Format};
 use super::store::Store;
@@ -63,8 +64,8 @@ pub(super) fn ingress(store: &mut Store, call: &Call, name: &str, table: &str) -
 /// The rows there are, if they are asked for, and then changes as they come.
 pub(super) fn egress(store: &mut Store, readings: &mut Readings, call: &Call, name: &str, view: &str) -> Answer {
     let backpressure = call.flag("backpressure")?.unwrap_or(false);
-    let now = store.now;
-    let snapshot = call.flag("send_snapshot")?.unwrap_or(false);
+    let (now, release) = (store.now, store.config.release);
+    let snapshot = release >= Release::V0_337 && call.flag("send_snapshot")?.unwrap_or(false);
     let format = call.query("format").unwrap_or("csv");
     if !["csv", "json"].contains(&format) {
         return Err(Rejection::query(format!("unknown variant `{format}`, expected `csv` or `json`")));
@@ -101,7 +102,7 @@ pub(super) fn egress(store: &mut Store, readings: &mut Readings, call: &Call, na
         return Err(Rejection::configuration(status, "InvalidTransportConfig", &message, details));
     }
     let Some(process) = &pipeline.process else { return Err(Rejection::unknown_route()) };
-    let mut subscriber = Subscriber::new(now, table.clone(), encoding, backpressure);
+    let mut subscriber = Subscriber::new(now, release, table.clone(), encoding, backpressure);
     let snapshot = snapshot.then(|| process.tables.rows(&table.name)).into_iter().flatten();
     let rows: Vec<Change> = snapshot.map(|row| Change { delete: false, row: row.clone() }).collect();
     if !rows.chunks(SNAPSHOT_ROWS).all(|piece| subscriber.send(now, true, piece)) {

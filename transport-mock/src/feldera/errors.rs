@@ -150,6 +150,13 @@ impl Rejection {
         Self::new(StatusCode::NOT_IMPLEMENTED, "EnterpriseFeature", message, json!({ "feature": feature }))
     }
 
+    /// 501: a real server does it.
+    pub(super) fn not_simulated(method: &str, target: &str) -> Self {
+        let path = target.split('?').next().unwrap_or_default();
+        let message = format!("pipewright-sim does not simulate {method} {path}; ask a real Feldera");
+        Self::new(StatusCode::NOT_IMPLEMENTED, "NotSimulated", message, json!({ "method": method, "path": path }))
+    }
+
     pub(super) fn invalid_parameter(error: &str) -> Self {
         let message = format!("Invalid parameter: {error}.");
         Self::new(StatusCode::BAD_REQUEST, "InvalidParam", message, json!({ "error": error }))

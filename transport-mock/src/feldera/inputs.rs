@@ -7,6 +7,7 @@ use super::endpoint::Endpoint;
 use super::errors::{Answer, Rejection, Reply};
 use super::process::Process;
 use super::program::folded;
+use super::release::Release;
 use super::request::Call;
 use super::store::Store;
 use super::token::Token;
@@ -57,6 +58,7 @@ pub(super) fn control_input(store: &mut Store, name: &str, table: &str, connecto
 
 pub(super) fn completion_status(store: &mut Store, call: &Call, name: &str) -> Answer {
     let text = call.query("token").ok_or_else(|| Rejection::query("missing field `token`"))?;
+    let release = store.config.release;
     let process = store.process(name)?;
     let Token { incarnation, endpoint, records } = Token::parse(text)?;
     if incarnation != process.incarnation {
@@ -75,5 +77,7 @@ pub(super) fn completion_status(store: &mut Store, call: &Call, name: &str) -> A
     let step = process.endpoints.step_of(endpoint, records.max(1)).or((records == 0).then_some(process.completed));
     let complete = step.is_some_and(|step| process.completed >= step);
     let status = if complete { "complete" } else { "inprogress" };
-    Ok(Reply::json(json!({ "status": status, "step": step })))
+    // Since 0.242.
+    let with_step = release >= Release::V0_337;
+    Ok(Reply::json(if with_step { json!({ "status": status, "step": step }) } else { json!({ "status": status }) }))
 }

@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use super::config::Config;
 use super::errors::{Answer, Rejection, Reply};
 use super::process::Process;
+use super::release::Release;
 use super::request::Call;
 use super::store::Store;
-use super::wire::stamp;
+use super::wire::{merge, stamp};
 
 /// Of all that run or are paused; those that do not answer are left out.
 pub(super) fn all_metrics(store: &Store) -> Reply {
@@ -68,20 +69,44 @@ pub(super) fn event(store: &mut Store, call: &Call, name: &str, id: &str) -> Ans
 
 pub(super) fn configuration(config: &Config) -> Value {
     let edition = config.edition.name(config.release);
-    json!({
-        "posthog": "", "conceptualhq": "", "product_fruits": "", "edition": edition,
-        "version": config.release.version(), "revision": "", "runtime_revision": "", "license_validity": null,
-        "update_info": null, "unstable_features": null, "changelog_url": "", "build_source": "source",
-    })
+    let mut configuration = json!({
+        "edition": edition, "version": config.release.version(), "revision": "", "runtime_revision": "",
+        "license_validity": null, "update_info": null, "changelog_url": "",
+    });
+    let added = if config.release < Release::V0_337 {
+        json!({ "telemetry": "" })
+    } else {
+        json!({ "posthog": "", "conceptualhq": "", "product_fruits": "", "unstable_features": null, "build_source": "source" })
+    };
+    merge(&mut configuration, added);
+    if config.release >= Release::V0_375 {
+        merge(&mut configuration, json!({ "allow_rust_udfs": true }));
+    }
+    configuration
 }
 
-pub(super) fn cluster_health(now: Duration) -> Value {
+pub(super) fn session(config: &Config, role: &str) -> Value {
+    let mut session = json!({
+        "tenant_id": "00000000-0000-0000-0000-000000000000", "tenant_name": "default", "role": role, "memberships": [],
+    });
+    if config.release >= Release::V0_375 {
+        merge(&mut session, json!({ "user_created_at": null }));
+    }
+    session
+}
+
+pub(super) fn cluster_health(now: Duration, release: Release) -> Value {
     let part = |name: &str| {
         let message = format!("Healthy: The {name} service responded successfully to the last health check.");
         let (since, checked) = (stamp(Duration::ZERO), stamp(now));
         json!({ "healthy": true, "message": message, "unchanged_since": since, "checked_at": checked })
     };
-    json!({ "all_healthy": true, "api": part("api"), "compiler": part("compiler"), "runner": part("runner") })
+    let mut health =
+        json!({ "all_healthy": true, "api": part("api"), "compiler": part("compiler"), "runner": part("runner") });
+    if release >= Release::V0_375 {
+        merge(&mut health, json!({ "stale": false, "stale_after_seconds": 60 }));
+    }
+    health
 }
 
 fn all(call: &Call) -> Result<bool, Rejection> {

@@ -7,6 +7,7 @@ use pipewright::Seed;
 use serde_json::{Value, json};
 
 use super::errors::{Answer, Rejection, Reply};
+use super::release::Release;
 use super::request::Call;
 use super::wire::uuid;
 
@@ -40,7 +41,10 @@ struct Key {
 }
 
 impl Key {
-    fn described(&self) -> Value {
+    fn described(&self, release: Release) -> Value {
+        if release < Release::V0_337 {
+            return json!({ "id": self.id, "name": self.name, "scopes": ["Read", "Write"] });
+        }
         json!({ "id": self.id, "name": self.name, "role": self.role.name() })
     }
 }
@@ -60,14 +64,14 @@ impl Keys {
         self.0.iter().find(|key| key.secret == sent).map(|key| key.role).ok_or(Rejection::Unauthorized)
     }
 
-    pub(super) fn list(&self) -> Reply {
-        Reply::json(self.0.iter().map(Key::described).collect())
+    pub(super) fn list(&self, release: Release) -> Reply {
+        Reply::json(self.0.iter().map(|key| key.described(release)).collect())
     }
 
     /// An array, of one.
-    pub(super) fn get(&self, name: &str) -> Answer {
+    pub(super) fn get(&self, name: &str, release: Release) -> Answer {
         let key = self.0.iter().find(|key| key.name == name).ok_or_else(|| unknown_key(name))?;
-        Ok(Reply::json(json!([key.described()])))
+        Ok(Reply::json(json!([key.described(release)])))
     }
 
     pub(super) fn delete(&mut self, name: &str) -> Answer {

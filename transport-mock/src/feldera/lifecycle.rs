@@ -5,10 +5,14 @@ use serde_json::{Value, json};
 
 use super::errors::{Answer, Rejection, Reply};
 use super::pipeline::{Due, Pipeline};
+use super::release::Release;
 use super::request::Call;
 use super::store::Store;
 
 pub(super) fn start(store: &mut Store, call: &Call, name: &str) -> Answer {
+    if store.config.release < Release::V0_337 {
+        return set_desired(store, name, "Running", "Pipeline is starting");
+    }
     let text = call.query("initial").unwrap_or("running");
     let initial = match text {
         "running" => "Running",
@@ -62,6 +66,37 @@ pub(super) fn start(store: &mut Store, call: &Call, name: &str) -> Answer {
     Ok(Reply::accepted("Pipeline is starting"))
 }
 
+/// Before 0.148: what the pipeline is to be, stopped or not. The runner sees to it later.
+fn set_desired(store: &mut Store, name: &str, to: &'static str, said: &str) -> Answer {
+    let (now, delay) = (store.now, store.config.runner_delay);
+    let pipeline = store.find(name)?;
+    if !pipeline.wanted {
+        pipeline.check_start(true)?;
+        pipeline.error = Value::Null;
+        pipeline.want(true, now);
+        pipeline.initial = Some(to);
+        pipeline.due = Some((now.saturating_add(delay), Due::Look));
+        return Ok(Reply::accepted(said));
+    }
+    if pipeline.initial == Some("Suspended") {
+        let hint = "Cannot restart the pipeline while it is suspending. Wait for it to stop before starting a new instance of the pipeline.";
+        let message = format!(
+            "Deployment status (current: 'Suspending', desired: 'Suspended') cannot have desired changed to '{to}'. {hint}"
+        );
+        let details = json!({ "pipeline_status": "Suspending", "current_desired_status": "Suspended",
+            "new_desired_status": to, "hint": hint });
+        return Err(Rejection::new(StatusCode::BAD_REQUEST, "IllegalPipelineAction", message, details));
+    }
+    if pipeline.initial != Some(to) {
+        (pipeline.initial, pipeline.wanted_since) = (Some(to), now);
+        pipeline.refresh_version += 1;
+    }
+    if pipeline.due.is_none() && pipeline.process.is_some() {
+        pipeline.due = Some((now.saturating_add(delay), Due::Observe));
+    }
+    Ok(Reply::accepted(said))
+}
+
 pub(super) fn stop(store: &mut Store, call: &Call, name: &str) -> Answer {
     let force = call.flag("force")?.unwrap_or(false);
     if !force && !store.config.edition.is_enterprise() {
@@ -78,6 +113,9 @@ pub(super) fn stop(store: &mut Store, call: &Call, name: &str) -> Answer {
     if let Some(process) = &mut pipeline.process {
         process.desired = "Suspended";
     }
+    if pipeline.has_one_status() {
+        (pipeline.initial, pipeline.wanted_since) = (Some("Suspended"), now);
+    }
     // It shows when the runner has asked the process.
     if !matches!(pipeline.due, Some((_, Due::Observe | Due::Suspended | Due::Stop))) {
         pipeline.due = Some((seen, Due::Observe));
@@ -86,6 +124,9 @@ pub(super) fn stop(store: &mut Store, call: &Call, name: &str) -> Answer {
 }
 
 pub(super) fn pause(store: &mut Store, name: &str) -> Answer {
+    if store.config.release < Release::V0_337 {
+        return set_desired(store, name, "Paused", "Pipeline is pausing");
+    }
     transition(store, name, "pause", "Paused")
 }
 

@@ -14,7 +14,7 @@
 //! A program has tables, and views that are `SELECT * FROM` a table: anything else does not compile. A table keeps the
 //! rows that are pushed into it. Queries and snapshots need a materialized view, or a table `WITH ('materialized' =
 //! 'true')`. A table can have connectors: `datagen` with one plan, whose limit and rate count, and `file_input`, whose
-//! file is never there. Egress, logs and time series go on: their responses have an [`OpenBody`] among their
+//! file is never there; a view can have `file_output`, which only counts. Egress, logs and time series go on: their responses have an [`OpenBody`] among their
 //! extensions, by which [`Manager::read`] gives the rest.
 //!
 //! How things really are, as opposed to what the API says about them, is seen with [`Manager::pipelines`] and
@@ -24,12 +24,38 @@
 //! [`fail_syncs`](Manager::fail_syncs), [`fail_compilations`](Manager::fail_compilations),
 //! [`restart_runner`](Manager::restart_runner).
 //!
+//! # Releases
+//!
+//! [`Config::release`] chooses one of the releases of [`Release`]. Paths, parameters and fields that a release does not
+//! know are not there in it: an empty 404, and ignored.
+//!
+//! | | 0.130 | 0.337 | 0.375 |
+//! |---|---|---|---|
+//! | operations of the latest release | 40 | 77 | 78 |
+//! | statuses of a pipeline | one, with `Suspending` | combined, of resources, of the runtime; `deployment_id` | as 0.337 |
+//! | `/start` | starts and resumes; no parameters | starts; `initial`, `bootstrap_policy`, `dismiss_error` | as 0.337 |
+//! | `/pause` | pauses, and starts as paused | pauses a process that answers | as 0.337 |
+//! | who learns of a wish | the manager; the process when it answers again | the process, or 503 | as 0.337 |
+//! | a changed program with checkpoints | bootstraps | awaits approval, by the policy | as 0.337 |
+//! | sizes and durations in settings | old names, numbers; new names are dropped | as 0.130 | both are read; new names, with units |
+//! | a setting that no release knows | kept, as by a later one that knows it | kept | kept |
+//! | resize of a running pipeline | ignored | ignored | `deployment_config`, `memory_max` |
+//! | the process of a checkpoint | not named | `incarnation_uuid` | as 0.337 |
+//! | syncs under way | not told | not told | `running`; success and failure never name the same checkpoint |
+//! | `step` of a completion token | not told | told | told |
+//! | egress | no snapshots | `send_snapshot`, `snapshot` | and `processed_steps` after each step |
+//! | logs | whole | whole | `follow=false`, or after a `cursor` |
+//! | output connectors | statistics | statistics, commands | and start and pause |
+//! | API keys | `scopes` | `role` | `role` |
+//! | `edition` of a licence for developers | `Enterprise` | `Enterprise` | `EnterpriseDev` |
+//!
 //! # Limits
 //!
 //! Answers come at once: what a real manager says after its patience is over (30 s of an ingress into a paused
-//! pipeline) is said without the wait. Tenants, trust and connectors of outputs are not simulated: 404. Where there are
-//! keys, tenants are refused to all but owners and trust to all but admins, with 403. Profiles are files of the right
-//! form with next to nothing in them.
+//! pipeline) is said without the wait. All operations of the latest release have their routes. Tenants, trust, demos,
+//! owners, cluster events, the dataflow graph, the clock, rebalancing and compaction are not simulated: 501
+//! `NotSimulated`, with a text that says so. Where there are keys, tenants are refused to all but owners and trust to all
+//! but admins, with 403. Profiles are files of the right form with next to nothing in them.
 //!
 //! The simulator shares no type and no code with a client: a misunderstanding of the protocol would otherwise be
 //! on both sides and never show.
@@ -41,10 +67,10 @@
 //!
 //! | layer | files |
 //! |---|---|
-//! | data | `release`, `config`, `views`, `wire` (forms of values), `errors`, `request`, `token`, `connectors`, `program`, `rows` |
+//! | data | `release`, `config`, `views`, `wire` (forms of values), `units`, `settings`, `errors`, `request`, `token`, `connectors`, `program`, `rows` |
 //! | parts of a process | `tables`, `endpoint`, `subscriber`, `progress`, `saved_state`, `transaction`, `checkpointing` |
 //! | parts of the manager | `process`, `log`, `compilation`, `pipeline`, `availability`, `store`, `keys` |
-//! | answers | `object`, `lifecycle`, `pipelines`, `checkpoints`, `inputs`, `streaming`, `data`, `statistics`, `introspection`, `validation`, `profiles` |
+//! | answers | `object`, `lifecycle`, `pipelines`, `resize`, `checkpoints`, `inputs`, `outputs`, `streaming`, `data`, `statistics`, `introspection`, `validation`, `profiles` |
 //! | root | [`Manager`], which owns the parts; `router`, which names the handler of each path; `faults`, which a test injects |
 //!
 //! ```
@@ -74,6 +100,7 @@ mod keys;
 mod lifecycle;
 mod log;
 mod object;
+mod outputs;
 mod pipeline;
 mod pipelines;
 mod process;
@@ -82,9 +109,11 @@ mod program;
 mod progress;
 mod release;
 mod request;
+mod resize;
 mod router;
 mod rows;
 mod saved_state;
+mod settings;
 mod statistics;
 mod store;
 mod streaming;
@@ -94,6 +123,7 @@ mod tables;
 mod tests;
 mod token;
 mod transaction;
+mod units;
 mod validation;
 mod views;
 mod wire;

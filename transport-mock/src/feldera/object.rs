@@ -18,8 +18,20 @@ pub(super) enum Selector {
     StatusWithConnectors,
 }
 
+/// What 0.130 does not show, besides the statuses of resources and of the runtime.
+const LATER: [&str; 8] = [
+    "tags",
+    "storage_status_details",
+    "deployment_id",
+    "deployment_initial",
+    "deployment_desired_status_since",
+    "bootstrap_policy",
+    "silent_bootstrap",
+    "concurrent_bootstrap",
+];
+
 impl Pipeline {
-    pub(super) fn object(&self, selector: Selector, release: Release) -> Value {
+    pub(super) fn object(&self, selector: Selector) -> Value {
         let running = self.runtime.is_some();
         let details = if running { json!({ "connector_stats": { "num_errors": 0 } }) } else { Value::Null };
         let resources_desired = if self.wanted { "Provisioned" } else { "Stopped" };
@@ -28,7 +40,7 @@ impl Pipeline {
         let storage = if checkpoints.is_empty() { Value::Null } else { json!({ "checkpoints": checkpoints }) };
         let mut object = json!({
             "id": self.id, "name": self.name, "description": self.description, "tags": self.tags,
-            "created_at": stamp(self.created), "version": self.version, "platform_version": release.version(),
+            "created_at": stamp(self.created), "version": self.version, "platform_version": self.release.version(),
             "program_config": self.program_config, "program_version": self.program_version,
             "program_status": self.compilation.status, "program_status_since": stamp(self.compilation.since),
             "deployment_error": self.error, "refresh_version": self.refresh_version, "storage_status": self.storage,
@@ -47,6 +59,9 @@ impl Pipeline {
             "deployment_runtime_desired_status_since": since(self.runtime_desired_since, running),
             "bootstrap_policy": self.policy, "silent_bootstrap": false, "concurrent_bootstrap": false,
         });
+        if self.release >= Release::V0_375 && running {
+            object["deployment_runtime_status_details"]["memory_max"] = self.memory_max.clone();
+        }
         match selector {
             Selector::Status => {}
             Selector::StatusWithConnectors => object["connectors"] = json!({ "num_errors": 0 }),
@@ -63,7 +78,20 @@ impl Pipeline {
                 let information = self.compilation.program.as_ref().map(Program::information);
                 object["program_info"] = json!(information);
                 object["deployment_resources_status_details"] = Value::Null;
+                if self.release >= Release::V0_375 {
+                    object["deployment_config"] = self.deployment_config.clone();
+                }
             }
+        }
+        if self.has_one_status()
+            && let Value::Object(fields) = &mut object
+        {
+            let later = |name: &str| {
+                LATER.contains(&name)
+                    || name.starts_with("deployment_resources_")
+                    || name.starts_with("deployment_runtime_")
+            };
+            fields.retain(|name, _| !later(name));
         }
         object
     }

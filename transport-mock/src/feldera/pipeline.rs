@@ -10,6 +10,7 @@ use super::compilation::Compilation;
 use super::config::{CompilerFailure, Config};
 use super::log::Log;
 use super::process::Process;
+use super::release::Release;
 use super::saved_state::SavedState;
 use super::views::History;
 use super::wire::{stamp, uuid};
@@ -52,6 +53,7 @@ pub(super) enum Trouble {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Pipeline {
+    pub(super) release: Release,
     pub(super) id: String,
     pub(super) name: String,
     pub(super) description: String,
@@ -60,6 +62,12 @@ pub(super) struct Pipeline {
     pub(super) version: u64,
     pub(super) refresh_version: u64,
     pub(super) runtime_config: Value,
+    /// The resources of the present deployment.
+    pub(super) deployment_config: Value,
+    /// How much memory its process may use.
+    pub(super) memory_max: Value,
+    /// When its process uses other resources.
+    pub(super) resized: Option<Duration>,
     pub(super) program_config: Value,
     pub(super) code: String,
     pub(super) udf_rust: String,
@@ -99,6 +107,7 @@ pub(super) struct Pipeline {
 impl Pipeline {
     pub(super) fn new(id: String, name: String, log: Log, now: Duration, config: &Config) -> Self {
         Self {
+            release: config.release,
             id,
             name,
             description: String::new(),
@@ -107,6 +116,9 @@ impl Pipeline {
             version: 1,
             refresh_version: 1,
             runtime_config: Value::Null,
+            deployment_config: Value::Null,
+            memory_max: Value::Null,
+            resized: None,
             program_config: Value::Null,
             code: String::new(),
             udf_rust: String::new(),
@@ -145,12 +157,22 @@ impl Pipeline {
         self.resources == "Stopped" && !self.wanted
     }
 
+    /// Whether there is one status of a pipeline only, and `initial` is what is wished, whatever the process knows.
+    pub(super) fn has_one_status(&self) -> bool {
+        self.release < Release::V0_337
+    }
+
     pub(super) fn status(&self) -> &'static str {
-        self.runtime.unwrap_or(self.resources)
+        let suspends = self.initial == Some("Suspended") || self.runtime == Some("Suspended");
+        match self.runtime {
+            Some(_) if self.has_one_status() && suspends => "Suspending",
+            runtime => runtime.unwrap_or(self.resources),
+        }
     }
 
     pub(super) fn desired(&self) -> &'static str {
-        if self.wanted { self.runtime_desired.or(self.initial).unwrap_or("Stopped") } else { "Stopped" }
+        let runtime = self.runtime_desired.filter(|_| !self.has_one_status());
+        if self.wanted { runtime.or(self.initial).unwrap_or("Stopped") } else { "Stopped" }
     }
 
     /// Compiles from the beginning.
@@ -204,6 +226,8 @@ impl Pipeline {
                 self.storage_due = None;
                 self.storage = "Cleared";
                 self.checkpoints.clear();
+            } else if self.resized.take_if(|due| *due <= at).is_some() {
+                self.memory_max = self.deployment_config["resources"]["memory_max"].clone();
             } else if let Some((_, step)) = self.due.take_if(|(due, _)| *due <= at) {
                 self.deploy(at, step, config, seed);
             } else if let Some((_, trouble)) = self.trouble.take_if(|(due, _)| *due <= at) {
@@ -239,6 +263,8 @@ impl Pipeline {
             Due::Look => self.look(at, config, seed),
             Due::Provisioned => {
                 self.set_resources("Provisioned", at);
+                self.deployment_config = self.configured_resources();
+                self.memory_max = self.deployment_config["resources"]["memory_max"].clone();
                 let initial = self.initial.unwrap_or("Running");
                 let has_storage = !self.runtime_config["storage"].is_null();
                 let process = Process::new(uuid(seed, at), at, initial, has_storage, self.checkpoints.last());
@@ -248,6 +274,7 @@ impl Pipeline {
             }
             Due::Initialized => self.initialized(at, config),
             Due::Observe => {
+                self.follow_desired(at, config);
                 self.observe(at);
                 self.suspend(at, config);
             }
@@ -267,6 +294,7 @@ impl Pipeline {
                 }
                 (self.trouble, self.deployment_id) = (None, None);
                 (self.runtime, self.runtime_desired) = (None, None);
+                (self.deployment_config, self.memory_max, self.resized) = (Value::Null, Value::Null, None);
                 self.set_resources("Stopping", at);
                 self.due = Some((at.saturating_add(config.provision_duration), Due::Stopped));
             }
@@ -300,11 +328,13 @@ impl Pipeline {
     }
 
     fn initialized(&mut self, at: Duration, config: &Config) {
-        if let (Some(process), Some(program)) = (&mut self.process, &self.compilation.program)
-            && let Err(error) = process.endpoints.connect(at, program, self.checkpoints.last().map(|saved| &saved.made))
-        {
-            self.error = error;
-            return self.stop(at, config);
+        if let (Some(process), Some(program)) = (&mut self.process, &self.compilation.program) {
+            let made = self.checkpoints.last().map(|saved| &saved.made);
+            if let Err(error) = process.endpoints.connect(at, program, made) {
+                self.error = error;
+                return self.stop(at, config);
+            }
+            process.outputs = program.outputs().collect();
         }
         let changed = self.checkpoints.last().is_some_and(|saved| saved.program_version != self.program_version);
         match self.policy.as_deref() {
@@ -318,7 +348,10 @@ impl Pipeline {
                     process.status = "AwaitingApproval";
                 }
             }
-            _ => self.enter_desired(at, config),
+            _ => {
+                self.follow_desired(at, config);
+                self.enter_desired(at, config);
+            }
         }
         self.observe(at);
     }
@@ -329,6 +362,17 @@ impl Pipeline {
             process.status = process.desired;
             if process.status == "Running" {
                 process.release(at, config);
+            }
+        }
+    }
+
+    /// Before 0.148 the runner tells the process what is wished, as soon as it can.
+    fn follow_desired(&mut self, at: Duration, config: &Config) {
+        let wished = self.initial.filter(|wished| self.has_one_status() && *wished != "Suspended");
+        if let (Some(process), Some(wished), None) = (&mut self.process, wished, &self.trouble) {
+            process.desired = wished;
+            if process.status != wished && process.status != "Initializing" {
+                self.enter_desired(at, config);
             }
         }
     }
@@ -388,6 +432,7 @@ impl Pipeline {
         let due = [
             self.compilation.due,
             self.storage_due,
+            self.resized,
             self.due.map(|(at, _)| at),
             self.trouble.as_ref().map(|(at, _)| *at),
             self.process.as_ref().filter(|_| self.trouble.is_none()).and_then(Process::next_due),
@@ -402,7 +447,10 @@ impl Pipeline {
                 self.set_runtime(Some("Unavailable"), Some("Unavailable"), at);
                 self.trouble = Some((until, Trouble::Frozen(until, true)));
             }
-            Trouble::Frozen(..) => self.observe(at),
+            Trouble::Frozen(..) => {
+                self.follow_desired(at, config);
+                self.observe(at);
+            }
             Trouble::Panic(message) | Trouble::ReportedPanic(message) => {
                 self.error = panic_error(&message);
                 self.stop(at, config);

@@ -7,23 +7,23 @@ use super::errors::{Answer, Rejection, Reply};
 use super::log::Log;
 use super::object::Selector;
 use super::pipeline::Pipeline;
+use super::release::Release;
 use super::request::Call;
 use super::store::Store;
 use super::wire::uuid;
+use super::{resize, settings};
 
 const PATTERN: &str = "^([A-Za-z0-9][-A-Za-z0-9_]*)?[A-Za-z0-9]$";
 
 pub(super) fn list_pipelines(store: &mut Store, call: &Call) -> Answer {
-    let selector = selector(call)?;
-    let objects: Vec<Value> =
-        store.pipelines.iter().map(|pipeline| pipeline.object(selector, store.config.release)).collect();
+    let selector = selector(call, store.config.release)?;
+    let objects: Vec<Value> = store.pipelines.iter().map(|pipeline| pipeline.object(selector)).collect();
     Ok(Reply::json(json!(objects)))
 }
 
 pub(super) fn get_pipeline(store: &mut Store, call: &Call, name: &str) -> Answer {
-    let selector = selector(call)?;
-    let release = store.config.release;
-    Ok(Reply::json(store.find(name)?.object(selector, release)))
+    let selector = selector(call, store.config.release)?;
+    Ok(Reply::json(store.find(name)?.object(selector)))
 }
 
 pub(super) fn post_pipeline(store: &mut Store, call: &Call) -> Answer {
@@ -58,13 +58,16 @@ pub(super) fn put_pipeline(store: &mut Store, call: &Call, name: &str) -> Answer
 
 pub(super) fn patch_pipeline(store: &mut Store, call: &Call, name: &str) -> Answer {
     let body = call.object()?;
+    if store.config.release >= Release::V0_375 && body.get("deployment_config").is_some_and(|config| !config.is_null())
+    {
+        return resize::resize(store, name, &body);
+    }
     change(store, name, &body)
 }
 
 /// All pipelines are of the present release, and so there is nothing to do.
 pub(super) fn update_runtime(store: &mut Store, name: &str) -> Answer {
-    let release = store.config.release;
-    Ok(Reply::json(store.find(name)?.object(Selector::All, release)))
+    Ok(Reply::json(store.find(name)?.object(Selector::All)))
 }
 
 pub(super) fn delete_pipeline(store: &mut Store, name: &str) -> Answer {
@@ -95,7 +98,7 @@ fn create(store: &mut Store, name: &str, body: &Map<String, Value>) -> Answer {
     pipeline.runtime_config = runtime_config(store, body.get("runtime_config"))?;
     pipeline.program_config = program_config(body.get("program_config"));
     pipeline.recompile(store.now, &store.config);
-    let object = pipeline.object(Selector::All, store.config.release);
+    let object = pipeline.object(Selector::All);
     store.pipelines.push(pipeline);
     Ok(Reply::created(object))
 }
@@ -168,7 +171,7 @@ fn change(store: &mut Store, name: &str, body: &Map<String, Value>) -> Answer {
         pipeline.program_version += 1;
         pipeline.recompile(now, &config);
     }
-    Ok(Reply::json(pipeline.object(Selector::All, config.release)))
+    Ok(Reply::json(pipeline.object(Selector::All)))
 }
 
 fn check_name(store: &Store, name: &str) -> Result<(), Rejection> {
@@ -199,15 +202,9 @@ fn check_name(store: &Store, name: &str) -> Result<(), Rejection> {
 
 /// What is given, over the defaults.
 fn runtime_config(store: &Store, given: Option<&Value>) -> Result<Value, Rejection> {
-    let mut config = json!({
-        "workers": 8, "hosts": 1,
-        "storage": { "backend": { "name": "default" }, "min_storage_bytes": null, "min_step_storage_bytes": null,
-            "compression": "default", "cache_mib": null },
-        "fault_tolerance": { "model": "none", "checkpoint_interval_secs": 60 },
-        "cpu_profiler": true, "tracing": false, "min_batch_size_records": 0, "max_buffering_delay_usecs": 0,
-        "clock_resolution_usecs": 1_000_000, "provisioning_timeout_secs": null,
-    });
-    let Some(given) = given.filter(|given| !given.is_null()) else { return Ok(config) };
+    let Some(given) = given.filter(|given| !given.is_null()) else {
+        return Ok(settings::kept(store.config.release, &Map::new()).unwrap_or_default());
+    };
     let rejected = |error: Value, reason: &str| {
         let message = format!("JSON for 'runtime_config' field:\n{given:#}\n\n... is not valid due to: {reason}");
         let details = json!({ "value": given, "error": error });
@@ -221,10 +218,10 @@ fn runtime_config(store: &Store, given: Option<&Value>) -> Result<Value, Rejecti
         let error = json!({ "EnterpriseFeature": "fault tolerance" });
         return Err(rejected(error, "enterprise feature: fault tolerance"));
     }
-    for (key, value) in object {
-        config[key.as_str()] = value.clone();
-    }
-    Ok(config)
+    settings::kept(store.config.release, object).map_err(|error| {
+        let reason = format!("could not deserialize due to: {error}");
+        rejected(json!({ "DeserializationFailed": error }), &reason)
+    })
 }
 
 fn program_config(given: Option<&Value>) -> Value {
@@ -235,11 +232,11 @@ fn program_config(given: Option<&Value>) -> Value {
     config
 }
 
-fn selector(call: &Call) -> Result<Selector, Rejection> {
+fn selector(call: &Call, release: Release) -> Result<Selector, Rejection> {
     match call.query("selector") {
         None | Some("all") => Ok(Selector::All),
         Some("status") => Ok(Selector::Status),
-        Some("status_with_connectors") => Ok(Selector::StatusWithConnectors),
+        Some("status_with_connectors") if release >= Release::V0_337 => Ok(Selector::StatusWithConnectors),
         Some(other) => Err(Rejection::query(format!(
             "unknown variant `{other}`, expected one of `all`, `status`, `status_with_connectors`"
         ))),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::checkpointing::{Checkpointing, Syncs};
 use super::config::Config;
+use super::connectors::Output;
 use super::endpoint::Endpoints;
 use super::program::Program;
 use super::progress::Progress;
@@ -47,6 +48,7 @@ pub(super) struct Process {
     pub(super) started: Duration,
     pub(super) tables: Tables,
     pub(super) endpoints: Endpoints,
+    pub(super) outputs: Vec<Output>,
     pub(super) subscribers: Subscribers,
     pub(super) progress: Progress,
     pub(super) initiated: u64,
@@ -79,6 +81,7 @@ impl Process {
             started: now,
             tables: saved.map(|saved| saved.tables.clone()).unwrap_or_default(),
             endpoints: Endpoints::default(),
+            outputs: Vec::new(),
             subscribers: Subscribers::default(),
             progress: Progress::new(now),
             initiated: steps,
@@ -231,6 +234,9 @@ impl Process {
         self.progress.add(at, self.completed_records);
         let Some(shape) = program.tables.iter().find(|shape| shape.name == table) else { return };
         let delta = self.tables.apply(shape, changes);
-        self.subscribers.deliver(at, &table, &delta);
+        for output in self.outputs.iter_mut().filter(|output| output.table == table && !output.paused) {
+            output.records += delta.len();
+        }
+        self.subscribers.deliver(at, &table, &delta, number);
     }
 }

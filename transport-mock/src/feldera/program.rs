@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::connectors::Connector;
+use super::connectors::{Connector, Output, Sink};
 
 /// A compiled program.
 #[derive(Debug, Clone)]
@@ -35,6 +35,7 @@ pub(super) struct View {
     pub(super) materialized: bool,
     /// What it passes through.
     pub(super) table: String,
+    pub(super) sinks: Vec<Sink>,
 }
 
 impl Program {
@@ -51,6 +52,19 @@ impl Program {
             Some(view) => Some((self.tables.iter().find(|table| table.name == view.table)?, view.materialized)),
             None => self.table(name).map(|table| (table, table.materialized)),
         }
+    }
+
+    /// The output connectors of a new process.
+    pub(super) fn outputs(&self) -> impl Iterator<Item = Output> {
+        self.views.iter().flat_map(|view| {
+            view.sinks.iter().map(|sink| Output {
+                name: format!("{}.{}", view.name, sink.name),
+                view: view.name.clone(),
+                table: view.table.clone(),
+                paused: sink.paused,
+                records: 0,
+            })
+        })
     }
 
     /// What another program adds, removes and modifies.
@@ -105,8 +119,12 @@ impl Program {
             table.connectors.iter().map(named)
         });
         let connectors = Value::Object(connectors.collect());
+        let sinks = self.views.iter().flat_map(|view| {
+            view.sinks.iter().map(|sink| (format!("{}.{}", view.name, sink.name), sink.information(&view.name)))
+        });
+        let sinks = Value::Object(sinks.collect());
         json!({ "schema": { "inputs": inputs, "outputs": outputs }, "udf_stubs": "", "input_connectors": connectors,
-            "output_connectors": {} })
+            "output_connectors": sinks })
     }
 }
 
@@ -185,18 +203,23 @@ fn read(program: &mut Program, statement: &str) -> Result<(), Wrong> {
     let at = if materialized { 2 } else { 1 };
     if is(0, "create") && is(at, "view") {
         let name = folded(words.get(at + 1).copied().unwrap_or_default());
-        let passes =
-            is(at + 2, "as") && is(at + 3, "select") && is(at + 4, "*") && is(at + 5, "from") && words.len() == at + 7;
+        // The options of a view stand before `AS`.
+        let last = words.len().saturating_sub(5).max(at + 2);
+        let has_options = last == at + 2 || is(at + 2, "with");
+        let passes = has_options
+            && (is(last, "as") && is(last + 1, "select") && is(last + 2, "*") && is(last + 3, "from"))
+            && words.len() == last + 5;
         if !passes {
             return Err(
                 format!("The simulator knows views that are SELECT * FROM a table, and '{name}' is none").into()
             );
         }
-        let table = folded(words.get(at + 6).copied().unwrap_or_default());
+        let table = folded(words.get(last + 4).copied().unwrap_or_default());
         if !program.tables.iter().any(|have| have.name == table) {
             return Err(format!("Object '{table}' not found").into());
         }
-        program.views.push(View { name, materialized, table });
+        let sinks = Sink::declared(&name, statement).map_err(Wrong::Connector)?;
+        program.views.push(View { name, materialized, table, sinks });
         return Ok(());
     }
     if is(0, "create") && is(1, "table") {

@@ -5,9 +5,11 @@ use serde_json::json;
 use super::Manager;
 use super::errors::{Answer, Rejection, Reply};
 use super::keys::{check_role, needed};
+use super::release::Release;
 use super::request::Call;
 use super::{
-    checkpoints, data, inputs, introspection, lifecycle, pipelines, profiles, statistics, streaming, validation,
+    checkpoints, data, inputs, introspection, lifecycle, outputs, pipelines, profiles, statistics, streaming,
+    validation,
 };
 
 impl Manager {
@@ -23,17 +25,26 @@ impl Manager {
         }
         let Some((&"v0", segments)) = segments.split_first() else { return Err(Rejection::unknown_route()) };
         let role = self.keys.authenticate(self.store.config.api_key.as_deref(), call)?;
-        check_role(role, needed(&call.method, segments))?;
+        if self.store.config.api_key.is_some() {
+            check_role(role, needed(&call.method, segments))?;
+        }
+        let release = self.store.config.release;
+        if since(&call.method, segments) > release {
+            return Err(Rejection::unknown_route());
+        }
+        if is_not_simulated(&call.method, segments) {
+            if let ["pipelines", name, ..] = segments {
+                self.store.find(name)?;
+            }
+            return Err(Rejection::not_simulated(&call.method, &call.target));
+        }
         match (call.method.as_str(), segments) {
             ("GET", ["config"]) => Ok(Reply::json(introspection::configuration(&self.store.config))),
-            ("GET", ["config", "session"]) => Ok(Reply::json(json!({
-                "tenant_id": "00000000-0000-0000-0000-000000000000", "tenant_name": "default",
-                "role": role.name(), "memberships": [],
-            }))),
-            ("GET", ["cluster_healthz"]) => Ok(Reply::json(introspection::cluster_health(self.store.now))),
-            ("GET", ["api_keys"]) => Ok(self.keys.list()),
+            ("GET", ["config", "session"]) => Ok(Reply::json(introspection::session(&self.store.config, role.name()))),
+            ("GET", ["cluster_healthz"]) => Ok(Reply::json(introspection::cluster_health(self.store.now, release))),
+            ("GET", ["api_keys"]) => Ok(self.keys.list(release)),
             ("POST", ["api_keys"]) => self.keys.make(call, self.store.now, &mut self.store.seed),
-            ("GET", ["api_keys", name]) => self.keys.get(name),
+            ("GET", ["api_keys", name]) => self.keys.get(name, release),
             ("DELETE", ["api_keys", name]) => self.keys.delete(name),
             ("GET", ["metrics"]) => Ok(introspection::all_metrics(&self.store)),
             ("GET", ["pipelines"]) => pipelines::list_pipelines(&mut self.store, call),
@@ -97,14 +108,79 @@ impl Manager {
                 inputs::control_input(store, name, table, connector, action)
             }
             ("GET", ["views", view, "connectors", connector, "stats"]) => {
-                store.running(name)?;
-                Err(Rejection::unknown_output(view, connector))
+                outputs::output_status(store, name, view, connector)
+            }
+            ("POST", ["views", view, "connectors", connector, "command"]) => {
+                outputs::command(store, call, name, view, connector)
+            }
+            ("POST", ["views", view, "connectors", connector, action]) => {
+                outputs::control_output(store, name, view, connector, action)
             }
             // A path of the API, and none of its methods.
             (_, [known]) if KNOWN.contains(known) => Err(Rejection::Denied),
             (_, ["ingress" | "egress", _]) => Err(Rejection::Denied),
             _ => Err(Rejection::unknown_route()),
         }
+    }
+}
+
+/// The first release of the simulator that has a route.
+fn since(method: &str, segments: &[&str]) -> Release {
+    match (method, segments) {
+        (_, ["pipelines", _, rest @ ..]) => since_of_pipeline(method, rest),
+        (_, ["config" | "api_keys" | "metrics" | "pipelines"] | ["config", "demos"] | ["api_keys", _]) => {
+            Release::V0_130
+        }
+        _ => Release::V0_337,
+    }
+}
+
+fn since_of_pipeline(method: &str, rest: &[&str]) -> Release {
+    match (method, rest) {
+        // Served before it was described.
+        ("POST", ["views", _, "connectors", _, "command"]) => Release::V0_337,
+        ("POST", ["views", _, "connectors", _, _]) => Release::V0_375,
+        (_, [] | ["ingress" | "egress", _] | ["tables" | "views", ..] | ["checkpoint", "sync" | "sync_status"]) => {
+            Release::V0_130
+        }
+        (_, [first]) if FIRST.contains(first) => Release::V0_130,
+        _ => Release::V0_337,
+    }
+}
+
+/// What 0.130 has behind the name of a pipeline.
+const FIRST: [&str; 18] = [
+    "checkpoint",
+    "checkpoint_status",
+    "circuit_profile",
+    "clear",
+    "commit_transaction",
+    "completion_status",
+    "heap_profile",
+    "logs",
+    "metrics",
+    "pause",
+    "query",
+    "start",
+    "start_transaction",
+    "stats",
+    "stop",
+    "support_bundle",
+    "time_series",
+    "time_series_stream",
+];
+
+/// Whether it is an operation that only real servers carry out.
+fn is_not_simulated(method: &str, segments: &[&str]) -> bool {
+    match segments {
+        ["config", "demos" | "owners"] | ["cluster", "events"] | ["cluster", "events", _] => method == "GET",
+        ["oidc_trust" | "tenants"] | ["tenant", "users"] => ["GET", "POST"].contains(&method),
+        ["oidc_trust", _] => ["GET", "DELETE"].contains(&method),
+        ["tenant", "users", _] => ["PUT", "DELETE"].contains(&method),
+        ["tenants", _] => ["GET", "DELETE", "PATCH"].contains(&method),
+        ["pipelines", _, "clock", "advance"] | ["pipelines", _, "rebalance" | "start_compaction"] => method == "POST",
+        ["pipelines", _, "dataflow_graph"] => method == "GET",
+        _ => false,
     }
 }
 

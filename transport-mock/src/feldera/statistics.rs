@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 use super::endpoint::Endpoint;
 use super::errors::{Answer, Reply};
 use super::process::Process;
+use super::release::Release;
 use super::store::Store;
-use super::wire::millis;
+use super::wire::{merge, millis};
 
 pub(super) fn statistics(store: &mut Store, name: &str) -> Answer {
-    let (now, enterprise) = (store.now, store.config.edition.is_enterprise());
+    let (now, release, enterprise) = (store.now, store.config.release, store.config.edition.is_enterprise());
     let process = store.process(name)?;
     let inputs: Vec<Value> = process.endpoints.iter().map(Endpoint::status).collect();
     let mut problems = Vec::new();
@@ -26,17 +27,22 @@ pub(super) fn statistics(store: &mut Store, name: &str) -> Answer {
         (true, Some(_)) => (json!({ "Temporary": ["TransactionInProgress"] }), Value::Null),
         (true, None) => (Value::Null, Value::Null),
     };
-    Ok(Reply::json(json!({
-        "global_metrics": global_metrics(process, now),
+    let (records, steps) = (process.completed_records, process.completed);
+    let outputs: Vec<Value> = process.outputs.iter().map(|output| output.status(release, records, steps)).collect();
+    let mut statistics = json!({
+        "global_metrics": global_metrics(process, now, release),
         "suspend_error": suspend,
-        "checkpoint_activity": process.checkpoints.activity(process.started),
-        "permanent_checkpoint_errors": permanent,
         "inputs": inputs,
-        "outputs": [],
-    })))
+        "outputs": outputs,
+    });
+    if release >= Release::V0_337 {
+        let activity = process.checkpoints.activity(process.started);
+        merge(&mut statistics, json!({ "checkpoint_activity": activity, "permanent_checkpoint_errors": permanent }));
+    }
+    Ok(Reply::json(statistics))
 }
 
-fn global_metrics(process: &Process, now: Duration) -> Value {
+fn global_metrics(process: &Process, now: Duration, release: Release) -> Value {
     // A transaction without rows has an id and an initiator, and the status of none.
     let status = match (process.transaction.began, process.transaction.committing.is_some()) {
         (None, _) => "NoTransaction",
@@ -49,7 +55,7 @@ fn global_metrics(process: &Process, now: Duration) -> Value {
         .map(|_| if process.transaction.committing.is_some() { "Committed" } else { "Started" });
     let state = if process.status == "Running" { "Running" } else { "Paused" };
     let bytes: usize = process.endpoints.iter().map(|endpoint| endpoint.bytes).sum();
-    json!({
+    let mut metrics = json!({
         "state": state,
         "bootstrap_in_progress": false,
         "transaction_status": status,
@@ -59,11 +65,7 @@ fn global_metrics(process: &Process, now: Duration) -> Value {
         "commit_progress": null,
         "transaction_initiators": { "transaction_id": process.transaction.open, "initiated_by_api": initiated_by,
             "initiated_by_connectors": {} },
-        "concurrent_bootstrap_phase": "Inactive",
-        "concurrent_bootstrap_progress": null,
         "rss_bytes": 163_213_312,
-        "memory_pressure": "low",
-        "memory_pressure_epoch": 0,
         "cpu_msecs": 0,
         "uptime_msecs": millis(now.saturating_sub(process.started)),
         "start_time": process.started.as_secs(),
@@ -83,5 +85,17 @@ fn global_metrics(process: &Process, now: Duration) -> Value {
         "total_initiated_steps": process.initiated,
         "total_completed_steps": process.completed,
         "pipeline_complete": process.is_complete(),
-    })
+    });
+    if release >= Release::V0_337 {
+        let added = json!({ "concurrent_bootstrap_phase": "Inactive", "concurrent_bootstrap_progress": null,
+            "memory_pressure": "low", "memory_pressure_epoch": 0 });
+        merge(&mut metrics, added);
+    }
+    if release >= Release::V0_375 {
+        let version = release.version();
+        let added = json!({ "platform_version": version, "runtime_version": version,
+            "disk_available_bytes": 200_000_000_000_u64, "disk_total_bytes": 250_000_000_000_u64 });
+        merge(&mut metrics, added);
+    }
+    metrics
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::program::Table;
+use super::release::Release;
 use super::rows::Change;
 
 /// How many records are kept for a reader.
@@ -25,6 +26,15 @@ pub(super) enum Encoding {
     Debezium,
 }
 
+/// What a record holds.
+#[derive(Clone, Copy)]
+enum Chunk<'a> {
+    Rows(&'a [Change]),
+    /// So many steps have been processed.
+    EndOfStep(u64),
+    Heartbeat,
+}
+
 /// A reader of egress, as the process sees it.
 #[derive(Debug)]
 pub(super) struct Subscriber {
@@ -38,19 +48,21 @@ pub(super) struct Subscriber {
     queue: VecDeque<String>,
     /// When the last record was made.
     quiet_since: Duration,
+    release: Release,
 }
 
 impl Subscriber {
-    pub(super) fn new(now: Duration, table: Table, encoding: Encoding, backpressure: bool) -> Self {
-        Self { number: 0, encoding, backpressure, table, rows: 0, next: 0, queue: VecDeque::new(), quiet_since: now }
+    pub(super) fn new(now: Duration, release: Release, table: Table, encoding: Encoding, backpressure: bool) -> Self {
+        let (number, rows, next, queue) = (0, 0, 0, VecDeque::new());
+        Self { number, encoding, backpressure, table, rows, next, queue, quiet_since: now, release }
     }
 
     /// Sends changes; whether the encoding can.
     pub(super) fn send(&mut self, at: Duration, snapshot: bool, changes: &[Change]) -> bool {
         match self.encoding {
             Encoding::Debezium => return changes.is_empty(),
-            Encoding::Snowflake => changes.chunks(1).for_each(|change| self.record(at, snapshot, Some(change))),
-            Encoding::Csv | Encoding::InsertDelete => self.record(at, snapshot, Some(changes)),
+            Encoding::Snowflake => changes.chunks(1).for_each(|change| self.record(at, snapshot, Chunk::Rows(change))),
+            Encoding::Csv | Encoding::InsertDelete => self.record(at, snapshot, Chunk::Rows(changes)),
         }
         true
     }
@@ -69,25 +81,38 @@ impl Subscriber {
         row
     }
 
-    /// One record; without changes, a heartbeat.
-    fn record(&mut self, at: Duration, snapshot: bool, changes: Option<&[Change]>) {
-        let mut text = format!("{{\"sequence_number\":{},\"snapshot\":{snapshot}", self.next);
+    /// Says that the output of so many steps has been sent.
+    fn end_step(&mut self, at: Duration, steps: u64) {
+        if self.release >= Release::V0_375 {
+            self.beat(at);
+            self.record(at, false, Chunk::EndOfStep(steps));
+        }
+    }
+
+    fn record(&mut self, at: Duration, snapshot: bool, chunk: Chunk<'_>) {
+        let mut text = format!("{{\"sequence_number\":{}", self.next);
+        // Writing to a text never fails.
+        if self.release >= Release::V0_337 {
+            let _ = write!(text, ",\"snapshot\":{snapshot}");
+        }
         self.next += 1;
         self.quiet_since = at;
         if self.queue.len() >= KEPT && !snapshot {
             return;
         }
-        match changes {
-            Some(changes) if self.encoding != Encoding::Csv => {
+        match chunk {
+            Chunk::Rows(changes) if self.encoding != Encoding::Csv => {
                 let data: Vec<Value> = changes.iter().map(|change| self.json(change)).collect();
-                // Writing to a text never fails.
                 let _ = write!(text, ",\"json_data\":{}", json!(data));
             }
-            Some(changes) => {
+            Chunk::Rows(changes) => {
                 let data: String = changes.iter().map(|change| csv(&self.table, change)).collect();
                 let _ = write!(text, ",\"text_data\":{}", json!(data));
             }
-            None => {}
+            Chunk::EndOfStep(steps) => {
+                let _ = write!(text, ",\"processed_steps\":{steps}");
+            }
+            Chunk::Heartbeat => {}
         }
         text.push_str("}\r\n");
         self.queue.push_back(text);
@@ -108,7 +133,7 @@ impl Subscriber {
             self.quiet_since = now;
         }
         while self.next_beat() <= now {
-            self.record(self.next_beat(), false, None);
+            self.record(self.next_beat(), false, Chunk::Heartbeat);
         }
     }
 
@@ -142,12 +167,15 @@ impl Subscribers {
         self.list.iter().any(Subscriber::is_full)
     }
 
-    pub(super) fn deliver(&mut self, at: Duration, table: &str, delta: &[Change]) {
-        let readers = self.list.iter_mut().filter(|subscriber| subscriber.table.name == table);
-        readers.filter(|_| !delta.is_empty()).for_each(|subscriber| {
-            subscriber.beat(at);
-            self.dropped |= !subscriber.send(at, false, delta);
-        });
+    /// Sends what a step changed in a table, to those whose table it is, and that the step is over, to all.
+    pub(super) fn deliver(&mut self, at: Duration, table: &str, delta: &[Change], step: u64) {
+        for subscriber in &mut self.list {
+            if subscriber.table.name == table && !delta.is_empty() {
+                subscriber.beat(at);
+                self.dropped |= !subscriber.send(at, false, delta);
+            }
+            subscriber.end_step(at, step);
+        }
     }
 
     pub(super) fn get(&mut self, number: u64) -> Option<&mut Subscriber> {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use pipewright::{Seed, Timestamp};
+use serde_json::Value;
 
 /// A time as the server writes it.
 pub(super) fn stamp(time: Duration) -> String {
@@ -36,4 +37,11 @@ pub(super) fn lines(items: impl Iterator<Item = impl std::fmt::Display>) -> Stri
         let _ = writeln!(text, "{item}");
     }
     text
+}
+
+/// Adds the fields of another object.
+pub(super) fn merge(object: &mut Value, more: Value) {
+    if let (Value::Object(fields), Value::Object(more)) = (object, more) {
+        fields.extend(more);
+    }
 }

@@ -8,6 +8,8 @@ mod lifecycle;
 mod pipelines;
 mod platform;
 mod profiles;
+mod releases;
+mod routes;
 mod streaming;
 
 use std::time::Duration;
@@ -49,9 +51,18 @@ impl Sim {
     }
 
     fn send(&mut self, method: &str, target: &str, kind: &str, body: impl Into<Bytes>) -> http::Response<Bytes> {
+        self.send_to(method, &format!("/v0{target}"), kind, body)
+    }
+
+    /// What is answered to a whole target, without a body.
+    fn exact(&mut self, method: &str, target: &str) -> Answered {
+        read(&self.send_to(method, target, "application/json", "{}"))
+    }
+
+    fn send_to(&mut self, method: &str, target: &str, kind: &str, body: impl Into<Bytes>) -> http::Response<Bytes> {
         let mut request = http::Request::new(body.into());
         *request.method_mut() = method.parse().expect("a method");
-        *request.uri_mut() = format!("/v0{target}").parse().expect("a target");
+        *request.uri_mut() = target.parse().expect("a target");
         let kind = http::HeaderValue::from_str(kind).expect("a value");
         request.headers_mut().insert(http::header::CONTENT_TYPE, kind);
         self.manager.handle(self.now, &request)

@@ -285,3 +285,28 @@ fn without_a_cursor_a_log_tells_what_is_not_shown_and_when_it_ends() {
     assert_eq!(sim.ask("DELETE", "/pipelines/p", &Value::Null).0, 200);
     assert_eq!(sim.follow(body, 1), ("Logs have ended\n".to_owned(), true));
 }
+
+#[test]
+fn since_0_375_egress_tells_how_many_steps_it_has_sent() {
+    let mut sim = Sim::with(Config { release: Release::V0_375, ..Config::default() }).running();
+    let (_, body) = sim.open("POST", "egress/v?format=json");
+    let token = sim.token(RAW, &row(7));
+    let (read, _) = sim.follow(body, 100);
+    let last: Value = serde_json::from_str(read.lines().last().expect("a record")).expect("a record");
+    assert_eq!((read.lines().count(), &last["sequence_number"]), (2, &1.into()));
+    assert_eq!(last["processed_steps"], sim.completion(&token).1["step"]);
+    // A step that changes nothing here ends, too.
+    sim.token("kv?format=json", "{\"insert\":{\"k\":1,\"v\":\"a\"}}");
+    let (read, _) = sim.follow(body, 100);
+    assert_eq!(read, "{\"sequence_number\":2,\"snapshot\":false,\"processed_steps\":2}\r\n");
+}
+
+#[test]
+fn before_0_298_egress_knows_no_snapshots() {
+    let mut sim = Sim::with(Config { release: Release::V0_130, ..Config::default() }).running();
+    sim.token(RAW, &row(7));
+    sim.wait(100);
+    let (first, body) = sim.open("POST", "egress/v?format=json&send_snapshot=true");
+    assert_eq!(first, "");
+    assert_eq!(sim.follow(body, 3000).0, "{\"sequence_number\":0}\r\n");
+}
