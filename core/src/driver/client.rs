@@ -9,7 +9,7 @@ use super::{
 };
 use crate::error::FlowError;
 use crate::flow::{Call, Config, Flow, Goal, Notice};
-use crate::operation::{Operation, Service};
+use crate::operation::{Operation, ServerVersion, Service};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 use crate::url::Base;
@@ -55,6 +55,12 @@ impl<S: Service, R> Client<S, R> {
     pub fn with_credentials(mut self, credentials: impl Credentials + Send + Sync + 'static) -> Self {
         self.config = self.config.with_credentials();
         self.credentials = Arc::new(credentials);
+        self
+    }
+
+    /// Sets the version of the server: see [`Config::with_server_version`].
+    pub fn with_server_version(mut self, version: ServerVersion) -> Self {
+        self.config = self.config.with_server_version(version);
         self
     }
 

@@ -47,6 +47,9 @@
 //!   out by. [`HttpInput`](data::HttpInput) is never sent twice by itself.
 //! * **400 `ParseErrors` means that all other rows are in**: see [`parse_errors`](data::parse_errors).
 //! * **A stream may be cut off and still end properly**: see [`stream`].
+//! * **Releases 0.366 and 0.367 renamed all durations and sizes of configurations**: `max_rss_mb: 16000` became
+//!   `max_rss: "16G"`. [`RuntimeConfig`](pipelines::RuntimeConfig) has one field for both names, and requests use the name
+//!   that the server reads.
 //! * `Bearer` is the word before a key, and an API key begins with `apikey:`, which belongs to it. A
 //!   [`Secret`](crate::Secret) as credentials does just that.
 //!
@@ -67,6 +70,7 @@ pub mod pipelines;
 pub mod platform;
 pub mod profiles;
 pub mod programs;
+mod settings;
 pub mod stats;
 pub mod stream;
 mod tuning;

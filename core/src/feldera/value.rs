@@ -24,7 +24,7 @@ use crate::secret::Secret;
 /// | [`Relation::foreign_keys`](super::pipelines::Relation::foreign_keys) | the compiler's own, and not described |
 /// | [`Rel::condition`](super::pipelines::Rel::condition), `exprs`, `aggs` | expressions as Calcite writes them, of any depth |
 /// | [`RuntimeConfig::init_containers`](super::pipelines::RuntimeConfig::init_containers) | a part of Kubernetes' own API |
-/// | [`RuntimeConfig::dev_tweaks`](super::pipelines::RuntimeConfig::dev_tweaks) | "may come and go"; as text none is lost when a configuration is sent back |
+/// | [`RuntimeConfig::unknown`](super::pipelines::RuntimeConfig::unknown), and of all other records of settings | settings of another release, which are sent back as they are |
 /// | [`Pipeline::deployment_resources_status_details`](super::pipelines::Pipeline::deployment_resources_status_details), and of events | differs from runner to runner, and is not described |
 /// | [`ErrorResponse::details`](super::ErrorResponse::details) | differs from code to code: object, list, text or nothing |
 /// | [`Watermark::metadata`](super::stats::Watermark::metadata) | a place in a source, as its connector counts |
@@ -96,9 +96,11 @@ impl Json {
     }
 }
 
+/// Two texts of the same value are equal, however they are written: order of fields, white space, escapes.
 impl PartialEq for Json {
     fn eq(&self, other: &Self) -> bool {
-        self.get() == other.get()
+        let value = |json: &Self| json.parse::<serde_json::Value>().ok();
+        self.get() == other.get() || value(self).is_some_and(|own| value(other) == Some(own))
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue};
 
 use super::{Contact, Retry};
-use crate::operation::Service;
+use crate::operation::{KnownVersion, ServerVersion, Service};
 use crate::url::Base;
 
 /// Where a service is and how to speak to it. Cheap to clone.
@@ -40,6 +40,7 @@ pub(super) struct Settings {
     carries_credentials: bool,
     plaintext_allowed: bool,
     pub(super) contact: Contact,
+    pub(super) server_version: KnownVersion,
 }
 
 impl<S: Service> Config<S> {
@@ -54,6 +55,7 @@ impl<S: Service> Config<S> {
             carries_credentials: false,
             plaintext_allowed: false,
             contact: Contact::default(),
+            server_version: KnownVersion::default(),
         };
         Self { settings: Arc::new(settings), service: PhantomData }
     }
@@ -94,6 +96,24 @@ impl<S: Service> Config<S> {
     /// Credentials may travel over plain `http` to other machines. They can be read on the way.
     pub fn allow_plaintext_credentials(self) -> Self {
         self.change(|settings| settings.plaintext_allowed = true)
+    }
+
+    /// Sets the version of the server, for operations that depend on it: those of Feldera that send a `RuntimeConfig`.
+    pub fn with_server_version(self, version: ServerVersion) -> Self {
+        let this = self.change(|_| {});
+        this.learn_server_version(version);
+        this
+    }
+
+    /// Returns the version of the server: as it was set, or as a flow has found it out, which all clones of this config
+    /// then know. `None` if it is not known.
+    pub fn server_version(&self) -> Option<ServerVersion> {
+        self.settings.server_version.get()
+    }
+
+    /// Remembers the version of the server, for all clones.
+    pub(crate) fn learn_server_version(&self, version: ServerVersion) {
+        self.settings.server_version.set(version);
     }
 
     /// Where the service is.

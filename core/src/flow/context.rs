@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Call, Config, Flow, Notice, Reply, Retry, SavedState, Step};
 use crate::error::FlowError;
-use crate::operation::{Operation, Service};
+use crate::operation::{Operation, ServerVersion, Service};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 use crate::url::Base;
@@ -93,6 +93,16 @@ impl<S: Service> FlowContext<S> {
     /// Where the service is.
     pub(crate) fn base(&self) -> &Base {
         self.config.base()
+    }
+
+    /// The version of the server, if it is known.
+    pub(crate) fn server_version(&self) -> Option<ServerVersion> {
+        self.config.server_version()
+    }
+
+    /// Remembers the version of the server, for all flows of the client.
+    pub(crate) fn learn_server_version(&self, version: ServerVersion) {
+        self.config.learn_server_version(version);
     }
 
     /// Does something that has to end at this moment at the latest, if the flow does not end before.

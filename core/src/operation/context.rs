@@ -1,13 +1,15 @@
 //! [`RequestContext`]: where a request goes to.
 
-use super::Service;
+use super::{ServerVersion, Service};
 use crate::url::Base;
 
-/// What a request needs besides the operation: the base address and the number of the attempt.
+/// What a request needs besides the operation: the base address, the number of the attempt, and the server's version if
+/// it is known.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestContext<'a> {
     base: &'a Base,
     attempt: u32,
+    server_version: Option<ServerVersion>,
     /// Of another service than the operation's: its prefix, and whether it decodes twice.
     paths: Option<(&'static str, bool)>,
 }
@@ -15,12 +17,18 @@ pub struct RequestContext<'a> {
 impl<'a> RequestContext<'a> {
     /// Returns the context of the first attempt at a base address.
     pub fn new(base: &'a Base) -> Self {
-        Self { base, attempt: 0, paths: None }
+        Self { base, attempt: 0, server_version: None, paths: None }
     }
 
     /// Sets the number of the attempt, counted from 0.
     pub fn with_attempt(mut self, attempt: u32) -> Self {
         self.attempt = attempt;
+        self
+    }
+
+    /// Sets the version of the server. Some operations write settings as that version reads them.
+    pub fn with_server_version(mut self, version: impl Into<Option<ServerVersion>>) -> Self {
+        self.server_version = version.into();
         self
     }
 
@@ -45,6 +53,11 @@ impl<'a> RequestContext<'a> {
     /// Returns the address of the service.
     pub fn base(&self) -> &'a Base {
         self.base
+    }
+
+    /// Returns the version of the server, or `None` if it is not known.
+    pub fn server_version(&self) -> Option<ServerVersion> {
+        self.server_version
     }
 
     /// Returns how many attempts came before.

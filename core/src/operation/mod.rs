@@ -3,6 +3,7 @@
 mod context;
 mod response;
 mod target;
+mod version;
 
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub use self::context::RequestContext;
 pub use self::response::{FromResponse, parse_json};
 pub(crate) use self::response::{parse, parse_by, read_json, reject_compressed};
 pub use self::target::Target;
+pub(crate) use self::version::KnownVersion;
+pub use self::version::{InvalidVersion, ServerVersion};
 
 /// One HTTP exchange with a service, as data: how to ask and how to read the answer.
 ///

@@ -22,5 +22,5 @@ pub(crate) use body::JsonBody;
 pub(crate) use field::WireField;
 pub(crate) use field::{AsWire, Redacted, Value, plain_fields, read_into, text_or_null};
 pub(crate) use json_structs::{json_struct, json_structs, key, shown, styled_keys};
-pub(crate) use operations::{operations, reader};
+pub(crate) use operations::{operations, reader, sent};
 pub(crate) use string_enums::string_enums;

@@ -29,7 +29,8 @@
 /// * `query { name: Type = "key", … }` and `json { … }`: required parameters, arguments of `new`. The key is left out
 ///   if it is the name;
 /// * `query? { … }` and `json? { … }`: options, with a setter each. A body without a field is not sent, unless there is
-///   a `json {}` before, for a service that insists on one;
+///   a `json {}` before, for a service that insists on one. `name: Type as function` writes the value that the function
+///   makes of it and the [`RequestContext`](crate::operation::RequestContext);
 /// * `local? { name: Type, … }`: options that are not sent, such as the limit of a decoder.
 ///
 /// A parameter whose name says everything needs no doc.
@@ -49,7 +50,10 @@ macro_rules! operations {
                 $( $(#[$oquery_meta:meta])* $oquery:ident : $oquery_type:ty $(= $oquery_key:literal)? ),* $(,)?
             } )?
             $( json { $( $(#[$json_meta:meta])* $json:ident : $json_type:ty $(= $json_key:literal)? ),* $(,)? } )?
-            $( json ? { $( $(#[$ojson_meta:meta])* $ojson:ident : $ojson_type:ty $(= $ojson_key:literal)? ),* $(,)? } )?
+            $( json ? { $(
+                $(#[$ojson_meta:meta])*
+                $ojson:ident : $ojson_type:ty $(as $ojson_writer:path)? $(= $ojson_key:literal)?
+            ),* $(,)? } )?
             $( local ? { $( $(#[$local_meta:meta])* $local:ident : $local_type:ty ),* $(,)? } )?
         }
     )*) => {
@@ -190,6 +194,7 @@ macro_rules! operations {
                     let mut body = $crate::schema::JsonBody::default();
                     $($( body.field(Self::INFO, $crate::schema::key!($json $(= $json_key)?), &self.$json)?; )*)?
                     $($( if let Some(value) = &self.$ojson {
+                        let value = $crate::schema::sent!(value, cx $(, $ojson_writer)?);
                         body.field(Self::INFO, $crate::schema::key!($ojson $(= $ojson_key)?), value)?;
                     } )*)?
                     let always = false $(|| { let _: &[&str] = &[$( stringify!($json) ),*]; true })?;
@@ -226,4 +231,14 @@ macro_rules! reader {
     };
 }
 
-pub(crate) use {operations, reader};
+/// The value of a field of a body: as it is, or what a function makes of it.
+macro_rules! sent {
+    ($value:ident, $cx:ident) => {
+        $value
+    };
+    ($value:ident, $cx:ident, $writer:path) => {
+        &$writer($value, $cx)
+    };
+}
+
+pub(crate) use {operations, reader, sent};

@@ -3,6 +3,7 @@
 mod defaults;
 mod metrics;
 mod recordings;
+mod settings;
 mod shapes;
 mod simulated_streams;
 mod streams;

@@ -91,7 +91,7 @@ fn program_config() -> ProgramConfig {
 
 fn runtime_config() -> RuntimeConfig {
     let mut storage = StorageOptions::default();
-    storage.cache_mib = Some(64);
+    storage.cache_size = Some(ByteSize::from_mib(64));
     let mut config = RuntimeConfig::default();
     (config.workers, config.storage) = (Some(4), Some(storage.into()));
     config.env.insert("A".to_owned(), "b".into());

@@ -19,7 +19,7 @@ use pipewright::feldera::pipelines::{
 use pipewright::feldera::pipelines::{CalciteId, Dataflow};
 use pipewright::feldera::platform::{ClusterEvent, Configuration, GetAuthentication, Session};
 use pipewright::feldera::stats::{ControllerStatus, GetTimeSeries};
-use pipewright::feldera::{Accepted, ErrorClass, ErrorCode};
+use pipewright::feldera::{Accepted, ConfigDuration, ErrorClass, ErrorCode};
 use pipewright_tests::recorded;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -149,10 +149,10 @@ fn a_setting_that_is_off_stays_off() {
     let config = json!({ "storage": null, "clock_resolution_usecs": null,
         "fault_tolerance": { "model": "exactly_once", "checkpoint_interval_secs": null } });
     let typed: RuntimeConfig = read(&config);
-    assert_eq!((&typed.storage, &typed.clock_resolution_usecs), (&Some(Switch::Off), &Some(Switch::Off)));
+    assert_eq!((&typed.storage, &typed.clock_resolution), (&Some(Switch::Off), &Some(Switch::Off)));
     assert_eq!(written(&typed), config);
     let typed: RuntimeConfig = read(&json!({ "storage": {}, "clock_resolution_usecs": 7 }));
-    assert_eq!(typed.clock_resolution_usecs.and_then(Switch::on), Some(7));
+    assert_eq!(typed.clock_resolution.and_then(Switch::on), Some(ConfigDuration::from_micros(7)));
     assert_eq!(written(&typed.storage.and_then(Switch::on)), json!({}));
     assert_eq!(written(&read::<RuntimeConfig>(&json!({}))), json!({}));
 }

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use super::Switch;
 use super::storage::StorageOptions;
-use crate::feldera::{Json, SecretText};
-use crate::schema::{json_structs, string_enums};
+use crate::feldera::settings::{Spelled, Spelling, plain_settings, settings};
+use crate::feldera::{ByteSize, ConfigDuration, Json, SecretText};
+use crate::operation::RequestContext;
+use crate::schema::string_enums;
 
 string_enums! {
     /// How much survives a crash.
@@ -19,128 +21,173 @@ string_enums! {
     }
 }
 
-json_structs! {
-    /// How a pipeline is run. What is `None` is left out of requests and gets Feldera's default.
+plain_settings!(FtModel);
+
+settings! {
+    /// How a pipeline is run. A setting that is `None` or empty is left out of requests and gets Feldera's default.
+    ///
+    /// Releases 0.366 and 0.367 renamed all durations and sizes: a number such as `max_rss_mb` became a text with a
+    /// unit, `max_rss`. Both names are read, and both are the same field here. The name in a request depends on the
+    /// version of the server, see [`Config::with_server_version`](crate::flow::Config::with_server_version):
+    ///
+    /// | version | name and value |
+    /// |---|---|
+    /// | before 0.367 | the old name with a number. A value that is not a whole number of the old unit is rounded up |
+    /// | since 0.367 | the new name with a text |
+    /// | not known, and the configuration was read with new names | the new name |
+    /// | not known | the old name, which all releases up to now read, if it can hold the value exactly. Otherwise the new name, **which servers before 0.366 ignore** |
+    ///
+    /// [`Deploy`](crate::feldera::Deploy) asks the server for its version. After that all clones of the client know it.
+    ///
+    /// To change a setting of a pipeline, read the configuration, change it and send it back: requests replace the whole
+    /// configuration. Settings that this version of the library does not know are kept in `unknown` and sent back too;
+    /// [`set`](Self::set) sets such a setting.
     ///
     /// ```
     /// use pipewright::feldera::pipelines::RuntimeConfig;
-    /// let mut config = RuntimeConfig::default();
+    /// let mut config: RuntimeConfig = serde_json::from_str(r#"{"max_rss":"16Gi","of_tomorrow":[1]}"#)?;
     /// config.workers = Some(4);
-    /// assert_eq!(serde_json::to_string(&config)?, r#"{"workers":4}"#);
-    /// # Ok::<(), serde_json::Error>(())
+    /// config.set("new_setting", "on")?;
+    /// assert_eq!(
+    ///     serde_json::to_string(&config)?,
+    ///     r#"{"workers":4,"max_rss":"16Gi","new_setting":"on","of_tomorrow":[1]}"#
+    /// );
+    /// assert_eq!(serde_json::from_str::<RuntimeConfig>(r#"{"max_rss_mb":500}"#)?.max_rss, Some("500M".parse()?));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub struct RuntimeConfig (sparse) {
-        /// Threads of the circuit; 8 by default.
+    pub struct RuntimeConfig {
+        /// The number of worker threads of the circuit, from 1 to 65,535; 8 by default.
         pub workers: Option<u32>,
-        /// The most memory; MiB.
-        pub max_rss_mb: Option<u64>,
-        /// The most memory of ad-hoc queries; MiB.
-        pub datafusion_memory_mb: Option<u64>,
-        /// Machines.
+        /// The most memory on each host; [`ResourceConfig::memory_max`] by default. Before 0.367 `max_rss_mb`, in
+        /// megabytes.
+        pub max_rss: Option<ByteSize> | "max_rss_mb" in Megabytes,
+        /// The most memory of ad-hoc queries and of the Delta Lake and Iceberg connectors; 5 % of the pipeline's memory
+        /// by default, at most 2 GB. Before 0.367 `datafusion_memory_mb`, in megabytes.
+        pub datafusion_memory: Option<ByteSize> | "datafusion_memory_mb" in Megabytes,
+        /// The number of hosts; 1 by default. More than one needs the enterprise edition.
         pub hosts: Option<u64>,
         /// Whether and how state is kept on disk; on by default.
         pub storage: Option<Switch<StorageOptions>>,
-        /// What survives a crash.
+        /// What survives a crash; nothing by default.
         pub fault_tolerance: Option<FaultTolerance>,
-        /// Measures where time goes.
+        /// Whether to measure where time goes; true by default.
         pub cpu_profiler: Option<bool>,
-        /// Sends traces.
+        /// Whether to send traces; false by default.
         pub tracing: Option<bool>,
-        /// Where to.
+        /// The Jaeger endpoint that traces are sent to, as `host:port`; `127.0.0.1:6831` by default.
         pub tracing_endpoint_jaeger: Option<String>,
-        /// Records to wait for before a step.
+        /// The number of records to wait for before a step; 0 by default.
         pub min_batch_size_records: Option<u64>,
-        /// How long to wait for them; microseconds.
-        pub max_buffering_delay_usecs: Option<u64>,
-        /// Processors, memory, disk.
+        /// How long to wait for them at most; no time by default. Before 0.366 `max_buffering_delay_usecs`, in
+        /// microseconds.
+        pub max_buffering_delay: Option<ConfigDuration> | "max_buffering_delay_usecs" in Microseconds,
+        /// Processors, memory and disk of the process.
         pub resources: Option<ResourceConfig>,
-        /// How often `NOW()` moves, in microseconds; 1,000,000 by default.
-        pub clock_resolution_usecs: Option<Switch<u64>>,
-        /// The offset of `NOW()` from UTC.
+        /// How often `NOW()` changes; 1 s by default. Before 0.366 `clock_resolution_usecs`, in microseconds, and `Off`
+        /// switched the clock off. Since 0.366 `Off` stands for the default.
+        pub clock_resolution: Option<Switch<ConfigDuration>> | "clock_resolution_usecs" in Microseconds,
+        /// The offset of `NOW()` from UTC, as in `+05:30`; none by default.
         pub clock_timezone_offset: Option<String>,
-        /// Processors that workers are tied to.
+        /// The numbers of the processors that worker threads are bound to; at least two for each worker.
         pub pin_cpus: Vec<u64>,
-        /// How long making a process may take; seconds.
-        pub provisioning_timeout_secs: Option<u64>,
-        /// Connectors that start at the same time.
+        /// How long provisioning the process may take; the runner has a default. Before 0.366
+        /// `provisioning_timeout_secs`, in seconds.
+        pub provisioning_timeout: Option<ConfigDuration> | "provisioning_timeout_secs" in Seconds,
+        /// How many connectors start at the same time; 10 by default.
         pub max_parallel_connector_init: Option<u64>,
-        /// Kubernetes containers that run before; as Kubernetes describes them.
+        /// Kubernetes containers that run before the process, as Kubernetes describes them.
         pub init_containers: Option<Json>,
-        /// Whether suspending makes a checkpoint.
+        /// Whether suspending makes a checkpoint; true by default. Current releases ignore it.
         pub checkpoint_during_suspend: Option<bool>,
-        /// Threads for HTTP.
+        /// The number of threads for HTTP; as many as `workers` by default.
         pub http_workers: Option<u64>,
-        /// Threads for connectors.
+        /// The number of threads for connectors and ad-hoc queries; as many as `workers` by default.
         pub io_workers: Option<u64>,
-        /// Environment variables of the process; often keys and passwords, so their values are not shown.
+        /// Environment variables of the process. They often are keys and passwords, so `Debug` does not show the values.
         pub env: BTreeMap<String, SecretText>,
         /// Settings for Feldera's developers, which come and go.
-        pub dev_tweaks: Option<Json>,
-        /// What is logged, as in `info,dbsp=debug`.
+        pub dev_tweaks: Option<DevTweaks>,
+        /// What is logged, as in `info,dbsp=debug`; `info` by default.
         pub logging: Option<String>,
         /// A Kubernetes template for the pipeline.
         pub pipeline_template_configmap: Option<TemplateConfig>,
     }
 
     /// What survives a crash.
-    pub struct FaultTolerance (sparse) {
+    pub struct FaultTolerance {
         /// How much. `ExactlyOnce` by default if a configuration has `fault_tolerance` at all, otherwise `None`.
         pub model: Option<FtModel>,
-        /// How often Feldera makes a checkpoint by itself, in seconds; 60 by default, at most 3600.
-        pub checkpoint_interval_secs: Option<Switch<u64>>,
+        /// How often Feldera makes a checkpoint by itself; 1 minute by default, from 1 s to 1 h. `Off`: never. Before
+        /// 0.366 `checkpoint_interval_secs`, in seconds.
+        pub checkpoint_interval: Option<Switch<ConfigDuration>> | "checkpoint_interval_secs" in Seconds,
     }
 
-    /// Processors, memory, disk.
-    pub struct ResourceConfig (sparse) {
-        /// At least so many processors.
+    /// Processors, memory and disk of a pipeline's process.
+    pub struct ResourceConfig {
+        /// The least number of processors; fractions are allowed.
         pub cpu_cores_min: Option<f64>,
-        /// At the most.
+        /// The largest number of processors; fractions are allowed.
         pub cpu_cores_max: Option<f64>,
-        /// At least so much memory; MB.
-        pub memory_mb_min: Option<u64>,
-        /// At the most; MB.
-        pub memory_mb_max: Option<u64>,
-        /// Disk; MB.
-        pub storage_mb_max: Option<u64>,
-        /// Of which kind.
+        /// The least memory. Before 0.367 `memory_mb_min`, in megabytes.
+        pub memory_min: Option<ByteSize> | "memory_mb_min" in Megabytes,
+        /// The most memory. Before 0.367 `memory_mb_max`, in megabytes.
+        pub memory_max: Option<ByteSize> | "memory_mb_max" in Megabytes,
+        /// The disk space to begin with; together with `storage_max` it can grow. A release between 0.338 and 0.366
+        /// added it as `storage_mb_min`, in megabytes.
+        pub storage_min: Option<ByteSize> | "storage_mb_min" in Megabytes,
+        /// The most disk space. Before 0.367 `storage_mb_max`, in megabytes.
+        pub storage_max: Option<ByteSize> | "storage_mb_max" in Megabytes,
+        /// How disk space grows. Not in 0.337.
+        pub autoscaling: Option<AutoscalingConfig>,
+        /// The Kubernetes storage class.
         pub storage_class: Option<String>,
-        /// The account of the process.
+        /// The Kubernetes volume attributes class; needs Kubernetes 1.34. Not in 0.337.
+        pub volume_attributes_class: Option<String>,
+        /// The Kubernetes service account of the process.
         pub service_account_name: Option<String>,
-        /// Where Kubernetes puts it.
+        /// The Kubernetes namespace of the process; that of the manager by default.
         pub namespace: Option<String>,
     }
 
+    /// How the resources of a pipeline grow.
+    pub struct AutoscalingConfig {
+        /// How disk space grows; not at all by default.
+        pub storage: Option<StorageAutoscaling>,
+    }
+
+    /// How disk space grows from [`ResourceConfig::storage_min`] to [`ResourceConfig::storage_max`].
+    pub struct StorageAutoscaling {
+        /// The share of the disk space, from 0 to 1, whose use makes it grow; 0.8 by default.
+        pub scale_threshold: Option<f64>,
+        /// The free disk space below which it grows; no such limit by default. Before 0.367
+        /// `scale_threshold_available_mb`, in megabytes.
+        pub scale_threshold_available: Option<ByteSize> | "scale_threshold_available_mb" in Megabytes,
+        /// By which factor it grows; 2 by default.
+        pub scale_factor: Option<f64>,
+    }
+
+    /// Settings for Feldera's developers. They come and go, so that all but those that were renamed are in `unknown`.
+    pub struct DevTweaks {
+        /// The most disk space. Before 0.367 `storage_mb_max`, in mebibytes.
+        pub storage_max: Option<ByteSize> | "storage_mb_max" in Mebibytes,
+        /// The size of the slabs of each class of buffers. Before 0.367 `fbuf_slab_bytes_per_class`, in bytes.
+        pub fbuf_slab_size_per_class: Option<ByteSize> | "fbuf_slab_bytes_per_class" in Bytes,
+        /// The size of a block of keys of a lazy input map. Before 0.367 `lazy_input_map_key_block_bytes`, in bytes.
+        pub lazy_input_map_key_block_size: Option<ByteSize> | "lazy_input_map_key_block_bytes" in Bytes,
+        /// The capacity of the channels between workers. Before 0.367 `exchange_channel_capacity_bytes`, in bytes.
+        pub exchange_channel_capacity: Option<ByteSize> | "exchange_channel_capacity_bytes" in Bytes,
+    }
+
     /// A Kubernetes template.
-    pub struct TemplateConfig (sparse) {
-        /// The name of its config map.
+    pub struct TemplateConfig {
+        /// The name of its config map. Must be given.
         pub name: Option<String>,
-        /// The key in there.
+        /// The key of the template in the config map; `pipelineTemplate` by default.
         pub key: Option<String>,
     }
 }
 
-macro_rules! defaults {
-    ($($name:ident { $($field:ident),* })*) => {$(
-        impl Default for $name {
-            /// Feldera's defaults.
-            fn default() -> Self {
-                Self { $( $field: Default::default() ),* }
-            }
-        }
-    )*};
-}
-
-defaults! {
-    RuntimeConfig {
-        workers, max_rss_mb, datafusion_memory_mb, hosts, storage, fault_tolerance, cpu_profiler, tracing,
-        tracing_endpoint_jaeger, min_batch_size_records, max_buffering_delay_usecs, resources, clock_resolution_usecs,
-        clock_timezone_offset, pin_cpus, provisioning_timeout_secs, max_parallel_connector_init, init_containers,
-        checkpoint_during_suspend, http_workers, io_workers, env, dev_tweaks, logging, pipeline_template_configmap
-    }
-    FaultTolerance { model, checkpoint_interval_secs }
-    ResourceConfig {
-        cpu_cores_min, cpu_cores_max, memory_mb_min, memory_mb_max, storage_mb_max, storage_class, service_account_name,
-        namespace
-    }
-    TemplateConfig { name, key }
+/// A configuration as the server of a request reads it.
+pub(super) fn spelled<'a>(config: &'a RuntimeConfig, cx: RequestContext<'_>) -> impl serde::Serialize + 'a {
+    Spelled { value: config, spelling: Spelling::from(cx) }
 }

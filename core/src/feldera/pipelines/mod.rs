@@ -14,7 +14,10 @@ mod switch;
 use super::{Accepted, ErrorResponse, FelderaApi, Json};
 use crate::schema::{json_structs, operations, string_enums};
 
-pub use self::config::{FaultTolerance, FtModel, ResourceConfig, RuntimeConfig, TemplateConfig};
+pub use self::config::{
+    AutoscalingConfig, DevTweaks, FaultTolerance, FtModel, ResourceConfig, RuntimeConfig, StorageAutoscaling,
+    TemplateConfig,
+};
 pub use self::dataflow::{CalciteId, CalcitePlan, Dataflow, MirInput, MirNode, Rel};
 pub use self::details::RuntimeStatusDetails;
 pub use self::diff::{PipelineDiff, ProgramDiff};
@@ -28,7 +31,8 @@ pub use self::status::{
     ResourcesDesiredStatus, ResourcesStatus, RuntimeStatus, StorageStatus,
 };
 pub use self::storage::{
-    FileBackend, ObjectStore, StartFrom, StorageBackend, StorageCompression, StorageOptions, SyncConfig,
+    FileBackend, ObjectStore, StartFrom, StorageBackend, StorageCompression, StorageOptions, StorageSyncMode,
+    SyncConfig,
 };
 pub use self::switch::Switch;
 use crate::feldera::checkpoints::CheckpointInfo;
@@ -65,7 +69,7 @@ operations! { FelderaApi;
             /// What they depend on, as in `Cargo.toml`.
             udf_toml: String,
             program_config: ProgramConfig,
-            runtime_config: RuntimeConfig,
+            runtime_config: RuntimeConfig as config::spelled,
         }
     }
 
@@ -101,7 +105,7 @@ operations! { FelderaApi;
             /// What they depend on, as in `Cargo.toml`.
             udf_toml: String,
             program_config: ProgramConfig,
-            runtime_config: RuntimeConfig,
+            runtime_config: RuntimeConfig as config::spelled,
         }
     }
 
@@ -129,7 +133,7 @@ operations! { FelderaApi;
             udf_toml: String,
             program_config: ProgramConfig,
             /// How it is run; replaced whole.
-            runtime_config: RuntimeConfig,
+            runtime_config: RuntimeConfig as config::spelled,
             /// New sizes of a running pipeline, without any other field. Experimental; since 0.375. Older servers
             /// ignore it. [`Resize`](crate::feldera::Resize) waits until the process uses them.
             deployment_config: DynamicConfig,

@@ -6,21 +6,27 @@ use std::collections::BTreeMap;
 use super::CompilationProfile;
 use super::Dataflow;
 use crate::feldera::Json;
+use crate::feldera::settings::{plain_settings, settings};
 use crate::schema::json_structs;
 
-json_structs! {
-    /// How a program is compiled. What is `None` is left out of requests.
-    pub struct ProgramConfig (sparse) {
+plain_settings!(CompilationProfile);
+
+settings! {
+    /// How a program is compiled. A setting that is `None` is left out of requests.
+    pub struct ProgramConfig {
+        /// How much the compiler optimises; the platform has a default.
         pub profile: Option<CompilationProfile>,
-        /// Takes what was compiled before, if nothing has changed.
+        /// Whether to take what was compiled before, if nothing has changed; true by default.
         pub cache: Option<bool>,
         /// The runtime: a tag as in `v0.96.0` or a commit, by default the platform's own. `gen2`, or `gen2:` and a
         /// commit, is the Gen-2 engine, for which no Rust is compiled; since 0.375. See [`is_gen2`](Self::is_gen2).
         pub runtime_version: Option<String>,
-        /// Compiles with the platform's SQL compiler, whatever the runtime's version.
+        /// Whether to compile with the platform's SQL compiler, whatever the runtime's version; false by default.
         pub use_platform_compiler: Option<bool>,
     }
+}
 
+json_structs! {
     /// What the compilers said.
     pub struct ProgramError {
         pub sql_compilation: Option<SqlCompilation>,
@@ -168,13 +174,6 @@ json_structs! {
         pub key: Option<Box<ColumnType>>,
         /// Of a map: its values.
         pub value: Option<Box<ColumnType>>,
-    }
-}
-
-impl Default for ProgramConfig {
-    /// Feldera's defaults.
-    fn default() -> Self {
-        Self { profile: None, cache: None, runtime_version: None, use_platform_compiler: None }
     }
 }
 

@@ -4,152 +4,135 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Error, Visitor};
+use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::feldera::{Json, SecretText};
-use crate::schema::{json_structs, plain_fields, string_enums};
+use crate::feldera::settings::{SettingValue, Spelled, Spelling, plain_settings, settings};
+use crate::feldera::{ByteSize, ConfigDuration, Json, SecretText};
+use crate::schema::{plain_fields, string_enums};
 
 string_enums! {
     /// How state on disk is compressed.
     pub enum StorageCompression {
-        /// As Feldera thinks best.
+        /// As Feldera chooses.
         Default = "default",
         /// Not at all.
         None = "none",
-        /// By Snappy.
+        /// With Snappy.
         Snappy = "snappy",
+        /// With LZ4. Not in 0.337.
+        Lz4 = "lz4",
+        /// With Zstandard; see [`StorageOptions::compression_level`]. Not in 0.337.
+        Zstd = "zstd",
+    }
+
+    /// How files are made durable for a checkpoint.
+    pub enum StorageSyncMode {
+        /// With `syncfs` if storage has a file system of its own, otherwise file by file.
+        Auto = "auto",
+        /// With `syncfs`.
+        Syncfs = "syncfs",
+        /// File by file.
+        PerFile = "per_file",
     }
 }
 
-json_structs! {
-    /// Whether and how state is kept on disk. What is `None` is left out of requests.
-    pub struct StorageOptions (sparse) {
-        /// Where.
+plain_settings!(StorageCompression, StorageSyncMode, StartFrom);
+
+settings! {
+    /// Whether and how state is kept on disk. A setting that is `None` is left out of requests.
+    pub struct StorageOptions {
+        /// Where; as Feldera's operator wants it by default.
         pub backend: Option<StorageBackend>,
-        /// How large a batch has to be to be kept on disk; bytes.
-        pub min_storage_bytes: Option<u64>,
-        /// The same for what belongs to one step; bytes.
-        pub min_step_storage_bytes: Option<u64>,
+        /// The size from which on a batch is kept on disk; 10 MiB by default, 0 for all. Before 0.367
+        /// `min_storage_bytes`, in bytes.
+        pub min_spill_size: Option<ByteSize> | "min_storage_bytes" in Bytes,
+        /// The same for a batch that belongs to one step; such batches stay in memory by default. Before 0.367
+        /// `min_step_storage_bytes`, in bytes.
+        pub min_step_spill_size: Option<ByteSize> | "min_step_storage_bytes" in Bytes,
         /// How it is compressed.
         pub compression: Option<StorageCompression>,
-        /// How much of it is cached; MiB.
-        pub cache_mib: Option<u64>,
-        /// How often a Bloom filter may wrongly say that a batch has a key, from 0 to 1. Since 0.349.
+        /// How hard Zstandard compresses, from 1 to 22; other algorithms have no level. Not in 0.337.
+        pub compression_level: Option<i32>,
+        /// The size of the cache in memory; 256 MiB for each thread by default. Before 0.367 `cache_mib`, in mebibytes.
+        pub cache_size: Option<ByteSize> | "cache_mib" in Mebibytes,
+        /// How often a Bloom filter may wrongly say that a batch has a key, from 0 to 1; 0.0001 by default. Since
+        /// 0.349.
         pub bloom_false_positive_rate: Option<f64>,
     }
 
     /// The local file system.
-    pub struct FileBackend (sparse) {
-        /// Reads and writes in threads of their own.
+    pub struct FileBackend {
+        /// Whether to read and write in threads of their own; as Feldera chooses by default.
         pub async_threads: Option<bool>,
-        /// How long each access takes longer, as on a slow disk; milliseconds.
-        pub ioop_delay: Option<u64>,
-        /// The bucket that checkpoints are sent to and fetched from.
+        /// How much longer each access takes, as on a slow disk; no longer by default. Before 0.366 `ioop_delay`, in
+        /// milliseconds.
+        pub ioop_latency: Option<ConfigDuration> | "ioop_delay" in Milliseconds,
+        /// The bucket that checkpoints are sent to and fetched from; none by default.
         pub sync: Option<SyncConfig>,
+        /// How files are made durable for a checkpoint; `Auto` by default. Not in 0.337.
+        pub sync_mode: Option<StorageSyncMode>,
     }
 
-    /// A bucket for checkpoints, and how `rclone` gets there. What is `None` is left out of requests.
-    pub struct SyncConfig (sparse) {
-        /// The bucket, as in `bucket` or `bucket/folder`. Cannot be left out.
+    /// A bucket for checkpoints, and how `rclone` gets there. A setting that is `None` is left out of requests.
+    pub struct SyncConfig {
+        /// The bucket, as in `bucket` or `bucket/folder`. Must be given.
         pub bucket: Option<String>,
-        /// A bucket that is only read: when there is no checkpoint here and none in the other.
+        /// A bucket that is only read, if there is no checkpoint here and none in the other.
         pub read_bucket: Option<String>,
-        /// The service's address, if it is not Amazon's.
+        /// The service's address; Amazon's by default.
         pub endpoint: Option<String>,
-        /// Whose service it is, as in `AWS` or `Minio`; `Other` by default.
+        /// The provider of the service, as in `AWS` or `Minio`; `Other` by default.
         pub provider: Option<String>,
-        /// The bucket's region.
+        /// The bucket's region; `us-east-1` by default.
         pub region: Option<String>,
-        /// The key's id; without, that of the process's environment.
+        /// The key's id; that of the process's environment by default.
         pub access_key: Option<SecretText>,
-        /// The key.
+        /// The key; that of the process's environment by default.
         pub secret_key: Option<SecretText>,
-        /// The checkpoint to start from.
+        /// The checkpoint to start from; none by default.
         pub start_from_checkpoint: Option<StartFrom>,
-        /// Rather does not start than without a checkpoint; false by default.
+        /// Whether the pipeline fails to start without a checkpoint; false by default.
         pub fail_if_no_checkpoint: Option<bool>,
-        /// Follows the checkpoints of another. Deprecated: see
+        /// Whether the pipeline follows the checkpoints of another. Deprecated: see
         /// [`Initial::Standby`](crate::feldera::lifecycle::Initial::Standby).
         pub standby: Option<bool>,
-        /// How often a pipeline that stands by looks for a newer one; seconds, 10 by default.
-        pub pull_interval: Option<u64>,
-        /// How often the newest is sent; seconds, never by default.
-        pub push_interval: Option<u64>,
-        /// How old checkpoints in the bucket get at least; days, 30 by default.
-        pub retention_min_age: Option<u32>,
-        /// How many stay there at least; 10 by default.
+        /// How often a pipeline that stands by looks for a newer checkpoint; 10 s by default. Before 0.366
+        /// `pull_interval`, in seconds.
+        pub standby_pull_interval: Option<ConfigDuration> | "pull_interval" in Seconds,
+        /// How often the newest checkpoint is sent; never by default. Before 0.366 `push_interval`, in seconds.
+        pub checkpoint_push_interval: Option<ConfigDuration> | "push_interval" in Seconds,
+        /// The age up to which checkpoints in the bucket are never deleted; 30 days by default. Before 0.366
+        /// `retention_min_age`, in days.
+        pub min_retention: Option<ConfigDuration> | "retention_min_age" in Days,
+        /// The least number of checkpoints in the bucket; 10 by default.
         pub retention_min_count: Option<u32>,
-        /// Files at a time.
+        /// The number of files that are sent or fetched at a time; 20 by default.
         pub transfers: Option<u32>,
-        /// Checks at a time; 20 by default.
+        /// The number of files that are compared at a time; 20 by default.
         pub checkers: Option<u32>,
-        /// Compares sizes, and not checksums; false by default.
+        /// Whether only sizes are compared, and not checksums; false by default.
         pub ignore_checksum: Option<bool>,
-        /// From which size on a file is fetched in parts, as in `100M`.
+        /// The size from which on a file is fetched in parts, as `rclone` writes it; `100M` by default.
         pub multi_thread_cutoff: Option<String>,
-        /// In how many; 10 by default.
+        /// The number of parts that are fetched at a time; 10 by default.
         pub multi_thread_streams: Option<u32>,
-        /// Parts that are sent at a time.
+        /// The number of parts of a file that are sent at a time; 10 by default.
         pub upload_concurrency: Option<u32>,
-        /// Fetches as fast as the machine can; true by default.
+        /// Whether to fetch as fast as the machine can; true by default.
         pub optimize_download_resources: Option<bool>,
         /// More options of `rclone`.
         pub flags: Vec<String>,
-    }
-
-    /// As it stands on the wire.
-    struct Backend (sparse) {
-        /// Which.
-        pub name: Option<String>,
-        /// What belongs to it.
-        pub config: Option<Json>,
-    }
-}
-
-impl Default for StorageOptions {
-    /// Feldera's defaults.
-    fn default() -> Self {
-        let (backend, compression) = (None, None);
-        let (min_storage_bytes, min_step_storage_bytes, cache_mib, bloom_false_positive_rate) =
-            (None, None, None, None);
-        Self { backend, min_storage_bytes, min_step_storage_bytes, compression, cache_mib, bloom_false_positive_rate }
-    }
-}
-
-impl Default for FileBackend {
-    /// Feldera's defaults.
-    fn default() -> Self {
-        Self { async_threads: None, ioop_delay: None, sync: None }
+        /// Whether the pipeline takes the bucket over from another pipeline when it starts; false by default. Not in
+        /// 0.337.
+        pub take_bucket_ownership: Option<bool>,
     }
 }
 
 impl SyncConfig {
     /// This bucket, and Feldera's defaults.
     pub fn new(bucket: impl Into<String>) -> Self {
-        Self {
-            bucket: Some(bucket.into()),
-            read_bucket: None,
-            endpoint: None,
-            provider: None,
-            region: None,
-            access_key: None,
-            secret_key: None,
-            start_from_checkpoint: None,
-            fail_if_no_checkpoint: None,
-            standby: None,
-            pull_interval: None,
-            push_interval: None,
-            retention_min_age: None,
-            retention_min_count: None,
-            transfers: None,
-            checkers: None,
-            ignore_checksum: None,
-            multi_thread_cutoff: None,
-            multi_thread_streams: None,
-            upload_concurrency: None,
-            optimize_download_resources: None,
-            flags: Vec::new(),
-        }
+        Self { bucket: Some(bucket.into()), ..Self::default() }
     }
 }
 
@@ -177,8 +160,8 @@ pub enum StorageBackend {
     File(Box<FileBackend>),
     /// An object store.
     Object(ObjectStore),
-    /// One that this version of the library does not know, with what belongs to it.
-    Unknown(Box<str>, Option<Json>),
+    /// A backend, or settings of a backend, that this version of the library does not know: the whole JSON value.
+    Unknown(Json),
 }
 
 /// An object store.
@@ -214,32 +197,66 @@ impl<'de> Deserialize<'de> for ObjectStore {
     }
 }
 
+impl SettingValue for StorageBackend {
+    fn write_setting<S: Serializer>(&self, serializer: S, spelling: Spelling) -> Result<S::Ok, S::Error> {
+        let mut map = match self {
+            Self::Unknown(value) => return value.serialize(serializer),
+            _ => serializer.serialize_map(None)?,
+        };
+        match self {
+            Self::File(files) => {
+                map.serialize_entry("name", "file")?;
+                map.serialize_entry("config", &Spelled { value: &**files, spelling })?;
+            }
+            Self::Object(store) => {
+                map.serialize_entry("name", "object")?;
+                map.serialize_entry("config", store)?;
+            }
+            Self::Default | Self::Unknown(_) => map.serialize_entry("name", "default")?,
+        }
+        map.end()
+    }
+
+    fn has_new_names(&self) -> bool {
+        matches!(self, Self::File(files) if files.has_new_names())
+    }
+
+    fn overlay(&mut self, wanted: &Self) {
+        match (self, wanted) {
+            (Self::File(has), Self::File(wanted)) => has.overlay(wanted),
+            (has, wanted) => has.clone_from(wanted),
+        }
+    }
+}
+
 impl Serialize for StorageBackend {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let config = |config: serde_json::Result<Json>| config.map(Some).map_err(serde::ser::Error::custom);
-        let (name, config) = match self {
-            Self::Default => ("default", None),
-            Self::File(files) => ("file", config(Json::of(files))?),
-            Self::Object(store) => ("object", config(Json::of(store))?),
-            Self::Unknown(name, config) => (&**name, config.clone()),
-        };
-        Backend { name: Some(name.to_owned()), config }.serialize(serializer)
+        self.write_setting(serializer, Spelling::Common)
     }
 }
 
 impl<'de> Deserialize<'de> for StorageBackend {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Backend { name, config } = Backend::deserialize(deserializer)?;
-        let name = name.unwrap_or_else(|| "default".to_owned());
+        let value = Json::deserialize(deserializer)?;
         // What another release writes there must not make the pipeline unreadable.
-        let read = match (&*name, &config) {
+        Ok(Self::of(&value).unwrap_or(Self::Unknown(value)))
+    }
+}
+
+impl StorageBackend {
+    /// A backend that is known, with nothing beside it that is not.
+    fn of(value: &Json) -> Option<Self> {
+        let mut fields: BTreeMap<String, Json> = value.parse().ok()?;
+        let name = fields.remove("name").map_or(Ok("default".to_owned()), |name| name.parse::<String>()).ok()?;
+        let config = fields.remove("config").filter(|config| config.get() != "null");
+        match (&*name, config) {
+            _ if !fields.is_empty() => None,
             ("default", None) => Some(Self::Default),
             ("file", None) => Some(Self::File(Box::default())),
             ("file", Some(config)) => config.parse().ok().map(Self::File),
             ("object", Some(config)) => config.parse().ok().map(Self::Object),
             _ => None,
-        };
-        Ok(read.unwrap_or_else(|| Self::Unknown(name.into(), config)))
+        }
     }
 }
 

@@ -1,12 +1,11 @@
 //! [`Switch`]: settings that can be switched off.
 
-use std::fmt;
-use std::marker::PhantomData;
+use serde::de::Error as _;
+use serde::{Deserialize as _, Deserializer, Serializer};
+use serde_json::Error;
 
-use serde::de::value::{MapAccessDeserializer, MapDeserializer};
-use serde::de::{Error, IntoDeserializer as _, MapAccess, Visitor};
-use serde::{Deserializer, Serializer};
-
+use crate::feldera::Json;
+use crate::feldera::settings::{SettingValue, Spelling, Unit};
 use crate::schema::WireField;
 
 /// A setting that can be switched off. A setting that is absent is not off: it has Feldera's default.
@@ -21,8 +20,9 @@ use crate::schema::WireField;
 /// use pipewright::feldera::pipelines::{RuntimeConfig, Switch};
 /// let mut config = RuntimeConfig::default();
 /// config.storage = Some(Switch::Off);
-/// config.clock_resolution_usecs = Some(250_000.into());
-/// assert_eq!(serde_json::to_string(&config)?, r#"{"storage":null,"clock_resolution_usecs":250000}"#);
+/// config.set("fault_tolerance", &serde_json::json!({ "checkpoint_interval": null }))?;
+/// let text = r#"{"storage":null,"fault_tolerance":{"checkpoint_interval_secs":null}}"#;
+/// assert_eq!(serde_json::to_string(&config)?, text);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,37 +49,10 @@ impl<T> From<T> for Switch<T> {
     }
 }
 
-impl<T: WireField> WireField for Switch<T> {
+impl<T: SettingValue> WireField for Switch<T> {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Setting<T>(PhantomData<T>);
-
-        impl<'de, T: WireField> Visitor<'de> for Setting<T> {
-            type Value = Switch<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a setting, or null")
-            }
-
-            fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-                Ok(Switch::Off)
-            }
-
-            /// As a pipeline has it that was stored by an old release, where there is an object today.
-            fn visit_bool<E: Error>(self, is_on: bool) -> Result<Self::Value, E> {
-                let empty = MapDeserializer::new(std::iter::empty::<(&str, ())>());
-                if is_on { T::read(empty).map(Switch::On) } else { Ok(Switch::Off) }
-            }
-
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
-                T::read(number.into_deserializer()).map(Switch::On)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                T::read(MapAccessDeserializer::new(map)).map(Switch::On)
-            }
-        }
-
-        deserializer.deserialize_any(Setting(PhantomData))
+        let value = Json::deserialize(deserializer)?;
+        Self::read_setting(&value, None).map_err(D::Error::custom)
     }
 
     fn read_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
@@ -87,9 +60,44 @@ impl<T: WireField> WireField for Switch<T> {
     }
 
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.write_setting(serializer, Spelling::Common)
+    }
+}
+
+impl<T: SettingValue> SettingValue for Switch<T> {
+    const READS_NULL: bool = true;
+
+    fn read_setting(value: &Json, unit: Option<Unit>) -> Result<Self, Error> {
+        match value.get() {
+            "null" | "false" => Ok(Self::Off),
+            // As a pipeline has it that was stored by an old release, where there is an object today.
+            "true" => Json::new("{}").and_then(|empty| T::read_setting(&empty, unit)).map(Self::On),
+            _ => T::read_setting(value, unit).map(Self::On),
+        }
+    }
+
+    fn write_setting<S: Serializer>(&self, serializer: S, spelling: Spelling) -> Result<S::Ok, S::Error> {
         match self {
             Self::Off => serializer.serialize_none(),
-            Self::On(value) => value.write(serializer),
+            Self::On(value) => value.write_setting(serializer, spelling),
+        }
+    }
+
+    fn number(&self, unit: Unit, spelling: Spelling) -> Option<Option<u64>> {
+        match self {
+            Self::Off => (spelling != Spelling::New).then_some(None),
+            Self::On(value) => value.number(unit, spelling),
+        }
+    }
+
+    fn has_new_names(&self) -> bool {
+        matches!(self, Self::On(value) if value.has_new_names())
+    }
+
+    fn overlay(&mut self, wanted: &Self) {
+        match (self, wanted) {
+            (Self::On(has), Self::On(wanted)) => has.overlay(wanted),
+            (has, wanted) => has.clone_from(wanted),
         }
     }
 }

@@ -126,7 +126,7 @@ impl FromStr for ConfigDuration {
 }
 
 /// A duration of that many nanoseconds. `None` if it is too long.
-fn from_nanos(nanos: u128) -> Option<ConfigDuration> {
+pub(in crate::feldera) fn from_nanos(nanos: u128) -> Option<ConfigDuration> {
     let below_a_second = u32::try_from(nanos % SECOND).ok()?;
     u64::try_from(nanos / SECOND).ok().map(|seconds| ConfigDuration(Duration::new(seconds, below_a_second)))
 }

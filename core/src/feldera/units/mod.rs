@@ -7,6 +7,7 @@ mod size;
 use std::fmt;
 
 pub use self::duration::ConfigDuration;
+pub(super) use self::duration::from_nanos;
 pub use self::size::ByteSize;
 
 /// A text that is not a size, or not a duration, as Feldera reads them.

@@ -207,7 +207,9 @@ impl Attempts {
     /// Where the next request goes, and which attempt it is.
     #[inline]
     pub(super) fn request_context(&self) -> RequestContext<'_> {
-        RequestContext::new(&self.settings.base).with_attempt(self.sent)
+        RequestContext::new(&self.settings.base)
+            .with_attempt(self.sent)
+            .with_server_version(self.settings.server_version.get())
     }
 
     /// How long an attempt takes at most, unless the operation needs longer.

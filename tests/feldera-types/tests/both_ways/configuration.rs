@@ -8,6 +8,7 @@ use feldera_types::config::{
     RuntimeConfig, StartFromCheckpoint, StorageBackendConfig, StorageCompression, StorageOptions, SyncConfig,
 };
 use pipewright::feldera::pipelines::{self, Switch};
+use pipewright::feldera::{ByteSize, ConfigDuration};
 use serde_json::json;
 
 use crate::answers::{moment, uuid};
@@ -151,12 +152,31 @@ fn config(storage: Option<StorageOptions>, fault_tolerance: FtConfig) -> Runtime
     }
 }
 
+/// A configuration in which every setting has a value.
+fn full() -> RuntimeConfig {
+    let storage = storage(file(StartFromCheckpoint::Latest), StorageCompression::Snappy);
+    config(Some(storage), FtConfig { model: Some(FtModel::AtLeastOnce), checkpoint_interval_secs: Some(30) })
+}
+
 fn fault_tolerances() -> Vec<FtConfig> {
     let models = each!(FtModel { AtLeastOnce, ExactlyOnce }).map(Some).into_iter().chain([None]);
     models
         .flat_map(|model| [Some(30), None].map(|checkpoint_interval_secs| FtConfig { model, checkpoint_interval_secs }))
         .collect()
 }
+
+/// The settings of ours that releases after 0.349 have added, and the maps of unknown settings, which stay empty.
+const LATER: [&str; 9] = [
+    "autoscaling",
+    "compression_level",
+    "exchange_channel_capacity",
+    "lazy_input_map_key_block_size",
+    "storage_min",
+    "sync_mode",
+    "take_bucket_ownership",
+    "unknown",
+    "volume_attributes_class",
+];
 
 /// What is off stays off, and what has a default keeps it.
 #[test]
@@ -168,23 +188,63 @@ fn how_a_pipeline_is_run() {
     values.push(RuntimeConfig { clock_resolution_usecs: None, ..RuntimeConfig::default() });
     values.extend(storages().into_iter().map(|storage| config(Some(storage), tolerant)));
     values.extend(fault_tolerances().into_iter().map(|tolerance| config(most(), tolerance)));
-    compare::<pipelines::RuntimeConfig, _>(&values, &[]);
+    compare::<pipelines::RuntimeConfig, _>(&values, &LATER);
 }
 
 #[test]
 fn parts_of_a_configuration() {
-    compare::<pipelines::FaultTolerance, _>(&fault_tolerances(), &[]);
-    compare::<pipelines::StorageOptions, _>(&storages(), &[]);
-    compare::<pipelines::SyncConfig, _>(&[sync(StartFromCheckpoint::Latest)], &[]);
+    compare::<pipelines::FaultTolerance, _>(&fault_tolerances(), &["unknown"]);
+    compare::<pipelines::StorageOptions, _>(
+        &storages(),
+        &["compression_level", "sync_mode", "take_bucket_ownership", "unknown"],
+    );
+    compare::<pipelines::SyncConfig, _>(&[sync(StartFromCheckpoint::Latest)], &["take_bucket_ownership", "unknown"]);
+    compare::<pipelines::StorageBackend, _>(
+        &[file(StartFromCheckpoint::Latest)],
+        &["sync_mode", "take_bucket_ownership", "unknown"],
+    );
+    compare::<pipelines::ResourceConfig, _>(
+        &[full().resources],
+        &["autoscaling", "storage_min", "unknown", "volume_attributes_class"],
+    );
+    compare::<pipelines::TemplateConfig, _>(&[full().pipeline_template_configmap.expect("a template")], &["unknown"]);
     let compressions = [
         pipelines::StorageCompression::Default,
         pipelines::StorageCompression::None,
         pipelines::StorageCompression::Snappy,
+        pipelines::StorageCompression::Lz4,
+        pipelines::StorageCompression::Zstd,
     ];
-    compare_words(&each!(StorageCompression { Default, None, Snappy }), &compressions, &[]);
+    compare_words(&each!(StorageCompression { Default, None, Snappy }), &compressions, &["lz4", "zstd"]);
     // The server has it as the absence of a model.
     let models = [pipelines::FtModel::AtLeastOnce, pipelines::FtModel::ExactlyOnce, pipelines::FtModel::None];
     compare_words(&each!(FtModel { AtLeastOnce, ExactlyOnce }), &models, &["none"]);
+}
+
+/// Every setting of the server's is a field of ours; only tweaks for developers are not.
+#[test]
+fn nothing_of_the_server_is_unknown() {
+    let sent = |config: &pipelines::RuntimeConfig| -> pipelines::RuntimeConfig {
+        let theirs: RuntimeConfig = serde_json::from_value(json!(config)).expect("the server reads it");
+        serde_json::from_value(json!(theirs)).expect("we read it")
+    };
+    let ours: pipelines::RuntimeConfig = serde_json::from_value(json!(full())).expect("we read it");
+    assert_eq!(sent(&ours), ours);
+    let shown = format!("{ours:#?}");
+    let is_filled = |line: &&str| line.trim_end() == "unknown: {" || line.trim_end().ends_with(" unknown: {");
+    assert_eq!(shown.lines().filter(is_filled).count(), 1, "{shown}");
+    let tweaks = ours.dev_tweaks.as_ref().expect("tweaks");
+    assert!(tweaks.unknown.contains_key("of_tomorrow") && !tweaks.unknown.contains_key("storage_mb_max"), "{shown}");
+
+    // The units of the old names.
+    let resources = ours.resources.as_ref().expect("resources");
+    let size = |size: Option<ByteSize>| size.expect("a size").to_string();
+    let duration = |duration: Option<Switch<ConfigDuration>>| duration.and_then(Switch::on).expect("one").to_string();
+    assert_eq!(
+        (size(ours.max_rss), size(resources.memory_max), size(tweaks.storage_max)),
+        ("1M".into(), "8M".into(), "3Mi".into())
+    );
+    assert_eq!(duration(ours.clock_resolution), "10us");
 }
 
 /// What our configuration leaves out is the server's default, and what it switches off is off.
@@ -196,11 +256,11 @@ fn what_is_left_out_has_the_servers_default() {
     let mut ours = pipelines::RuntimeConfig::default();
     assert_eq!(sent(&ours), RuntimeConfig::default());
     ours.storage = Some(Switch::Off);
-    ours.clock_resolution_usecs = Some(Switch::Off);
+    ours.clock_resolution = Some(Switch::Off);
     let off = RuntimeConfig { storage: None, clock_resolution_usecs: None, ..RuntimeConfig::default() };
     assert_eq!(sent(&ours), off);
     ours.storage = Some(pipelines::StorageOptions::default().into());
-    ours.clock_resolution_usecs = None;
+    ours.clock_resolution = None;
     assert_eq!(sent(&ours), RuntimeConfig::default());
 }
 

@@ -8,15 +8,19 @@ use crate::feldera::flow::Interruption;
 use crate::feldera::flow::reconcile::uncompiled;
 use crate::feldera::flow::stop::Stopped;
 use crate::feldera::pipelines::{DesiredStatus, Pipeline, PipelineStatus, ProgramError, ProgramStatus, StorageStatus};
+use crate::feldera::platform::Configuration;
 use crate::feldera::programs::Validation;
+use crate::feldera::settings::Spelling;
 use crate::feldera::tuning::MAX_DEPLOY_POLLS;
 use crate::feldera::{ErrorCode, error_code, is_unknown_pipeline};
+use crate::operation::ServerVersion;
 
 /// What was observed.
 #[derive(Debug)]
 pub(super) enum Evidence {
     /// The flow begins, or a wait is over.
     Begun,
+    Version(Result<Configuration, FlowError>),
     Poll(Result<Pipeline, FlowError>),
     Create(Result<Pipeline, FlowError>),
     Validate(Result<Validation, FlowError>, Box<Differences>),
@@ -29,6 +33,8 @@ pub(super) enum Evidence {
 /// What the flow does next.
 #[derive(Debug)]
 pub(super) enum Action {
+    /// Ask the server for its version: the spelling of settings depends on it.
+    AskVersion,
     Poll,
     /// Poll later: the pipeline may have been changed, or another client has changed it. With the error of the request.
     PollLater(FlowError, Change),
@@ -54,6 +60,10 @@ pub(super) struct Known {
     /// The version that the last poll has shown.
     pub(super) polled: Option<i64>,
     pub(super) polls: u32,
+    /// The version of the server.
+    pub(super) server: Option<ServerVersion>,
+    /// Whether the server was asked for its version.
+    pub(super) has_asked: bool,
     /// Why the pipeline is polled again.
     pub(super) pending_error: Option<FlowError>,
 }
@@ -62,6 +72,10 @@ impl Known {
     /// Remembers what was observed, before the decision.
     pub(super) fn record(&mut self, evidence: &Evidence) {
         match evidence {
+            Evidence::Version(answer) => {
+                self.has_asked = true;
+                self.server = answer.as_ref().ok().and_then(|configuration| configuration.version.parse().ok());
+            }
             Evidence::Poll(Ok(seen)) => self.polled = seen.program_version,
             Evidence::Stop(Ok(_), _) => self.restarted = true,
             _ => {}
@@ -81,7 +95,11 @@ impl Known {
 /// Decides what comes next.
 pub(super) fn decide(evidence: Evidence, goal: &Deploy, known: &Known) -> Action {
     match evidence {
-        Evidence::Begun => Action::Poll,
+        Evidence::Begun if known.server.is_none() && !known.has_asked && goal.runtime_config.0.is_some() => {
+            Action::AskVersion
+        }
+        // Some proxies let only pipelines through. Without a version, settings go out under names that all releases read.
+        Evidence::Begun | Evidence::Version(Ok(_) | Err(FlowError::Service(_))) => Action::Poll,
         Evidence::Poll(Ok(seen)) => decide_poll(&seen, goal, known),
         Evidence::Poll(Err(FlowError::Service(error))) if is_unknown_pipeline(&error) => Action::Create,
         // An unknown outcome is not forgotten because the pipeline cannot be read.
@@ -116,7 +134,8 @@ pub(super) fn decide(evidence: Evidence, goal: &Deploy, known: &Known) -> Action
             (Some(was), Some(is)) if was != is => Err(failed(goal, Interruption::Edited { was, is }, None)),
             _ => Ok(Deployed { pipeline, change: known.change, restarted: known.restarted }),
         }),
-        Evidence::Create(Err(error))
+        Evidence::Version(Err(error))
+        | Evidence::Create(Err(error))
         | Evidence::Stop(Err(error), _)
         | Evidence::Change(Err(error))
         | Evidence::Compile(Err(error))
@@ -125,7 +144,7 @@ pub(super) fn decide(evidence: Evidence, goal: &Deploy, known: &Known) -> Action
 }
 
 fn decide_poll(seen: &Pipeline, goal: &Deploy, known: &Known) -> Action {
-    let differences = Box::new(Differences::between(goal, seen));
+    let differences = Box::new(Differences::between(goal, seen, Spelling::of(known.server)));
     let is_clear = seen.storage_status.as_ref().is_none_or(|status| *status == StorageStatus::Cleared);
     if !differences.any() {
         return if is_up(seen, goal) {
@@ -215,6 +234,7 @@ mod tests {
 
     use super::*;
     use crate::feldera::flow::test_answers::{lost, rejection};
+    use crate::feldera::pipelines::RuntimeConfig;
     use crate::feldera::programs::SystemProblem;
 
     const SQL: &str = "CREATE TABLE t (x INT);";
@@ -232,11 +252,13 @@ mod tests {
 
     fn known() -> Known {
         let (change, restarted, polls) = (Change::None, false, 1);
-        Known { change, restarted, version: Some(3), polled: Some(3), polls, pending_error: None }
+        let (version, polled) = (Some(3), Some(3));
+        Known { change, restarted, version, polled, polls, server: None, has_asked: false, pending_error: None }
     }
 
     fn differences() -> Box<Differences> {
-        Box::new(Differences::between(&Deploy::new("p", SQL), &pipeline("Stopped", "Stopped", &[("program_code", "")])))
+        let seen = pipeline("Stopped", "Stopped", &[("program_code", "")]);
+        Box::new(Differences::between(&Deploy::new("p", SQL), &seen, Spelling::Common))
     }
 
     /// What is decided, in short.
@@ -275,6 +297,22 @@ mod tests {
         assert_eq!(polled(&goal.clone().udf_rust("fn f() {}"), pipeline("Running", "Running", &[])), "Stop");
         let again = Known { restarted: true, ..known() };
         assert_eq!(next(Evidence::Poll(Ok(pipeline("Running", "Running", &other))), &goal, &again), "Overruled");
+    }
+
+    #[test]
+    fn the_version_is_asked_for_once_if_a_configuration_is_to_be_sent() {
+        let plain = Deploy::new("p", SQL);
+        let goal = plain.clone().runtime_config(RuntimeConfig::default());
+        assert_eq!(next(Evidence::Begun, &plain, &known()), "Poll");
+        assert_eq!(next(Evidence::Begun, &goal, &known()), "AskVersion");
+        let server = Some(ServerVersion::new(0, 375, 0));
+        assert_eq!(next(Evidence::Begun, &goal, &Known { server, ..known() }), "Poll");
+        for (answer, action) in [(rejection(403, "Forbidden"), "Poll"), (lost(), "ambiguous")] {
+            let (evidence, mut known) = (Evidence::Version(Err(answer)), known());
+            known.record(&evidence);
+            assert_eq!(next(evidence, &goal, &known), action);
+            assert_eq!(next(Evidence::Begun, &goal, &known), "Poll");
+        }
     }
 
     #[test]

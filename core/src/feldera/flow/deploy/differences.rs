@@ -1,18 +1,17 @@
 //! [`Differences`]: what of a pipeline is not as it should be.
 
-use serde::Serialize;
-use serde_json::Value;
-
 use super::Deploy;
-use crate::feldera::pipelines::{PatchPipeline, Pipeline};
+use crate::feldera::pipelines::{PatchPipeline, Pipeline, RuntimeConfig, Switch};
+use crate::feldera::settings::{SettingValue, Spelled, Spelling};
 
 /// What is to change.
 #[derive(Clone, Debug)]
 pub(super) struct Differences(pub(super) PatchPipeline);
 
 impl Differences {
-    /// What of a pipeline is to change.
-    pub(super) fn between(goal: &Deploy, seen: &Pipeline) -> Self {
+    /// What of a pipeline is to change. A configuration is sent whole: what is not given stays as it was seen, also what
+    /// this version of the library does not know.
+    pub(super) fn between(goal: &Deploy, seen: &Pipeline, spelling: Spelling) -> Self {
         let differs = |wanted: &Option<String>, has: &Option<String>| {
             wanted.clone().filter(|wanted| has.as_deref().unwrap_or_default() != wanted)
         };
@@ -24,9 +23,11 @@ impl Differences {
         patch.udf_rust = differs(&goal.udf_rust.0, &seen.udf_rust);
         patch.udf_toml = differs(&goal.udf_toml.0, &seen.udf_toml);
         patch.program_config =
-            goal.program_config.clone().filter(|wanted| !is_part(wanted, seen.program_config.as_ref()));
-        patch.runtime_config =
-            goal.runtime_config.0.clone().filter(|wanted| !is_part(wanted, seen.runtime_config.as_deref()));
+            goal.program_config.as_ref().and_then(|wanted| changed(wanted, seen.program_config.as_ref()));
+        patch.runtime_config = goal.runtime_config.0.as_ref().and_then(|wanted| {
+            let has = seen.runtime_config.as_deref();
+            changed(&storable(wanted, has, spelling), has)
+        });
         patch.description = differs(&goal.description, &seen.description);
         patch.tags = goal.tags.clone().filter(|tags| *tags != seen.tags);
         Self(patch)
@@ -48,12 +49,11 @@ impl Differences {
 
     /// What can change only while the storage is clear, as far as is known.
     pub(super) fn need_clear_storage(&self, seen: &Pipeline) -> Option<&'static str> {
-        let (wanted, has) = (self.0.runtime_config.as_ref()?, seen.runtime_config.as_ref()?);
-        let other = |wanted: Value, has: Value| !wanted.is_null() && !contains(&has, &wanted);
+        let (changed, has) = (self.0.runtime_config.as_ref()?, seen.runtime_config.as_ref()?);
         [
-            ("workers", other(wanted.workers.into(), has.workers.into())),
-            ("hosts", other(wanted.hosts.into(), has.hosts.into())),
-            ("fault_tolerance", other(value(&wanted.fault_tolerance), value(&has.fault_tolerance))),
+            ("workers", changed.workers != has.workers),
+            ("hosts", changed.hosts != has.hosts),
+            ("fault_tolerance", changed.fault_tolerance != has.fault_tolerance),
         ]
         .into_iter()
         .find_map(|(name, differs)| differs.then_some(name))
@@ -65,21 +65,25 @@ pub(super) fn is_same_program(wanted: &str, has: &str) -> bool {
     has.strip_prefix(wanted).is_some_and(|rest| matches!(rest, "" | "\n"))
 }
 
-fn value<T: Serialize>(of: &T) -> Value {
-    serde_json::to_value(of).unwrap_or_default()
+/// A configuration with what is wanted, if that differs from what there is. Values are compared, not their spellings.
+fn changed<T: SettingValue + PartialEq>(wanted: &T, has: Option<&T>) -> Option<T> {
+    let Some(has) = has else { return Some(wanted.clone()) };
+    let mut changed = has.clone();
+    changed.overlay(wanted);
+    (changed != *has).then_some(changed)
 }
 
-/// Whether all that is given is so already: a setting that is not given is absent, and one that is to be off is `null`.
-/// What is not given has defaults that only the service knows.
-fn is_part<T: Serialize>(wanted: &T, has: Option<&T>) -> bool {
-    has.is_some_and(|has| contains(&value(has), &value(wanted)))
-}
-
-fn contains(has: &Value, wanted: &Value) -> bool {
-    match (has, wanted) {
-        (Value::Object(has), Value::Object(wanted)) => {
-            wanted.iter().all(|(key, wanted)| contains(has.get(key).unwrap_or(&Value::Null), wanted))
+/// What is wanted, as the server can store it. Servers before 0.366 have whole numbers only. Later ones have no clock
+/// that is off: they store nothing, and use the default.
+fn storable(wanted: &RuntimeConfig, has: Option<&RuntimeConfig>, spelling: Spelling) -> RuntimeConfig {
+    let mut storable = match spelling {
+        Spelling::Old => {
+            let sent = serde_json::to_string(&Spelled { value: wanted, spelling });
+            sent.and_then(|sent| serde_json::from_str(&sent)).unwrap_or_else(|_| wanted.clone())
         }
-        (has, wanted) => has == wanted,
-    }
+        Spelling::New | Spelling::Common => wanted.clone(),
+    };
+    let has_no_clock = has.is_some_and(|has| has.clock_resolution.is_none());
+    storable.clock_resolution = storable.clock_resolution.filter(|clock| !(has_no_clock && *clock == Switch::Off));
+    storable
 }

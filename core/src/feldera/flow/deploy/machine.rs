@@ -12,6 +12,7 @@ use crate::feldera::flow::reconcile::Reconciler;
 use crate::feldera::flow::status_poller;
 use crate::feldera::flow::stop::{Stop, StopPlan};
 use crate::feldera::pipelines::{CreatePipeline, GetPipeline, PatchPipeline, Selector};
+use crate::feldera::platform::GetConfig;
 use crate::feldera::programs::ValidateProgram;
 use crate::feldera::{FelderaApi, is_unknown_pipeline};
 use crate::flow::{Call, FlowContext, Notice, PollInterval, Runner, StateMachine, Transition, done};
@@ -29,6 +30,7 @@ pub struct DeployMachine {
 #[derive(Debug)]
 enum State {
     Begin,
+    AskVersion(Call<GetConfig>),
     Poll(Call<GetPipeline>),
     Wait(Timestamp),
     Create(Box<Call<CreatePipeline>>),
@@ -42,7 +44,8 @@ enum State {
 impl From<Deploy> for DeployMachine {
     fn from(goal: Deploy) -> Self {
         let (change, restarted, polls) = (Change::None, false, 0);
-        let known = Known { change, restarted, version: None, polled: None, polls, pending_error: None };
+        let (version, polled, server, has_asked, pending_error) = (None, None, None, false, None);
+        let known = Known { change, restarted, version, polled, polls, server, has_asked, pending_error };
         Self { goal, known, pace: PollInterval::START, state: State::Begin }
     }
 }
@@ -62,6 +65,7 @@ impl DeployMachine {
     fn carry_out(&mut self, action: Action, cx: &mut FlowContext<FelderaApi>) -> Transition<Deployed> {
         let name = self.goal.name();
         self.state = match action {
+            Action::AskVersion => State::AskVersion(cx.call(GetConfig::new())),
             Action::Poll => {
                 self.known.polls += 1;
                 State::Poll(cx.call(GetPipeline::new(name).selector(Selector::All)))
@@ -117,7 +121,11 @@ impl StateMachine for DeployMachine {
 
     fn transition(&mut self, cx: &mut FlowContext<FelderaApi>) -> Transition<Deployed> {
         let evidence = match &mut self.state {
-            State::Begin => Evidence::Begun,
+            State::Begin => {
+                self.known.server = cx.server_version();
+                Evidence::Begun
+            }
+            State::AskVersion(call) => Evidence::Version(cx.poll(call)?),
             State::Poll(call) => Evidence::Poll(cx.poll(call)?),
             State::Wait(until) => {
                 cx.wait(*until, "the pipeline to be changed")?;
@@ -138,6 +146,9 @@ impl StateMachine for DeployMachine {
         };
         self.observe(&evidence, cx);
         self.known.record(&evidence);
+        if let (Evidence::Version(_), Some(version)) = (&evidence, self.known.server) {
+            cx.learn_server_version(version);
+        }
         self.carry_out(decide(evidence, &self.goal, &self.known), cx)
     }
 }

@@ -16,6 +16,8 @@
 //!
 //! | state | observed | next |
 //! |---|---|---|
+//! | start | a configuration is to be sent, and the server's version is not known | ask for the version: names of settings depend on it |
+//! | start | anything else, or the version, or a rejection instead of it | Poll |
 //! | Poll | no such pipeline | Create |
 //! | Poll | nothing to change, the program compiled, actual and desired status are the goal | Ensure: its process has to answer |
 //! | Poll | nothing to change | Compile |
@@ -38,6 +40,8 @@
 //! | Ensure | up, with another version of the program | failed: `Edited` |
 //! | Ensure | up | done |
 //! | any | any other error | failed |
+//!
+//! What is given is compared with what there is by its value: `max_rss_mb: 16000` and `max_rss: "16G"` are the same.
 //!
 //! Invariants: what runs is not stopped for SQL that does not compile, as far as the service can tell before; what is
 //! not to change is not stopped; at the end the program that runs is the one that was put, or the flow ends as
@@ -145,13 +149,14 @@ impl Deploy {
         self
     }
 
-    /// How it is compiled. When something in it differs, all of it is replaced.
+    /// How it is compiled. Settings that are not given keep their values.
     pub fn program_config(mut self, config: ProgramConfig) -> Self {
         self.program_config = Some(config);
         self
     }
 
-    /// How it is run. When something in it differs, all of it is replaced.
+    /// How it is run. Settings that are not given keep their values, also those that this version of the library does
+    /// not know. A storage backend of another kind replaces the old one.
     pub fn runtime_config(mut self, config: RuntimeConfig) -> Self {
         self.runtime_config.0 = Some(config);
         self
