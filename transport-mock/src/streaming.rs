@@ -22,9 +22,9 @@ pub struct NoAnswer;
 pub enum Coming {
     /// These bytes, at once.
     Bytes(Bytes),
-    /// Nothing before this moment, unless somebody does something; it is in the future.
+    /// Nothing before this time, which is in the future, unless another request changes that.
     Later(Timestamp),
-    /// Nothing, until somebody does something.
+    /// Nothing, until another request changes that.
     Idle,
     /// The end, as it should be.
     End,

@@ -43,9 +43,9 @@ impl TokenType {
 
 /// Asks for the host that takes the rows.
 ///
-/// The answer holds for as long as nothing is refused with 410: then ask again.
+/// The answer holds until a request is rejected with 410: then request it again.
 ///
-/// Refused with 401 `390144`: names, key or clock of the key-pair token are wrong.
+/// Rejected with 401 `390144` if names, key or clock of the key-pair token are wrong.
 /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#get-hostname).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -100,7 +100,7 @@ impl Operation for GetHostname {
 /// The credential goes in the `Authorization` header alone. Every call gives another token, and none ends the life of
 /// one before it, so that sending it again is harmless.
 ///
-/// Refused with 400 `invalid_grant` or 401 `390144`: the credential is wrong for this account or scope.
+/// Rejected with 400 `invalid_grant` or 401 `390144` if the credential is wrong for this account or scope.
 /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#exchange-scoped-token).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -190,7 +190,7 @@ json_structs! {
 
     /// What is JSON where the value alone is expected.
     struct Wrapped {
-        /// Of the oldest answers; anything but 0 is a refusal.
+        /// Of the oldest answers; anything but 0 is a rejection.
         pub status_code: Option<i64>,
         /// Of the oldest answers.
         pub message: Option<String>,

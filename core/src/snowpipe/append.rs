@@ -51,9 +51,9 @@ pub enum Offsets {
 /// of a channel at a time: each answer has the next append's token. Sent again, it must be the same rows with the same
 /// token and id.
 ///
-/// Refused with 400 `STALE_CONTINUATION_TOKEN_SEQUENCER` or 409: somebody else has opened the channel, **or an attempt
-/// before this one was carried out**. Refused with 410: the pipe has moved. Refused with 413: too large. Neither a
-/// start nor an end token is left out even when there is none, because rows without them were seen to stay uncommitted.
+/// Rejected with 400 `STALE_CONTINUATION_TOKEN_SEQUENCER` or 409 if another client has opened the channel, **or if an
+/// earlier attempt was carried out**; with 410 if the pipe has moved; with 413 if the body is too large. Start and end
+/// token are always sent, if need be empty: rows without them stayed uncommitted in a measurement.
 /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#append-rows).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -181,7 +181,7 @@ impl Operation for AppendRows {
     fn parse(&self, response: Response<Bytes>) -> Result<Appended, ServiceError> {
         operation::parse_by::<SnowpipeIngest, Appended>(Self::INFO, &response, |info, response| {
             check_body(info, response)?;
-            // Carried out or not, nobody can go on from here: the next append has no token.
+            // Carried out or not, the chain ends here: the next append has no token.
             let mut appended: Appended = read_json(info, response).map_err(|error| error.with_transient(false))?;
             if self.continuation_token.is_some()
                 && appended.next_continuation_token.as_deref().is_none_or(str::is_empty)

@@ -111,7 +111,7 @@ macro_rules! elastic {
 elastic! {
     /// Appends rows through a pipe, at least once.
     ///
-    /// Rows are as in [`AppendRows`](super::append::AppendRows). Refused as there, but for what concerns channels.
+    /// Rows are as in [`AppendRows`](super::append::AppendRows). Rejections are the same, except those about channels.
     AppendElasticOperation "appendElastic"
         "/v2/streaming/data/databases/{database}/schemas/{schema}/pipes/{pipe}/channels/ELASTIC/rows" pipe
 }
@@ -119,7 +119,7 @@ elastic! {
 elastic! {
     /// Appends rows to a table through its default pipe, at least once.
     ///
-    /// Rows are as in [`AppendRows`](super::append::AppendRows). Refused as there, but for what concerns channels.
+    /// Rows are as in [`AppendRows`](super::append::AppendRows). Rejections are the same, except those about channels.
     AppendElasticToTable "appendElasticToTable"
         "/v2/streaming/data/databases/{database}/schemas/{schema}/tables/{table}/rows" table
 }

@@ -1,4 +1,4 @@
-//! The service's refusals: five shapes, and what their codes mean for whoever asks again.
+//! The service's error responses: five shapes, and whether their codes allow another attempt.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -11,13 +11,13 @@ use crate::operation::{Effect, OperationInfo};
 use crate::schema::{WireField, json_structs, string_enums};
 
 string_enums! {
-    /// A code of the service, in refusals and in
+    /// A code of the service, in error responses and in
     /// [`ChannelStatus::channel_status_code`](super::channels::ChannelStatus::channel_status_code).
     /// [Explained](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-error-handling).
     pub enum ErrorCode {
         /// All is well: the only code of a channel that may be used.
         Success = "SUCCESS",
-        /// The continuation token is not the channel's next: somebody else has opened the channel, or an earlier
+        /// The continuation token is not the channel's next: another client has opened the channel, or an earlier
         /// attempt was carried out. Open it again.
         StaleContinuationToken = "STALE_CONTINUATION_TOKEN_SEQUENCER" | "4",
         /// Another client has opened the channel since.
@@ -30,7 +30,7 @@ string_enums! {
         MustBeReopenedRowGap = "ERR_CHANNEL_MUST_BE_REOPENED_DUE_TO_ROW_SEQ_GAP",
         /// Rows are buffered: open or drop the channel when they are committed, some seconds later.
         UncommittedData = "ERR_CHANNEL_HAS_UNCOMMITTED_DATA",
-        /// Somebody is opening the channel just now.
+        /// Another client is opening the channel at this moment.
         OpenInProgress = "ERR_OPEN_CHANNEL_IN_PROGRESS",
         /// There is no such channel, or not for this role; so after its table was replaced.
         ChannelDoesNotExist = "ERR_CHANNEL_DOES_NOT_EXIST_OR_NOT_AUTHORIZED" | "ERR_CHANNEL_DOES_NOT_EXIST_OR_IS_NOT_AUTHORIZED",
@@ -76,7 +76,8 @@ impl ErrorCode {
         )
     }
 
-    /// Whether somebody has to mend something first: the channel, pipe or table is not there, or not for this role.
+    /// Whether the channel, pipe or table does not exist, or not for this role: no attempt succeeds before that is
+    /// changed.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::ChannelDoesNotExist | Self::PipeDoesNotExist | Self::TableDoesNotExist)
     }
@@ -87,7 +88,7 @@ impl ErrorCode {
     }
 }
 
-/// The code of a refusal.
+/// Returns the code of an error response.
 ///
 /// ```
 /// use pipewright::Operation;
@@ -98,9 +99,9 @@ impl ErrorCode {
 /// let open = OpenChannelOperation::new("DB", "PUBLIC", "T-STREAMING", "c", RequestId::from_bits(1), true);
 /// let answer = http::Response::builder().status(409);
 /// let answer = answer.body(r#"{"code":"ERR_OPEN_CHANNEL_IN_PROGRESS","message":"m"}"#.into())?;
-/// let refusal = open.parse(answer).expect_err("a refusal");
-/// assert_eq!(error_code(&refusal), Some(ErrorCode::OpenInProgress));
-/// assert!(refusal.is_transient());
+/// let rejection = open.parse(answer).expect_err("a rejection");
+/// assert_eq!(error_code(&rejection), Some(ErrorCode::OpenInProgress));
+/// assert!(rejection.is_transient());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn error_code(error: &ServiceError) -> Option<ErrorCode> {
@@ -156,7 +157,7 @@ pub(super) fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<St
 }
 
 json_structs! {
-    /// The body of a refusal, under all the names its parts have had; `error` and its description are OAuth's
+    /// The body of an error response, under all the names its parts have had; `error` and its description are OAuth's
     /// ([RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
     struct ErrorBody {
         /// Symbolic or a number.
@@ -186,7 +187,7 @@ pub(super) fn check_body(info: &'static OperationInfo, response: &Response<Bytes
     }
 }
 
-/// Reads a refusal. What is not of the service's five shapes comes from somebody in between.
+/// Parses an error response. A body in none of the service's five shapes comes from a proxy.
 pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
     let body = response.body();
     let is_code = |code: &String| is_code(code, response.status());
@@ -204,8 +205,8 @@ pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Byte
     }
 }
 
-/// Whoever is in between repeats the status instead, as in `{"code":404}` or `{"error":"Not Found"}`. With 404 it
-/// matters most: an edge that does not know the way just now is not to be taken for a channel that is gone.
+/// Whether a code is the service's. A proxy repeats the status instead, as in `{"code":404}` or `{"error":"Not
+/// Found"}`. A 404 of a proxy that has lost its backend must not look like a channel that does not exist.
 fn is_code(code: &str, status: StatusCode) -> bool {
     let is_number = || code.bytes().all(|byte| byte.is_ascii_digit());
     let is_services =
@@ -216,7 +217,7 @@ fn is_code(code: &str, status: StatusCode) -> bool {
         && (status != StatusCode::NOT_FOUND || is_services())
 }
 
-/// A refusal in the service's own words, also with a status that says success.
+/// A rejection by the service itself, also with a status that says success.
 pub(super) fn own(
     info: &'static OperationInfo,
     response: &Response<Bytes>,
@@ -244,7 +245,7 @@ fn foreign(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceE
     let status = response.status();
     let error = ServiceError::foreign(info, response);
     let error = match status.as_u16() {
-        // Whether it was passed on, nobody knows; following it would turn a POST into a GET.
+        // It may have been passed on; following it would turn a POST into a GET.
         300..=399 | 499 => error.with_applied(Applied::Unknown),
         _ => error,
     };

@@ -1,6 +1,6 @@
 //! Key-pair tokens: who asks, signed with the user's key. Claims and names are made here, signatures by a [`Signer`].
 //!
-//! A refusal with `390144` says no more than that something of this is wrong: the account's or the user's name, the key
+//! A rejection with `390144` only says that one of these is wrong: the account's or the user's name, the key
 //! that the user has at Snowflake (compare [`KeyPairJwt::fingerprint`] with `RSA_PUBLIC_KEY_FP` of `DESC USER`), or
 //! this machine's clock.
 //! [Explained](https://docs.snowflake.com/en/developer-guide/sql-api/authenticating#using-key-pair-authentication).

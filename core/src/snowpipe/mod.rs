@@ -47,10 +47,9 @@
 //!   [`ChannelStatus::last_committed_offset_token`](channels::ChannelStatus::last_committed_offset_token); that rows
 //!   were rejected says only [`ChannelStatus::rows_error_count`](channels::ChannelStatus::rows_error_count), and the
 //!   committed token passes over them.
-//! * **200 to an open may be a refusal**: [`ChannelStatus::is_healthy`](channels::ChannelStatus::is_healthy). A channel
-//!   that is not must be opened again, although
-//!   appends may still be answered with 200.
-//! * **Opening takes the channel away** from whoever has it, and discards rows that are not committed yet unless
+//! * **200 to an open may be a rejection**: [`ChannelStatus::is_healthy`](channels::ChannelStatus::is_healthy). A
+//!   channel that is not must be opened again, although appends may still be answered with 200.
+//! * **Opening takes the channel away** from another client, and discards rows that are not committed yet unless
 //!   [`OpenChannelOperation::fail_on_uncommitted_rows`](channels::OpenChannelOperation::fail_on_uncommitted_rows) is
 //!   set.
 //! * **Offset tokens are not compared and do not de-duplicate**; continuation tokens do.
@@ -69,7 +68,7 @@
 //! | `accept-charset: UTF-8` | always | never | nothing asks for it, and JSON is UTF-8 |
 //! | `x-snowflake-uncompressed-content-length`, `x-snowflake-min-append-timestamp-ms` | appends | never | undocumented |
 //! | `user-agent` | `SnowpipeStreamingSDK/v1.9.1 (…) PYTHON/3.11.7` | `pipewright/v0.1.0 (linux unix x86_64) RUST`, or the config's | the documented shape, our own name |
-//! | `_` in the ingest host | kept, in scope and address | `-` in both | the documentation asks for it; many TLS stacks refuse `_` |
+//! | `_` in the ingest host | kept, in scope and address | `-` in both | the documentation asks for it; many TLS stacks reject `_` |
 //! | the last line of a body | followed by an empty one | not | it says nothing |
 //! | the fields of an open with an offset token | `offset_token` first | last | the order of a JSON object's fields means nothing |
 //! | times in a key-pair token | milliseconds | seconds, as RFC 7519 has them | the service takes both |

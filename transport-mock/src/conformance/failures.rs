@@ -23,14 +23,14 @@ const UNKNOWN: Expected =
     Expected { kinds: &[Kind::Closed, Kind::Protocol], delivery: Delivery::Unknown, status: None };
 
 pub(super) fn rejected(case: &mut Case<'_>) {
-    let nobody = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let address = nobody.expect("a free port on loopback");
+    let unused = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let address = unused.expect("a free port on loopback");
     for ask in [Ask::get(), Ask::post("{}").once()] {
         let result = case.transport.send(&ask.exchange(address));
-        case.failed("a port that nobody listens on", result, NOT_SENT);
+        case.failed("a port without a listener", result, NOT_SENT);
     }
     let result = case.transport.open(&Ask::get().streaming(address));
-    case.failed("a streaming exchange with a port that nobody listens on", result, NOT_SENT);
+    case.failed("a streaming exchange with a port without a listener", result, NOT_SENT);
 }
 
 pub(super) fn unresolvable(case: &mut Case<'_>) {
@@ -62,7 +62,7 @@ pub(super) fn cut_off(case: &mut Case<'_>) {
     for (what, status, rest) in [
         ("no byte of the body", 200, "Content-Length: 10\r\n\r\n"),
         ("half of the body", 200, "Content-Length: 10\r\n\r\n01234"),
-        ("half of a refusal", 503, "Content-Length: 10\r\n\r\n01234"),
+        ("half of a rejection", 503, "Content-Length: 10\r\n\r\n01234"),
         ("chunks without the last one", 200, "Transfer-Encoding: chunked\r\n\r\n4\r\n0123\r\n"),
         ("half of a chunk", 202, "Transfer-Encoding: chunked\r\n\r\n4\r\n01"),
     ] {

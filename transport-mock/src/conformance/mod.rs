@@ -2,7 +2,7 @@
 //!
 //! Flows decide whether to send a request again by what the transport says of a failure. A transport that follows a
 //! redirect, tries a second time behind the flow's back, or calls a request unsent that has arrived makes things happen
-//! twice. [`check`] starts small servers on loopback that answer, refuse, stall, garble and hang up, drives exchanges
+//! twice. [`check`] starts small servers on loopback that answer, reject, stall, garble and hang up, drives exchanges
 //! through the transport, and reports everything that is wrong:
 //!
 //! ```
@@ -37,7 +37,7 @@
 //! | `not-http` | an answer that is none, or ends in its head, is an error, unknown |
 //! | `timeout` | an exchange ends with its timeout, as `Timeout`, unknown; a few bytes now and then gain nothing |
 //! | `streaming` | a streaming body is handed over while it is coming; neither timeout nor limit of the exchange end it |
-//! | `streaming-rejection` | any status but a success is a refusal, read whole; a streaming exchange times out like others |
+//! | `streaming-rejection` | any status but a success is a rejection, read whole; a streaming exchange times out like others |
 //! | `streaming-cut-off` | a streaming body that breaks off ends with an error |
 //!
 //! In every rule: no error shows the request's credential, and nothing is called not sent that has arrived. A kind of

@@ -79,7 +79,7 @@ fn handed_over(case: &mut Case<'_>) {
     case.arrived(what, server, 1);
 }
 
-/// Timeout and limit of a streaming exchange are for its head, and for a refusal.
+/// Timeout and limit of a streaming exchange are for its head, and for a rejection.
 fn longer_than_the_exchange(case: &mut Case<'_>) {
     let what = "a streaming body longer than timeout and limit of its exchange";
     let server = Server::start(|peer| {
@@ -103,13 +103,13 @@ pub(super) fn rejection(case: &mut Case<'_>) {
         let server = redirecting(status, "refused");
         match case.open(&what, &Ask::get(), &server) {
             Ok(Opened::Rejection(response)) => drop(case.answered(&what, Ok(response), status, b"refused")),
-            Ok(Opened::Streaming(_)) => case.problem(format!("{what}: a streaming body instead of a refusal")),
-            Err(error) => case.problem(format!("{what}: {} instead of a refusal", super::tell(&error))),
+            Ok(Opened::Streaming(_)) => case.problem(format!("{what}: a streaming body instead of a rejection")),
+            Err(error) => case.problem(format!("{what}: {} instead of a rejection", super::tell(&error))),
         }
         case.arrived(&what, server, 1);
     }
 
-    let what = "a refusal of a streaming exchange over its limit";
+    let what = "a rejection of a streaming exchange over its limit";
     let server = Server::closing(answer(500, "", "refused"));
     let result = case.open(what, &Ask::get().limited(6), &server);
     let expected = Expected { kinds: &[Kind::TooLarge], delivery: Delivery::Unknown, status: Some(500) };
@@ -153,7 +153,7 @@ fn opened(case: &mut Case<'_>, what: &str, ask: &Ask, server: &Server) -> Option
     match case.open(what, ask, server) {
         Ok(Opened::Streaming(response)) => return Some(response.into_body()),
         Ok(Opened::Rejection(response)) => {
-            case.problem(format!("{what}: {} is a success and no refusal", response.status().as_u16()));
+            case.problem(format!("{what}: {} is a success and no rejection", response.status().as_u16()));
         }
         Err(error) => case.problem(format!("{what}: {} instead of a streaming body", super::tell(&error))),
     }

@@ -41,9 +41,9 @@ pub enum Fault {
     DelayRequest(Duration),
     /// The answer is under way for so much longer.
     DelayReply(Duration),
-    /// A proxy refuses with 429.
+    /// A proxy rejects the request with 429.
     TooManyRequests(RetryAfter),
-    /// A proxy refuses with 503, without passing the request on.
+    /// A proxy rejects the request with 503, without passing the request on.
     Unavailable(RetryAfter),
     /// A proxy answers with a page of its own, instead of the service or in place of its answer.
     ProxyPage {

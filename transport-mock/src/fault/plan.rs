@@ -154,7 +154,7 @@ impl FaultPlan {
         }
     }
 
-    /// A bad day: one exchange in ten is not sent, delayed by up to two seconds, refused, or loses its reply.
+    /// A bad day: one exchange in ten is not sent, delayed by up to two seconds, rejected, or loses its reply.
     pub fn flaky(seed: u64) -> Self {
         Self::seeded(seed)
             .chance(FaultKind::NotSent, 0.02)

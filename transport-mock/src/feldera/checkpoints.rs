@@ -9,7 +9,7 @@ use super::request::Call;
 use super::saved_state::SavedState;
 use super::store::Store;
 
-/// Refused before anything is looked at, an unknown pipeline too.
+/// Rejected before anything else is checked, also for an unknown pipeline.
 fn check_edition(store: &Store) -> Result<(), Rejection> {
     if store.config.edition.is_enterprise() { Ok(()) } else { Err(Rejection::enterprise("checkpoint")) }
 }

@@ -1,4 +1,4 @@
-//! Answers, and the forms in which requests are refused.
+//! Answers, and the forms in which requests are rejected.
 
 use bytes::Bytes;
 use http::header::{
@@ -80,7 +80,7 @@ impl Reply {
     }
 }
 
-/// A refusal in one of the server's forms.
+/// A rejection in one of the server's forms.
 #[derive(Debug)]
 pub(super) enum Rejection {
     /// Message, code and details.

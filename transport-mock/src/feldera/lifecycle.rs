@@ -62,7 +62,7 @@ pub(super) fn start(store: &mut Store, call: &Call, name: &str) -> Answer {
     pipeline.error = Value::Null;
     pipeline.want(true, now);
     (pipeline.initial, pipeline.policy) = (Some(initial), Some(policy));
-    pipeline.due = Some((now.saturating_add(delay), Due::Look));
+    pipeline.due = Some((now.saturating_add(delay), Due::CheckStart));
     Ok(Reply::accepted("Pipeline is starting"))
 }
 
@@ -75,7 +75,7 @@ fn set_desired(store: &mut Store, name: &str, to: &'static str, said: &str) -> A
         pipeline.error = Value::Null;
         pipeline.want(true, now);
         pipeline.initial = Some(to);
-        pipeline.due = Some((now.saturating_add(delay), Due::Look));
+        pipeline.due = Some((now.saturating_add(delay), Due::CheckStart));
         return Ok(Reply::accepted(said));
     }
     if pipeline.initial == Some("Suspended") {
@@ -103,7 +103,7 @@ pub(super) fn stop(store: &mut Store, call: &Call, name: &str) -> Answer {
         return Err(Rejection::enterprise("stop (without force)"));
     }
     let (now, config) = (store.now, store.config.clone());
-    let seen = now.saturating_add(config.runner_delay);
+    let observed_at = now.saturating_add(config.runner_delay);
     let pipeline = store.find(name)?;
     if force || pipeline.resources != "Provisioned" {
         pipeline.stop(now, &config);
@@ -118,7 +118,7 @@ pub(super) fn stop(store: &mut Store, call: &Call, name: &str) -> Answer {
     }
     // It shows when the runner has asked the process.
     if !matches!(pipeline.due, Some((_, Due::Observe | Due::Suspended | Due::Stop))) {
-        pipeline.due = Some((seen, Due::Observe));
+        pipeline.due = Some((observed_at, Due::Observe));
     }
     Ok(Reply::accepted("Pipeline is suspending"))
 }

@@ -1,8 +1,8 @@
 //! A simulated Feldera: the manager, and the processes of its pipelines, as seen through the manager's API.
 //!
 //! [`Manager::handle`] answers one request at a time, as a real server does: with its status codes and bodies, its
-//! wishes that are granted later, and its refusals. There is no network in it, no clock and no chance: time is an
-//! argument, and ids follow from [`Config::seed`]. Between two requests everything that is due by the time of the
+//! desired statuses that are reached later, and its rejections. There is no network in it, no clock and no chance: time
+//! is an argument, and ids follow from [`Config::seed`]. Between two requests everything that is due by the time of the
 //! second one happens, in order.
 //!
 //! ```text
@@ -54,8 +54,8 @@
 //! Answers come at once: what a real manager says after its patience is over (30 s of an ingress into a paused
 //! pipeline) is said without the wait. All operations of the latest release have their routes. Tenants, trust, demos,
 //! owners, cluster events, the dataflow graph, the clock, rebalancing and compaction are not simulated: 501
-//! `NotSimulated`, with a text that says so. Where there are keys, tenants are refused to all but owners and trust to all
-//! but admins, with 403. Profiles are files of the right form with next to nothing in them.
+//! `NotSimulated`, with a text that says so. Where there are keys, all but owners are rejected at tenants with 403, and
+//! all but admins at trust. Profiles are files of the right form with next to nothing in them.
 //!
 //! The simulator shares no type and no code with a client: a misunderstanding of the protocol would otherwise be
 //! on both sides and never show.

@@ -21,8 +21,8 @@ const EVENTS: usize = 720;
 /// What is due for its deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
-    /// The runner looks whether a start is wished.
-    Look,
+    /// The runner checks whether the pipeline is to be started.
+    CheckStart,
     /// The process is there.
     Provisioned,
     /// The process has initialized.
@@ -152,7 +152,7 @@ impl Pipeline {
         }
     }
 
-    /// Stopped, and nobody wants otherwise.
+    /// Stopped, and no start is desired.
     pub(super) fn is_stopped(&self) -> bool {
         self.resources == "Stopped" && !self.wanted
     }
@@ -220,7 +220,7 @@ impl Pipeline {
                 self.compilation.advance(at, config, &self.code, &self.udf_rust, compiler);
                 self.note_compilation(at);
                 if self.compilation.due.is_none() && self.wanted && self.resources == "Stopped" {
-                    self.due = Some((at, Due::Look));
+                    self.due = Some((at, Due::CheckStart));
                 }
             } else if self.storage_due.is_some_and(|due| due <= at) {
                 self.storage_due = None;
@@ -260,7 +260,7 @@ impl Pipeline {
 
     fn deploy(&mut self, at: Duration, step: Due, config: &Config, seed: &mut Seed) {
         match step {
-            Due::Look => self.look(at, config, seed),
+            Due::CheckStart => self.check_desired(at, config, seed),
             Due::Provisioned => {
                 self.set_resources("Provisioned", at);
                 self.deployment_config = self.configured_resources();
@@ -305,7 +305,7 @@ impl Pipeline {
         }
     }
 
-    fn look(&mut self, at: Duration, config: &Config, seed: &mut Seed) {
+    fn check_desired(&mut self, at: Duration, config: &Config, seed: &mut Seed) {
         match self.compilation.status {
             "Success" => {
                 self.set_resources("Provisioning", at);
@@ -322,7 +322,7 @@ impl Pipeline {
                     "error_code": "StartFailedDueToFailedCompilation", "details": { "compiler_error": cause },
                 });
             }
-            // The end of the compilation looks again.
+            // The end of the compilation checks again.
             _ => {}
         }
     }

@@ -162,7 +162,7 @@ impl Subscribers {
         self.count
     }
 
-    /// Whether somebody with backpressure does not read.
+    /// Whether a subscriber with backpressure does not read.
     pub(super) fn is_held_up(&self) -> bool {
         self.list.iter().any(Subscriber::is_full)
     }

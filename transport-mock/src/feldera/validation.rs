@@ -9,7 +9,7 @@ use super::program;
 use super::request::Call;
 use super::store::Store;
 
-/// SQL that is wrong is an answer, not a refusal.
+/// SQL that is wrong is an answer, not a rejection.
 pub(super) fn validate_program(call: &Call, failure: Option<&CompilerFailure>) -> Answer {
     let body = call.object()?;
     check_runtime(body.get("runtime_version"))?;

@@ -148,7 +148,7 @@ impl Expectation {
         self.fail(TransportError::new(TransportErrorKind::Connect, Delivery::NotSent, message))
     }
 
-    /// The connection ends after the request, so that nobody knows what became of it.
+    /// The connection ends after the request, so that its outcome is unknown.
     pub fn reply_lost(self) -> Script {
         let message = "the connection was reset before the answer";
         self.fail(TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, message))

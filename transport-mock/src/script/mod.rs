@@ -24,7 +24,7 @@ use crate::world::{START, lock};
 /// Exchanges that are expected, in order, and what each is answered. Clones share the script.
 ///
 /// It is transport, clock and entropy in one value. Its clock begins at [`START`], and moves
-/// only when somebody waits or an [answer takes time](Expectation::after); its entropy is the same in every script.
+/// only when a caller waits or an [answer takes time](Expectation::after); its entropy is the same in every script.
 ///
 /// # Panics
 /// That is what it is for, and all of these are failed tests:

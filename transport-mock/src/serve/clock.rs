@@ -50,13 +50,13 @@ impl fmt::Display for Time {
 
 /// Translates between the machine's time and the simulator's.
 #[derive(Debug)]
-pub(super) struct PollInterval {
+pub(super) struct ScaledClock {
     begin: Duration,
     since: Instant,
     factor: u32,
 }
 
-impl PollInterval {
+impl ScaledClock {
     pub(super) fn new(time: Time) -> Self {
         Self { begin: wall_clock(), since: Instant::now(), factor: time.factor() }
     }
@@ -97,13 +97,13 @@ mod tests {
 
     #[test]
     fn fast_time_runs_ahead_and_waits_less() {
-        let pace = PollInterval::new(Time::Fast(1000));
-        assert_eq!(pace.scaled(Duration::from_secs(1)), Duration::from_millis(1));
-        let outside = pace.outside();
-        let inside = pace.now();
-        assert!(inside.since(outside) < pace.now().since(outside));
+        let clock = ScaledClock::new(Time::Fast(1000));
+        assert_eq!(clock.scaled(Duration::from_secs(1)), Duration::from_millis(1));
+        let outside = clock.outside();
+        let inside = clock.now();
+        assert!(inside.since(outside) < clock.now().since(outside));
         // Neither overflows.
-        let pace = PollInterval::new(Time::Fast(u32::MAX));
-        assert!(pace.now() >= outside);
+        let clock = ScaledClock::new(Time::Fast(u32::MAX));
+        assert!(clock.now() >= outside);
     }
 }

@@ -112,7 +112,7 @@ impl<S: Service> Connection<'_, S> {
         };
         let mut record = Record {
             request: format!("{} {}", request.method(), request.uri()),
-            fault: lock(&self.shared.site).draw(self.shared.pace.now(), request.method(), request.uri().path()),
+            fault: lock(&self.shared.site).draw(self.shared.clock.now(), request.method(), request.uri().path()),
             since: Instant::now(),
         };
         if record.fault == Some(Fault::NotSent) {
@@ -150,7 +150,7 @@ impl<S: Service> Connection<'_, S> {
             }
             let (now, coming) = {
                 let mut site = lock(&self.shared.site);
-                let now = self.shared.pace.now();
+                let now = self.shared.clock.now();
                 (now, site.simulator.read(now, body))
             };
             let wait = match coming {
@@ -159,7 +159,7 @@ impl<S: Service> Connection<'_, S> {
                     continue;
                 }
                 Coming::End => break true,
-                Coming::Later(at) => self.shared.pace.scaled(at.since(now)).min(LOOK),
+                Coming::Later(at) => self.shared.clock.scaled(at.since(now)).min(LOOK),
                 Coming::Idle => LOOK,
             };
             first = Bytes::new();
@@ -167,7 +167,7 @@ impl<S: Service> Connection<'_, S> {
                 break false;
             }
         };
-        lock(&self.shared.site).simulator.close(self.shared.pace.now(), body);
+        lock(&self.shared.site).simulator.close(self.shared.clock.now(), body);
         self.show(record, Some(status));
         match ended && self.stream.write_all(b"0\r\n\r\n").is_ok() {
             true if last => Next::Farewell,
@@ -207,7 +207,7 @@ impl<S: Service> Connection<'_, S> {
     fn cut(&mut self, response: &Response<Bytes>, record: Record) -> Next {
         let half = response.body().len() / 2;
         if let Some(body) = response.extensions().get().copied() {
-            lock(&self.shared.site).simulator.close(self.shared.pace.now(), body);
+            lock(&self.shared.site).simulator.close(self.shared.clock.now(), body);
         }
         if response.body().is_empty() || write(self.stream, response, half).is_err() {
             return self.end(record);
@@ -221,12 +221,12 @@ impl<S: Service> Connection<'_, S> {
         Next::End
     }
 
-    /// Answers what cannot be read, and is done with the connection: nobody knows where the next request begins.
+    /// Answers what cannot be read, and closes the connection: it is unknown where the next request begins.
     fn reject(&mut self, method: &Method, record: Option<Record>, trouble: &Trouble) -> Next {
         let said = record.as_ref().map(|record| format!("{}: ", record.request)).unwrap_or_default();
         let (response, what) = match trouble {
             Trouble::Closed | Trouble::Broken => return record.map_or(Next::End, |record| self.end(record)),
-            Trouble::Unreadable(what) => (lock(&self.shared.site).unreadable(self.shared.pace.now()), *what),
+            Trouble::Unreadable(what) => (lock(&self.shared.site).unreadable(self.shared.clock.now()), *what),
             Trouble::TooLarge => {
                 let mut response = Response::new(Bytes::new());
                 *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;

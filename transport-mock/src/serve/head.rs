@@ -119,7 +119,7 @@ impl<S: Deref<Target = TcpStream>> Reader<S> {
         }
     }
 
-    /// Reads what may stand behind the last chunk. Nobody wants to know it.
+    /// Reads what may stand behind the last chunk. It is not used.
     fn trailers(&mut self) -> Result<(), Trouble> {
         loop {
             match httparse::parse_headers(&self.buffer, &mut [EMPTY_HEADER; HEADERS]) {

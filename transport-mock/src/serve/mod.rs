@@ -78,7 +78,7 @@ use pipewright::Timestamp;
 pub use self::clock::Time;
 pub use self::proxy::{Proxy, ProxyOptions};
 
-use self::clock::PollInterval;
+use self::clock::ScaledClock;
 use self::gate::Gate;
 use self::site::Site;
 use crate::fault::{Fault, FaultPlan};
@@ -228,7 +228,7 @@ impl<S: Service + 'static> Server<S> {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             site: Mutex::new(Site::new(options.service, options.simulator, options.faults)),
-            pace: PollInterval::new(options.time),
+            clock: ScaledClock::new(options.time),
             watcher: options.watcher,
             gate: Gate::new(options.connections),
         });
@@ -245,7 +245,7 @@ impl<S: Service + 'static> Server<S> {
 
     /// The simulator's time.
     pub fn now(&self) -> Timestamp {
-        self.shared.pace.now()
+        self.shared.clock.now()
     }
 
     /// Looks at the simulator as of now, or changes it behind the back of its clients, who wait meanwhile.
@@ -270,7 +270,7 @@ impl<S: Service + 'static> Server<S> {
 impl<S> Drop for Server<S> {
     fn drop(&mut self) {
         self.shared.gate.close();
-        // The listener is waiting for a connection; one that finds nobody there is as good.
+        // The listener is waiting for a connection; one that is refused is as good.
         let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.listener.take() {
             let _ = thread.join();
@@ -287,7 +287,7 @@ impl<S> fmt::Debug for Server<S> {
 /// What the threads of a server have in common.
 struct Shared<S> {
     site: Mutex<Site<S>>,
-    pace: PollInterval,
+    clock: ScaledClock,
     watcher: Option<Box<Watcher>>,
     gate: Gate,
 }

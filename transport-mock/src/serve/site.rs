@@ -63,13 +63,13 @@ impl<S: Service> Shared<S> {
     /// Carries a request out, with its fault; `None` when the server stops meanwhile.
     pub(super) fn answer(&self, request: &Request<Bytes>, fault: Option<Fault>) -> Option<Outcome> {
         if let Some(Fault::DelayRequest(delay)) = fault
-            && !self.wait(self.pace.scaled(delay))
+            && !self.wait(self.clock.scaled(delay))
         {
             return None;
         }
         let (response, wait) = {
             let mut site = lock(&self.site);
-            let now = self.pace.now();
+            let now = self.clock.now();
             let applied = fault.is_none_or(Fault::applied);
             if fault == Some(Fault::DeliveredTwice) {
                 site.simulator.handle(now, request);
@@ -97,7 +97,7 @@ impl<S: Service> Shared<S> {
             };
             (response, wait)
         };
-        if !wait.is_zero() && !self.wait(self.pace.scaled(wait)) {
+        if !wait.is_zero() && !self.wait(self.clock.scaled(wait)) {
             return None;
         }
         let open: Option<OpenBody> = response.as_ref().and_then(|response| response.extensions().get().copied());
@@ -105,15 +105,15 @@ impl<S: Service> Shared<S> {
             (Some(Fault::CutOff), Some(response)) if response.extensions().get::<NoAnswer>().is_none() => {
                 Outcome::Cut(response)
             }
-            (fault, response) => match Answer::spoilt(fault, response, false, self.pace.outside()).result {
+            (fault, response) => match Answer::spoilt(fault, response, false, self.clock.outside()).result {
                 Ok(response) => Outcome::Whole(response),
                 Err(_) => Outcome::Nothing,
             },
         };
-        // Whoever never sees the answer does not read on.
+        // A client that never gets the answer does not read on.
         let arrives = matches!(&outcome, Outcome::Whole(response) if response.extensions().get() == open.as_ref());
         if let Some(body) = open.filter(|_| !arrives) {
-            lock(&self.site).simulator.close(self.pace.now(), body);
+            lock(&self.site).simulator.close(self.clock.now(), body);
         }
         Some(outcome)
     }

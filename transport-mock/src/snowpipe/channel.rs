@@ -106,12 +106,12 @@ impl Channel {
         self.buffer.iter().filter_map(|batch| batch.due).max().unwrap_or_default()
     }
 
-    /// Whoever comes next begins anew: tokens of before are stale.
+    /// The next client begins a new chain: earlier continuation tokens are stale.
     pub(super) fn reopen(&mut self, path: ChannelPath, now: Duration, config: &Config) {
         self.remember(now, config);
         self.discard();
         if self.gone {
-            // The name is all they have in common, and the sequencer goes on, as nobody must mistake one for the other.
+            // Only the name is the same. The sequencer is not reset, so that no client takes one for the other.
             self.gone = false;
             self.created = now;
             self.committed = None;

@@ -45,7 +45,7 @@ pub struct Config {
     pub appends_per_second: Option<u32>,
     /// The columns whose values have to be numbers, or strings of one: a row where they are not is an error. None.
     pub number_columns: Vec<String>,
-    /// How long a channel is kept that nobody uses: 30 days.
+    /// How long an unused channel is kept: 30 days.
     pub channel_expiration: Duration,
     /// How many requests are remembered for [`Account::requests`](super::Account::requests): 100 000.
     pub history: usize,
@@ -100,7 +100,7 @@ pub enum Superseded {
     Conflict,
 }
 
-/// How a request that comes to a pipe that has failed over is refused; the documents only know the status.
+/// How a request to a pipe that has failed over is rejected; only the status is documented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailedOver {
     /// 410 `ERR_PIPE_FAILED_OVER`.
@@ -119,8 +119,8 @@ pub enum ErrorShape {
     /// The code as a JSON string, and nothing else.
     Text,
     /// `{"status_code": …, "message": …}` with a number, as in the oldest description: 3 for a token that has expired,
-    /// 4 for a stale continuation token, codes that are numbers as they are. Of all others nobody knows the number: it
-    /// is 99.
+    /// 4 for a stale continuation token, codes that are numbers as they are. The numbers of
+    /// all others are unknown: 99.
     StatusCode,
 }
 
@@ -129,8 +129,8 @@ pub enum ErrorShape {
 pub enum PipeState {
     /// It takes rows. That is what the default pipes of tables do, unless told otherwise.
     Healthy,
-    /// 404 `ERR_PIPE_DOES_NOT_EXIST_OR_NOT_AUTHORIZED`: what is said to any pipe that is nobody's default and was not
-    /// [set](super::Account::set_pipe).
+    /// 404 `ERR_PIPE_DOES_NOT_EXIST_OR_NOT_AUTHORIZED`: also the answer for any pipe that is no table's default and was
+    /// not [set](super::Account::set_pipe).
     Missing,
     /// 404 `ERR_TABLE_DOES_NOT_EXIST_NOT_AUTHORIZED`.
     TableMissing,

@@ -1,4 +1,4 @@
-//! Answers, and the forms in which requests are refused.
+//! Answers, and the forms in which requests are rejected.
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;

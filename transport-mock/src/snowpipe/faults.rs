@@ -42,7 +42,7 @@ impl Account {
         self.tokens.revoke();
     }
 
-    /// Scoped tokens that were issued so far are refused with 403 from now on, as if they lacked a privilege.
+    /// Scoped tokens that were issued so far are rejected with 403 from now on, as if they lacked a privilege.
     pub fn forbid_tokens(&mut self) {
         self.tokens.forbid();
     }
@@ -59,7 +59,7 @@ impl Account {
     }
 
     /// Gives a channel a status that is not `SUCCESS`, such as `ERR_CHANNEL_MUST_BE_REOPENED`. What it has buffered is
-    /// lost. Appends are refused with 409 until it is reopened. Does nothing without such a channel.
+    /// lost. Appends are rejected with 409 until it is reopened. Does nothing without such a channel.
     pub fn invalidate(&mut self, path: &ChannelPath, code: impl Into<String>) {
         self.channels.invalidate(path, code.into(), self.now, &self.config);
     }

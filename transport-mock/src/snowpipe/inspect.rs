@@ -6,7 +6,7 @@
 //! | the same, and `/rows` | the rows that were committed, in that order, each in a line |
 //! | the same, and `/rejected` | the rows that were errors |
 //!
-//! Anybody may ask, such questions are not among the [requests](super::Account::requests), and no fault befalls them.
+//! They need no credential, are not among the [requests](super::Account::requests), and meet no fault.
 
 use serde_json::json;
 

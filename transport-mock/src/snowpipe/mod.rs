@@ -14,9 +14,9 @@
 //! How things really are, as opposed to what the API says about them, is seen with [`Account::channels`] (rows that
 //! were committed, in order) and [`Account::requests`] (what each request came to); from outside, with `GET
 //! /_simulator/databases/{db}/schemas/{schema}/pipes/{pipe}/channels/{channel}`, and the same with `/rows` or
-//! `/rejected` behind it. No service has such a path, and anybody may ask there.
+//! `/rejected` behind it. No service has such a path, and it needs no credential.
 //!
-//! What nobody outside of Snowflake knows is a switch: see [`Replay`], [`Superseded`], [`FailedOver`] and
+//! Behaviour that is not documented is a switch: see [`Replay`], [`Superseded`], [`FailedOver`] and
 //! [`ErrorShape`]. Signatures of key-pair JWTs are not verified; their claims are.
 //!
 //! The simulator shares no type and no code with a client: a misunderstanding of the protocol would otherwise be

@@ -49,7 +49,7 @@ fn is_default(pipe: &str) -> bool {
 }
 
 impl PipeState {
-    /// What every request to it is refused with.
+    /// The rejection of every request to it.
     fn rejection(self) -> Option<Rejection> {
         let code = |status, code, text| Some(Rejection::new(status, code, text));
         match self {

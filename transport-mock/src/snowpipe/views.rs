@@ -65,7 +65,7 @@ fn folded(name: &str) -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChannelView {
-    /// Where it is, as whoever opened it last has put it.
+    /// Where it is, as the last open has spelled it.
     pub path: ChannelPath,
     /// Whether it is there; dropped and expired ones are remembered for their rows.
     pub exists: bool,
@@ -119,7 +119,7 @@ impl RequestView {
 /// What a request did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Effect {
-    /// Nothing: it was refused, or asked for something.
+    /// Nothing: it was rejected, or only reads.
     #[default]
     Nothing,
     /// What it was meant to.

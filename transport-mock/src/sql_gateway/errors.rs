@@ -32,14 +32,14 @@ impl Rejection {
         Self::Handler(StatusCode::INTERNAL_SERVER_ERROR, trace)
     }
 
-    /// What nobody catches.
+    /// An exception that is not caught.
     pub(super) fn internal(failed: &str, class: &str, why: &str) -> Self {
         Self::Internal(format!(
             "{GATEWAY_EXCEPTION}: {failed}\n{FRAME}\nCaused by: {class}: {why}\n{FRAME}\n\t... 30 more\n"
         ))
     }
 
-    /// What a result is refused with.
+    /// The rejection of a result.
     pub(super) fn result(class: &str, why: &str) -> Self {
         Self::internal(&format!("{GATEWAY_EXCEPTION}: Failed to fetchResults."), class, why)
     }

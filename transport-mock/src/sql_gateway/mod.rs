@@ -7,7 +7,7 @@
 //!
 //! What it can say: `SELECT <number>`, `SELECT n FROM numbers LIMIT <number>` (without the limit it has no end), DDL
 //! and `SET`, which are OK, `INSERT`, which starts a job, and whatever is [defined](Gateway::define). Anything else is
-//! refused with its result, as by the real parser.
+//! rejected with its result, as by the real parser.
 //!
 //! ```
 //! # use std::time::Duration;
@@ -48,7 +48,7 @@ use self::session::{Handles, Sessions};
 pub struct Config {
     /// The release that `/info` names: `2.3.0`.
     pub version: String,
-    /// How long a session lives that nobody asks anything of (`sql-gateway.session.idle-timeout`): 10 min.
+    /// How long a session without requests lives (`sql-gateway.session.idle-timeout`): 10 min.
     pub idle_timeout: Duration,
     /// How long results are not ready: 300 ms.
     pub ready_after: Duration,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 pub struct Script {
     pub(super) columns: Vec<Value>,
     pub(super) rows: Rows,
-    /// Class and message of the exception that the result is refused with, once the rows are through.
+    /// Class and message of the exception that the result is rejected with, once the rows are through.
     pub(super) failure: Option<(String, String)>,
     pub(super) is_query: bool,
     pub(super) has_job: bool,

@@ -1,6 +1,6 @@
 //! Strategies for property tests with [proptest](https://docs.rs/proptest): faults, answers, and how a driver polls.
 //!
-//! They shrink towards what is easy to understand: fewer faults and earlier ones, refusals before lost replies, an
+//! They shrink towards what is easy to understand: fewer faults and earlier ones, rejections before lost replies, an
 //! answer without mutations, a driver that does what it is asked for.
 //!
 //! ```
@@ -43,7 +43,7 @@ pub use self::reply::{reply, reply_like};
 use crate::fault::{Fault, FaultPlan, RetryAfter};
 use crate::world::schedule::{Schedule, Turn};
 
-/// Any fault. Refusals come first, and restarts last.
+/// Any fault. Rejections come first, and restarts last.
 pub fn fault() -> impl Strategy<Value = Fault> {
     prop_oneof![
         8 => survivable(),
@@ -52,8 +52,8 @@ pub fn fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
-/// Faults of every kind but two: without credentials nobody survives [`Fault::Unauthorized`], and after a
-/// [`Fault::DelayRequest`] nobody can find out what became of a request.
+/// Faults of every kind but two: without credentials no flow survives [`Fault::Unauthorized`], and after a
+/// [`Fault::DelayRequest`] no flow can find out what became of a request.
 fn survivable() -> impl Strategy<Value = Fault> {
     prop_oneof![
         Just(Fault::NotSent),

@@ -1,4 +1,4 @@
-//! Answers as nobody wants them.
+//! Answers with mutations.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};

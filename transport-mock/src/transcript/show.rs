@@ -203,7 +203,7 @@ fn is_credential(name: &http::HeaderName) -> bool {
     [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE, header::SET_COOKIE].contains(name)
 }
 
-/// Whether a field, parameter or header is named like something that nobody is to read.
+/// Whether a field, parameter or header has the name of a secret.
 fn is_secret(name: &str) -> bool {
     let mut name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     name.make_ascii_lowercase();

@@ -10,7 +10,7 @@
 //!     │◀─────────────────┤ the fault makes of it       │
 //! ```
 //!
-//! Time moves only when somebody waits for something: an answer or a moment. Nothing sleeps. Two worlds with the same
+//! Time moves only when a caller waits for an answer or for a time. Nothing sleeps. Two worlds with the same
 //! seed, the same services and plan, and the same flows in them go the same way to the last byte.
 
 mod mount;

@@ -31,7 +31,7 @@ pub trait Service: Send {
         Coming::End
     }
 
-    /// Nobody reads that body any more.
+    /// No client reads that body any more.
     fn close(&mut self, now: Timestamp, body: OpenBody) {
         let _ = (now, body);
     }

@@ -33,7 +33,7 @@ pub(super) struct Network {
     pub(super) trace: Trace,
     /// Exchanges that were submitted and have not come back.
     pub(super) submitted: BTreeMap<u64, Exchange>,
-    /// Replies to submitted exchanges that came while nobody was asking.
+    /// Replies to submitted exchanges that came while no caller was waiting.
     pub(super) unclaimed: VecDeque<(Pending, Reply)>,
     queue: BTreeMap<Moment, Due>,
     sent: u64,
@@ -279,7 +279,7 @@ impl Network {
         let back = self.now + trip.latency.saturating_sub(trip.latency / 2) + delay;
         let Head { body_limit, streaming, .. } = trip.exchange;
         let answer = Answer::spoilt(trip.fault, response, streaming, back).bounded(body_limit, streaming);
-        // Whoever never sees the answer does not read on.
+        // A client that never gets the answer does not read on.
         let arrives =
             streaming && back <= trip.until && answer.result.as_ref().is_ok_and(|answer| open_body(answer) == open);
         self.close(&trip.exchange.service, open.filter(|_| !arrives));
@@ -307,7 +307,7 @@ impl Network {
         self.services.get(&key).map(Mount::service)
     }
 
-    /// Lets the first thing happen that is due, if there is one; what comes back is kept for whoever asks.
+    /// Lets the first thing happen that is due, if there is one; what comes back is kept for the caller.
     pub(super) fn happen(&mut self, until: Timestamp) -> bool {
         let due = self.queue.first_key_value().is_some_and(|(moment, _)| moment.0 <= until);
         if let Progress::Returned(number, answer) = self.step(until) {

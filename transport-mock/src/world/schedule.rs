@@ -1,7 +1,7 @@
 //! [`Schedule`]: when a driver polls, where it is free to choose.
 //!
 //! The contract of [`Flow`] leaves a driver much freedom: it may poll more often than asked, be late, and hand in
-//! replies that belong to somebody else. None of that may change what a flow comes to.
+//! replies that belong to another flow. None of that may change what a flow comes to.
 //! [`World::run_with_schedule`] drives a flow in just that way, and panics when the flow breaks its own side:
 //!
 //! ```

@@ -1,4 +1,4 @@
-//! What happened, for tests to read and for somebody to watch.
+//! What happened, for tests to read and for a watcher.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -183,7 +183,7 @@ fn live_bodies_come_in_their_chunks() {
     assert_eq!(read().expect("bytes"), b" ");
     assert_eq!(read().expect("bytes"), b"two");
     assert_eq!(read().expect_err("the end").kind(), TransportErrorKind::Closed);
-    let Ok(Opened::Rejection(response)) = script.open(&exchange) else { panic!("a refusal") };
+    let Ok(Opened::Rejection(response)) = script.open(&exchange) else { panic!("a rejection") };
     assert_eq!(response.body(), "gone");
 }
 

@@ -59,7 +59,7 @@ impl<'b> JsonSerializer<'b> {
         Self { buffer, non_finite, saw_not_finite: false, depth: 0 }
     }
 
-    /// Whether a number that is not finite was refused.
+    /// Whether a number that is not finite was rejected.
     pub(super) fn saw_not_finite(&self) -> bool {
         self.saw_not_finite
     }

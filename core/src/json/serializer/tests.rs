@@ -20,7 +20,7 @@ fn same<T: Serialize + ?Sized>(value: &T) {
     assert_eq!(ours(value, NonFinite::Reject), theirs);
 }
 
-/// As `serde_json` writes it, or refused.
+/// As `serde_json` writes it, or rejected.
 fn same_or_rejected<T: Serialize + ?Sized>(value: &T) {
     assert_eq!(ours(value, NonFinite::Null), Ok(serde_json::to_string(value).expect("fine")));
     assert_eq!(ours(value, NonFinite::Reject), Err("not a finite number".to_owned()));

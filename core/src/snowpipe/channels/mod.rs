@@ -20,12 +20,12 @@ use crate::schema::{WireField, json_structs, operations};
 pub const MAX_STATUSES: usize = 100;
 
 operations! { SnowpipeIngest;
-    /// Opens a channel: makes it, or takes it over from whoever has it.
+    /// Opens a channel: creates it, or takes it over from another client.
     ///
     /// Every continuation token given out before ends here. The answer has the first of a new chain, and the channel's
     /// status; a channel that is not [healthy](ChannelStatus::is_healthy) must not be used, in spite of the 200.
     ///
-    /// Refused with 409: `ERR_CHANNEL_HAS_UNCOMMITTED_DATA` and `ERR_OPEN_CHANNEL_IN_PROGRESS`, which pass, and
+    /// Rejected with 409: `ERR_CHANNEL_HAS_UNCOMMITTED_DATA` and `ERR_OPEN_CHANNEL_IN_PROGRESS`, which pass, and
     /// `ERR_PIPE_IN_INVALID_STATE`, which does not. The first open on the pipe `<TABLE>-STREAMING` makes that pipe.
     /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#open-channel).
     Idempotent PUT "/v2/streaming/databases/{database}/schemas/{schema}/pipes/{pipe}/channels/{channel}"
@@ -38,8 +38,8 @@ operations! { SnowpipeIngest;
             request_id: RequestId = "requestId",
         }
         json {
-            /// With rows that are buffered and not committed yet: whether to refuse (409) or to discard them without a
-            /// word.
+            /// With rows that are buffered and not committed yet: `true` rejects the request with 409, `false`
+            /// discards them silently.
             fail_on_uncommitted_rows: bool,
         }
         json? {
@@ -50,7 +50,7 @@ operations! { SnowpipeIngest;
 
     /// Drops a channel, with its committed token and its counters. To stop using one, do nothing.
     ///
-    /// Refused with 404: there is none, which after an attempt without an answer is success. Refused with 409
+    /// 404 if the channel does not exist. After an attempt that got no response, treat 404 as success. 409
     /// `ERR_CHANNEL_HAS_UNCOMMITTED_DATA`: see [`fail_on_uncommitted_rows`](Self::fail_on_uncommitted_rows).
     /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#drop-channel).
     Idempotent DELETE "/v2/streaming/databases/{database}/schemas/{schema}/pipes/{pipe}/channels/{channel}"
@@ -63,8 +63,8 @@ operations! { SnowpipeIngest;
             request_id: RequestId = "requestId",
         }
         json? {
-            /// With rows that are buffered and not committed yet: whether to refuse (409) or to discard them without a
-            /// word.
+            /// With rows that are buffered and not committed yet: `true` rejects the request with 409, `false`
+            /// discards them silently.
             fail_on_uncommitted_rows: bool,
             /// Older releases: drops only for the holder of this token.
             continuation_token: String = "continuationToken",
@@ -169,7 +169,7 @@ impl ChannelStatus {
         self.channel_status_code.as_str() == lenient::UNREADABLE
     }
 
-    /// The status of a channel that must not be used, as the refusal that it is in spite of the 200.
+    /// Returns the status of a channel that must not be used as the rejection that it is, although it came with 200.
     pub(super) fn rejection(&self, info: &'static OperationInfo) -> Option<ServiceError> {
         let message = self.channel_name.as_ref().map_or_else(
             || "this is the status of the channel: it must not be used".to_owned(),
@@ -337,7 +337,7 @@ mod tests {
             assert_eq!((status.last_committed_offset_token.as_deref(), status.rows_error_count), (Some("7"), Some(3)));
             assert!(status.is_healthy());
         }
-        let rejection = open.parse(answer(r#"{"status_code":4,"message":"m"}"#)).expect_err("a refusal");
+        let rejection = open.parse(answer(r#"{"status_code":4,"message":"m"}"#)).expect_err("a rejection");
         assert_eq!(crate::snowpipe::error_code(&rejection), Some(ErrorCode::StaleContinuationToken));
         assert!(open.parse(answer("{}")).is_err());
     }

@@ -43,8 +43,8 @@ use crate::time::Timestamp;
 ///
 /// Ends in [`FlowError::Service`] when the channel must not be used any more, in [`FlowError::Failed`] with a
 /// [`ChannelLost`] when it is not there for 30 s, in [`FlowError::Deadline`] when the time is up; the rows may be
-/// committed later. No status tells that somebody has opened the channel by force and discarded them: then it waits
-/// until [`timeout`](Self::timeout).
+/// committed later. No status shows that another client has opened the channel by force and discarded the rows:
+/// then the flow waits until [`timeout`](Self::timeout).
 ///
 /// ```
 /// use pipewright::driver::Canned;

@@ -30,7 +30,7 @@ use crate::time::Timestamp;
 /// Rows that are not committed yet are waited for, for [`two minutes`](Self::busy_timeout) at the most. An attempt
 /// without an answer is made again, and that the channel is gone then is success.
 ///
-/// Ends in [`FlowError::Service`] when the service refuses: there is no such channel (but see
+/// Ends in [`FlowError::Service`] if the service rejects the request: the channel does not exist (but see
 /// [`if_exists`](Self::if_exists)), or its rows are not committed in time.
 ///
 /// ```
@@ -70,14 +70,15 @@ impl DropChannel {
         self
     }
 
-    /// That there is no such channel is success. The service answers the same to whoever has no right to see it.
+    /// Takes it as success if the channel does not exist. The service answers the same if the role may not see the
+    /// channel.
     pub fn if_exists(mut self) -> Self {
         self.if_exists = true;
         self
     }
 
     /// How long to wait while the service says that rows are not committed yet. Two minutes by default; then the
-    /// refusal is the error.
+    /// rejection is the error.
     pub fn busy_timeout(mut self, time: Duration) -> Self {
         self.busy_timeout = time;
         self

@@ -19,7 +19,7 @@ use crate::snowpipe::{self, RequestId, SnowpipeIngest};
 /// with the same request id, and may have been carried out all the same; [`ElasticAppend::possible_duplicates`] counts
 /// such. Where that is not good enough, use a channel and [`OpenWriter`](super::OpenWriter).
 ///
-/// Ends in [`FlowError::Service`](crate::error::FlowError::Service) when the service refuses, in
+/// Ends in [`FlowError::Service`](crate::error::FlowError::Service) if the service rejects the rows, in
 /// [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous) when attempts are used up and one of them may have been
 /// carried out.
 ///

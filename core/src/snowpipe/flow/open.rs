@@ -39,14 +39,15 @@ use crate::snowpipe::tuning::BUSY_TIMEOUT;
 use crate::snowpipe::{self, RequestId, SnowpipeIngest};
 use crate::time::Timestamp;
 
-/// Opens a channel: makes it, or takes it over from whoever has it, once its rows are committed.
+/// Opens a channel once its buffered rows are committed. Creates it if it does not exist, and takes it over from
+/// another client.
 ///
 /// Rows of before that are buffered and not committed yet are waited for, some seconds as a rule, and for
 /// [`two minutes`](Self::busy_timeout) at the most: opening would discard them.
 ///
-/// Ends in [`FlowError::Service`] when the service refuses, and when it answers 200 with a channel that must not be
-/// used ([`error_code`](crate::snowpipe::error_code) says which); in [`FlowError::Ambiguous`] when nobody can say
-/// whether the channel was opened, which opening it again mends. Nothing needs to be saved.
+/// Ends in [`FlowError::Service`] if the service rejects the request, or answers 200 with a channel that must not be
+/// used ([`error_code`](crate::snowpipe::error_code) says why); in [`FlowError::Ambiguous`] if it is not known whether
+/// the channel was opened: then open it again. Nothing needs to be saved.
 /// [Explained](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-error-handling).
 ///
 /// ```
@@ -94,8 +95,8 @@ impl OpenChannel {
     }
 
     /// How long to wait while the service says that rows are not committed yet, or that another open is in progress.
-    /// Two minutes by default; then the refusal is the error. A wait that the service asks for (`Retry-After`) does not
-    /// count.
+    /// Two minutes by default; then the rejection is the error. A wait that the service asks for (`Retry-After`) does
+    /// not count.
     pub fn busy_timeout(mut self, time: Duration) -> Self {
         self.busy_timeout = time;
         self

@@ -36,7 +36,7 @@ json_structs! {
     }
 }
 
-/// Why nobody can go on with a channel without looking at the table first: the [`cause`](Failure::cause) of a failure.
+/// Why a channel cannot be used before the table was queried: the [`cause`](Failure::cause) of a failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ChannelLost {
@@ -183,7 +183,7 @@ impl ChannelSnapshot {
         Self {
             committed: status.committed().map(str::to_owned),
             created_on_ms: status.created_on_ms,
-            // What is new has no errors, also where nobody counts them yet.
+            // A new channel has no errors, even if the service does not report the count yet.
             rows_error_count: status.rows_error_count.or(status.committed().is_none().then_some(0)),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  Open, as OpenChannel does ──▶ the committed token, looked up in what was sent ──▶ done
-//!                                          └─ gone, or of somebody else ─▶ failed
+//!                                          └─ gone, or another client's ─▶ failed
 //! ```
 //!
 //! | committed token | what comes of it |
@@ -36,7 +36,7 @@ use crate::snowpipe::SnowpipeIngest;
 /// again: so every row is there once.
 ///
 /// Ends as [`OpenChannel`] does, and in [`FlowError::Failed`] with a [`ChannelLost`] when the committed token is gone
-/// or is somebody else's.
+/// or is another client's.
 ///
 /// ```
 /// use pipewright::driver::Canned;

@@ -250,7 +250,10 @@ mod tests {
             "it was taken, and all of the first are free again"
         );
         drop(second);
-        assert!(matches!(registrations[248].status(now, now), StatusAccess::Request(_)), "nobody asks for it any more");
+        assert!(
+            matches!(registrations[248].status(now, now), StatusAccess::Request(_)),
+            "no writer asks for it any more"
+        );
     }
 
     /// Those that are not open yet, or are being opened again, would crowd out the others.

@@ -21,9 +21,9 @@ const _: () = assert!(LIMIT as u64 == MAX_BYTES);
 
 /// Collects rows until they are a batch.
 ///
-/// It grows until its batches are taken: after each push, take what [`next_batch`](Self::next_batch) has. The tokens of
-/// different rows should differ, because where several have the same one, nobody can go on behind it without losing or
-/// repeating some.
+/// It grows until its batches are taken: after each push, take what [`next_batch`](Self::next_batch) has. Give each
+/// row its own token: if several rows have the same one, a load cannot continue behind it without losing or repeating
+/// rows.
 pub struct BatchBuilder {
     options: BatchOptions,
     /// When a batch is full.
@@ -169,8 +169,8 @@ impl BatchBuilder {
         self.options.cut = cut;
     }
 
-    /// Takes back a batch that is done with, so that its memory serves for rows to come. Nothing is to be had of one
-    /// that is compressed, or that somebody else has a clone of.
+    /// Takes back a batch that is no longer needed, to reuse its memory. Does nothing if the batch is compressed or has
+    /// clones.
     pub fn reuse(&mut self, batch: Batch) {
         if self.options.compression != Compression::None {
             return;

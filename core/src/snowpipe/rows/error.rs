@@ -76,8 +76,8 @@ impl RowError {
         }
     }
 
-    /// What is wrong with the row, without its number: for whoever counts rows in another way, such as by the lines of
-    /// a file.
+    /// Returns what is wrong with the row, without its number. For callers that count rows in another way, such as by
+    /// the lines of a file.
     ///
     /// ```
     /// use pipewright::snowpipe::rows::{BatchBuilder, BatchOptions};

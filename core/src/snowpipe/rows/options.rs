@@ -29,7 +29,7 @@ pub struct BatchOptions {
     pub non_finite: NonFinite,
     /// Whether the keys of each row, but not those within its values, are written in upper-case ASCII. Not by default.
     /// Letters that are escaped, as in `"\u0061"`, stay as they are; and keys that differ in case only become the same
-    /// one, so that the row has it twice: which value the service takes nobody says.
+    /// one, so that the row has it twice: which value the service takes is not documented.
     pub upper_case_keys: bool,
     /// Between which rows a batch may end. Between any two by default.
     pub cut: Cut,

@@ -17,7 +17,7 @@
 //! ```
 //!
 //! The session does nothing on its own: it has no thread and no clock, and holds no lock while anything is under way.
-//! Whoever needs a token asks [`Session::token`], and whoever is told to renew it does so before going on:
+//! A flow that needs a token calls [`Session::token`]. A flow that gets a lease renews the token before it continues:
 //!
 //! ```text
 //!                 token(now)
@@ -25,11 +25,11 @@
 //!    ┌────────────────┼───────────────┬─────────────────────┐
 //!    ▼                ▼               ▼                     ▼
 //!  Ready(grant)   Wait(until)     Renew(lease)          Rejected(error)
-//!  go on         ask again       run lease.renew(seed) the account has just refused somebody else
+//!  continue      ask again       run lease.renew(seed) the account has just rejected the credential
 //!                                │
 //!                                ├─ done:    the token is there, for all
-//!                                ├─ failed:  for all who have none, if it is final
-//!                                └─ dropped: the next one who asks gets the lease
+//!                                ├─ failed:  for all flows without a token, if it is final
+//!                                └─ dropped: the next flow that asks gets the lease
 //! ```
 //!
 //! | there is | token | lease | the answer |
@@ -38,25 +38,25 @@
 //! | a host | good for less | free, and the last exchange was 3 s ago | `Renew` |
 //! | a host | good for less | taken, or the last exchange was within 3 s | `Ready` |
 //! | | none, or expired | taken | `Wait` |
-//! | | none, or expired | free, but the last exchange was within 3 s | `Rejected` when it was refused, else `Wait` |
+//! | | none, or expired | free, but the last exchange was within 3 s | `Rejected` if it was rejected, else `Wait` |
 //! | | none, or expired | free | `Renew` |
 //!
 //! What holds:
 //!
-//! * **One exchange at a time.** While somebody has the lease nobody else gets it, unless its holder does not stir for
-//!   twice the time that an answer may take: then it is void, and so is what its holder brings.
-//! * **Nobody waits for a renewal before the token ends** but the one who does it, for 10 s at most. When it comes to
-//!   nothing, the token of before is used until it ends, and the next 30 s nobody tries again.
-//! * **A token that the service refuses** (401, 403) is thrown away by [`reject`](Session::reject), but only the one
-//!   that was refused: a refusal that comes late, when there is another token already, changes nothing. The renewal
-//!   follows at once; when the next one is refused within 3 s, those who ask wait until they are over.
-//! * **When the pipe has moved** (410), [`moved`](Session::moved) forgets host and token, and the next one who asks
-//!   finds both anew. Who says so for a host that is forgotten already changes nothing:
-//!   [`generation`](Session::generation) counts the hosts.
+//! * **One exchange at a time.** One flow has the lease. If it does nothing for twice the time that an answer may take,
+//!   the lease is void, and so is what the flow brings.
+//! * **Only the flow that renews a token early waits for the renewal**, for 10 s at most. If the renewal fails, the
+//!   previous token is used until it ends, and no flow tries again for 30 s.
+//! * **A token that the service rejects** (401, 403) is dropped by [`reject`](Session::reject). A late rejection of an
+//!   earlier token changes nothing. The renewal follows at once; if the next token is rejected within 3 s, flows wait
+//!   until these are over.
+//! * **When the pipe has moved** (410), [`moved`](Session::moved) drops host and token, and the next flow that asks
+//!   requests both again. A second report about the same host changes nothing: [`generation`](Session::generation)
+//!   counts the hosts.
 //! * **A token goes to the host it was issued for** and nowhere else, and over `https`; see
 //!   [`OpenSession::allow_plaintext_loopback`] for tests.
 //! * A token says itself when it ends. One that does not, or that has ended by our clock when it comes, is renewed
-//!   after 5 min and used until it is refused.
+//!   after 5 min and used until it is rejected.
 
 pub(crate) mod flow;
 mod state;
@@ -95,11 +95,11 @@ struct Shared {
 pub enum Access {
     /// There is a token.
     Ready(Grant),
-    /// Somebody gets one just now: ask again at this moment.
+    /// Another flow is renewing the token: ask again at this time.
     Wait(Timestamp),
     /// It is yours to get one: run [`Lease::renew`], and ask again.
     Renew(Lease),
-    /// Somebody has just been refused one for good.
+    /// The account has just rejected the credential of another flow, and repeating does not help.
     Rejected(FlowError),
 }
 
@@ -145,8 +145,8 @@ impl Session {
         }
     }
 
-    /// Says that the service has refused a token, the value of an `Authorization` header. Nothing happens when it is
-    /// not the session's any more.
+    /// Reports that the service has rejected a token, given as the value of an `Authorization` header. Does nothing if
+    /// the session has another token by now.
     pub fn reject(&self, header: &HeaderValue, now: Timestamp) {
         self.state().reject(header, now);
     }

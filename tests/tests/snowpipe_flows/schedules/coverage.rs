@@ -179,7 +179,7 @@ pub(crate) fn seen(result: &Result<Response<Bytes>, TransportError>, phase: Phas
     }
 }
 
-/// Whether a refusal has a number where others have a code.
+/// Whether a rejection has a number where others have a code.
 pub(crate) fn has_number(result: &Result<Response<Bytes>, TransportError>) -> bool {
     let rejection = result.as_ref().ok().filter(|response| !response.status().is_success());
     rejection.is_some_and(|response| String::from_utf8_lossy(response.body()).contains("\"status_code\":"))

@@ -158,7 +158,7 @@ fn what_cannot_be_taken_comes_back() {
     assert!(matches!(rejected(&mut writer, batch(1)).reason, PushError::NotOpened));
     assert!(matches!(scene.next(&mut writer), Ok(WriterEvent::Opened { committed: None })));
     for (batch, problem) in [
-        (Batch::new("{}\n", 1, "", ""), "without one nobody can see"),
+        (Batch::new("{}\n", 1, "", ""), "without one no status shows"),
         (Batch::new("", 0, "1", "1"), "no rows"),
         (Batch::new(vec![b' '; 4_194_305], 1, "1", "1"), "split the batch"),
     ] {

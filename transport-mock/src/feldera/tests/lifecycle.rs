@@ -107,7 +107,7 @@ fn a_start_is_a_wish_and_granted_step_by_step() {
     sim.wait(50);
     assert_eq!(sim.status(), status("Paused", "Paused"));
     assert_eq!(sim.view().deployment_id.as_deref(), Some(deployment.as_str()));
-    // The same start again is nothing; another one is refused.
+    // The same start again is nothing; another one is rejected.
     assert_eq!(sim.post("/pipelines/p/start?initial=paused").0, 202);
     assert_eq!(rejection(&sim.post("/pipelines/p/start")), (400, "InitialImmutableUnlessStopped"));
     assert_eq!(rejection(&sim.post("/pipelines/p/start?initial=zzz")), (405, "UnsupportedPipelineAction"));

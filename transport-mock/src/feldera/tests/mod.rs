@@ -147,7 +147,7 @@ fn read(response: &http::Response<Bytes>) -> Answered {
     (response.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 
-/// The status and the code of a refusal.
+/// The status and the code of a rejection.
 fn rejection(answer: &Answered) -> (u16, &str) {
     (answer.0, answer.1["error_code"].as_str().unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! Keys and roles; metrics, events, programs compiled for nobody.
+//! Keys and roles; metrics, events, programs compiled without a pipeline.
 
 use serde_json::{Value, json};
 

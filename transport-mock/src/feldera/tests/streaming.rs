@@ -91,7 +91,7 @@ fn debezium_egress_is_accepted_and_then_only_heartbeats_come() {
     assert!(sim.follow(logs, 0).0.contains("key-value pairs"));
 }
 
-/// A real server does not refuse it with the code of unsupported formats, but panics.
+/// A real server does not reject it with the code of unsupported formats, but panics.
 #[test]
 fn redis_egress_is_not_simulated() {
     let mut sim = Sim::new().running();

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use http::{Method, Uri};
 use pipewright::Timestamp;
 
-use super::clock::PollInterval;
+use super::clock::ScaledClock;
 use super::gate::{self, Gate};
 use super::{Served, Time, Watcher, site};
 use crate::fault::{Fault, FaultKind, FaultPlan};
@@ -157,7 +157,7 @@ impl Proxy {
             plan: Mutex::new(options.faults),
             down_until: Mutex::default(),
             counts: Mutex::default(),
-            pace: PollInterval::new(Time::Real),
+            clock: ScaledClock::new(Time::Real),
             watcher: options.watcher,
             clients: Gate::new(options.connections),
             servers: Gate::new(usize::MAX),
@@ -214,7 +214,7 @@ struct Wire {
     /// The end of an outage.
     down_until: Mutex<Option<Instant>>,
     counts: Mutex<BTreeMap<FaultKind, u64>>,
-    pace: PollInterval,
+    clock: ScaledClock,
     watcher: Option<Box<Watcher>>,
     clients: Gate,
     servers: Gate,
@@ -222,7 +222,7 @@ struct Wire {
 
 impl Wire {
     fn now(&self) -> Timestamp {
-        self.pace.now()
+        self.clock.now()
     }
 
     /// The fault for the next request.

@@ -192,7 +192,7 @@ impl Relay<'_> {
         }
         let upstream = self.upstream.as_mut().ok_or(Lost::Unreachable)?;
         let mut sent = upstream.write(&request.head).and_then(|()| upstream.write(&request.held));
-        // A server that refuses a body before it has read it may have answered.
+        // A server that rejects a body before it has read it may have answered.
         while sent.is_ok()
             && let Some(piece) = self.reader.piece(&mut request.rest).map_err(|_| Lost::Closed)?
         {

@@ -49,7 +49,7 @@ fn uncommitted_rows_are_waited_for_or_discarded() {
     assert_eq!(rejection(&sim.wait(4999).open(&wait)), uncommitted);
     let body = wait.to_string();
     assert_eq!(rejection(&sim.ask("DELETE", CHANNEL, "application/json", body)), uncommitted);
-    // The refusals changed nothing.
+    // The rejections changed nothing.
     assert_eq!(sim.append("1_1", "2", "{\"a\":2}\n"), next("1_2"));
     sim.wait(1);
     let (status, answer) = sim.open(&json!({ "fail_on_uncommitted_rows": false }));

@@ -196,7 +196,7 @@ fn one_that_says_unknown_of_everything() {
     breaks(
         &transport,
         &["refused", "unresolvable", "sources"],
-        "a port that nobody listens on: the error Connect, Unknown",
+        "a port without a listener: the error Connect, Unknown",
     );
 }
 
@@ -204,7 +204,7 @@ fn one_that_says_unknown_of_everything() {
 fn one_that_loses_the_status() {
     let transport = changing(|error| TransportError::new(error.kind(), error.delivery(), "no"));
     let rules = ["body-limit", "cut-off", "timeout", "streaming-rejection"];
-    breaks(&transport, &rules, "half of a refusal: the error Closed, Unknown (no; ");
+    breaks(&transport, &rules, "half of a rejection: the error Closed, Unknown (no; ");
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn one_for_which_every_live_answer_is_live() {
         Ok(Opened::Streaming(response.map(|body| Box::new(Read(body)) as _)))
     });
     let report = conformance::check_only(&transport, |rule| rule == "streaming-rejection");
-    assert!(report.to_string().contains("answered by 404: a streaming body instead of a refusal"), "{report}");
+    assert!(report.to_string().contains("answered by 404: a streaming body instead of a rejection"), "{report}");
 }
 
 #[test]

@@ -72,10 +72,10 @@ pub enum PushError {
         /// How many bytes, compressed.
         bytes: u64,
     },
-    /// The channel was not opened yet, so that nobody knows where to begin: poll the writer until it is
+    /// The channel is not open yet, so it is not known with which row to begin: poll the writer until it is
     /// [open](WriterEvent::Opened).
     NotOpened,
-    /// The batch cannot be appended by anybody.
+    /// The batch cannot be appended.
     Invalid(BuildError),
     /// The row is not one.
     Row(RowError),

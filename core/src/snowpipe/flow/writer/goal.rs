@@ -53,7 +53,7 @@ use crate::time::Timestamp;
 ///             Ok(()) => break,
 ///             Err(PushError::Full { .. }) => writer.next()?.into_iter().for_each(on_event),
 ///             // The row was not taken: going on would leave it out.
-///             Err(refusal) => return Err(refusal.into()),
+///             Err(rejection) => return Err(rejection.into()),
 ///         }
 ///     }
 ///     // Sends what is to be sent, and does not wait for anything else. Once for some hundred small rows would do.
@@ -137,7 +137,7 @@ impl OpenWriter {
 
     /// A writer that goes on from the last [`Notice::Persist`](crate::flow::Notice::Persist) of another one. Beyond
     /// what [`new`](Self::new) does, it notices when the channel was dropped or replaced in the meantime, or written to
-    /// by somebody else, and it counts the rows that were rejected. The token prefix is saved, limits are not.
+    /// by another client, and it counts the rows that were rejected. The token prefix is saved, limits are not.
     ///
     /// # Errors
     /// [`Misuse::WrongState`](crate::error::Misuse::WrongState) when the state is not a writer's.
@@ -147,8 +147,8 @@ impl OpenWriter {
         Ok(Self { position: Some(position), tokens, ..Self::new(session, path) })
     }
 
-    /// Ends in [`FlowError::Failed`] when the channel has no committed token at first: for whoever knows that it should
-    /// have one, because starting from the beginning would duplicate rows.
+    /// Ends in [`FlowError::Failed`] if the channel has no committed token at first. Set it if an earlier load has
+    /// committed rows, because starting from the beginning would duplicate them.
     pub fn must_have_committed(mut self) -> Self {
         self.must_have_committed = true;
         self
@@ -251,8 +251,8 @@ impl OpenWriter {
         self
     }
 
-    /// How long nothing may be committed of what was sent before the channel is opened again. Whoever opens it by force
-    /// discards what is buffered, and no status tells: it looks as if the commit were late.
+    /// How long nothing may be committed of what was sent before the channel is opened again. A client that opens it by
+    /// force discards what is buffered, and no status shows that: it looks as if the commit were late.
     pub fn stall_timeout(mut self, time: Duration) -> Self {
         self.stall_timeout = time;
         self

@@ -23,7 +23,7 @@
 //! | 409 `ERR_PIPE_IN_INVALID_STATE`; 404 of channel, pipe or table | any | ends |
 //! | no answer, 408, 429, 5xx, 404 without a code; 200 that says nothing, such as `{}` | any | the same request again, then opens again |
 //! | `Retry-After` | any | waits as long as asked for, up to [`longest_retry_after`](crate::flow::Retry::longest_retry_after); that counts neither as time in trouble nor as time without a commit, up to the limit in [`retry_timeout`](OpenWriter::retry_timeout) |
-//! | 400 `STALE_CONTINUATION_TOKEN_SEQUENCER` | Append | opens again; ends when somebody else is behind it for the third time within ten minutes |
+//! | 400 `STALE_CONTINUATION_TOKEN_SEQUENCER` | Append | opens again; ends if another client has caused it for the third time within ten minutes |
 //! | 400 `STALE_CONTINUATION_TOKEN_SEQUENCER`; after reopening, a token is committed that was sent but not seen committed before | Open | ends with `AmbiguousToken`: another client may use equal tokens. With a [prefix](OpenWriter::token_prefix) or [unique tokens](OpenWriter::unique_tokens) the token is believed. If an open of this writer within the last ten minutes got no answer, it is believed unless it is the token of the rejected append |
 //! | 409 with an unknown code, without a code, or without a body | Append | opens again, and ends with the tenth within ten minutes: another client may have opened the channel, or the service may have ended it |
 //! | 409 as above; after reopening, the token of that append is committed | Open | ends with `AmbiguousToken`: another client may use equal tokens, or a proxy sent the append twice. With a prefix or unique tokens it is believed. Tokens of earlier appends are believed |
@@ -54,12 +54,11 @@
 //! * That an append was answered is no progress: only a commit is, or a channel that is well when nothing waits. So a
 //!   batch that ends its channel again and again ends the writer.
 //! * A status that came before another client had the channel proves its rows. Rows that it settled stay settled.
-//! * A batch that was refused for certain is not unconfirmed. One that was refused because of its place in the chain,
-//!   or with a code that nobody knows, still counts as sent: a proxy may have made the attempt before, so that only the
-//!   committed token is believed; until it is refused for the third time in a row, each time behind an open that shows
-//!   nothing of it.
-//! * A token that is refused twice may be one node's mistake, and opening again harms no row. The third refusal is
-//!   believed.
+//! * A batch that was certainly rejected is not unconfirmed. A batch that was rejected because of its place in the
+//!   chain, or with an unknown code, still counts as sent: a proxy may have made an earlier attempt, so that only the
+//!   committed token is believed. The third rejection in a row is believed if each open in between shows that the batch
+//!   is not committed.
+//! * Two rejections of a token may be one node's mistake, and opening again harms no row. The third is believed.
 //! * What is kept is bounded; what is more is handed back.
 
 mod decide;
@@ -115,11 +114,11 @@ json_structs! {
 /// means that none are. [`unsettled`](Self::unsettled) hands all back that is not known to be committed. The error or
 /// its cause is
 ///
-/// * [`FlowError::Service`]: the service refuses, or faults went on for longer than [`OpenWriter::retry_timeout`]; with
-///   a code that [`is_missing`](crate::snowpipe::ErrorCode::is_missing), when it says itself that channel, pipe or
-///   table are gone;
+/// * [`FlowError::Service`]: the service rejects a request, or faults went on for longer than
+///   [`OpenWriter::retry_timeout`]; with a code that [`is_missing`](crate::snowpipe::ErrorCode::is_missing), when it
+///   says itself that channel, pipe or table are gone;
 /// * [`FlowError::Failed`] with a [`ChannelLost`](super::ChannelLost): the channel is another one or gone, by what its
-///   status says, or somebody else writes to it;
+///   status says, or another client writes to it;
 /// * [`FlowError::Failed`] with a [`ServiceError`](crate::error::ServiceError): the service does not take a batch,
 ///   which is named;
 /// * [`FlowError::Transport`], [`FlowError::Credential`], [`FlowError::Deadline`], [`FlowError::Build`] as with any
@@ -129,7 +128,7 @@ json_structs! {
 /// [`DrivenFlow::next_before`](crate::driver::DrivenFlow::next_before) comes back in between. It holds about 3 KiB
 /// then, and no thread.
 ///
-/// A whole conversation, with answers given by hand; the second append meets somebody else:
+/// A whole conversation, with answers given by hand; another client takes the channel before the second append:
 ///
 /// ```
 /// use pipewright::Secret;
@@ -247,7 +246,7 @@ impl Writer {
     }
 
     /// Sends what was taken without waiting for more; [`WriterEvent::Flushed`] says that it is committed: once, when
-    /// this is called again before. Rows behind the last offset token stay, because nobody could see that they are
+    /// this is called again before. Rows behind the last offset token stay, because no token would show that they are
     /// committed.
     pub fn flush(&mut self) {
         let (machine, cx) = self.runner.parts_mut();
@@ -271,7 +270,7 @@ impl Writer {
                 Ok(())
             }
             rows => {
-                let problem = "they are behind the last offset token, and nobody could see that they are committed";
+                let problem = "they are behind the last offset token, so no token would show that they are committed; push a row with a token";
                 Err(PushError::Invalid(BuildError::value("appendRows", "rows", &format!("{rows} rows"), problem)))
             }
         }
@@ -310,7 +309,7 @@ impl Writer {
         self.runner.machine().replay.position()
     }
 
-    /// All that is not known to be committed, for whoever has to decide what to do about it after an error.
+    /// Returns all rows that are not known to be committed, so that the caller can decide about them after an error.
     pub fn unsettled(mut self) -> UnsettledRows {
         let (machine, cx) = self.runner.parts_mut();
         machine.builder.close_all();
@@ -358,7 +357,7 @@ impl WriterMachine {
                 Err(PushError::Invalid(BuildError::value("appendRows", "offset token", token, problem)))
             }
             Some(token) if self.replay.is_used(token) => {
-                let problem = "an earlier batch ends with it, so nobody could tell which of them is committed; give each row \
+                let problem = "an earlier batch ends with it, so it would not show which of them is committed; give each row \
                                a token of its own, and push on behind the last one that was taken";
                 Err(PushError::Invalid(BuildError::value("appendRows", "offset token", token, problem)))
             }

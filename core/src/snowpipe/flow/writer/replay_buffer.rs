@@ -150,7 +150,7 @@ impl ReplayBuffer {
             return Err(too_long(token));
         }
         let Some(end) = batch.end_offset_token.as_deref().filter(|token| !token.is_empty()) else {
-            return wrong("end offset token", "", "without one nobody can see that the rows are committed");
+            return wrong("end offset token", "", "without one no status shows that the rows are committed: set it");
         };
         if bytes == 0 {
             return wrong("rows", "0 bytes", "there are no rows: to say nothing, send nothing");
@@ -161,7 +161,7 @@ impl ReplayBuffer {
         }
         if self.is_used(end) {
             let problem =
-                "another batch ends with it: each needs an end token of its own, or nobody can tell which is committed";
+                "another batch ends with it: each needs an end token of its own, which shows that it is committed";
             return wrong("end offset token", end, problem);
         }
         Ok(())
@@ -323,7 +323,7 @@ mod tests {
             replay.take(Batch::new("{}\n", 1, token, token));
             replay.send_next().expect("it waits");
         }
-        replay.polled(&status("1")).expect("it was committed before anybody else had the channel");
+        replay.polled(&status("1")).expect("it was committed before another client had the channel");
         replay.reject_last(true);
         let position = replay.position();
         for mut replay in [replay, ReplayBuffer::new(position)] {

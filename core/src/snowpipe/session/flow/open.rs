@@ -16,8 +16,8 @@ use crate::snowpipe::session::Session;
 /// Run it on the handle of the account, whose credentials are asked: for a key-pair token, an OAuth access token or a
 /// programmatic access token, as the [`TokenType`] says.
 ///
-/// Ends in [`FlowError::Service`](crate::error::FlowError::Service) when the account refuses: 401 `390144` when names,
-/// key or clock of a key-pair token are wrong, 400 `invalid_grant` when the credential is wrong for this account.
+/// Ends in [`FlowError::Service`](crate::error::FlowError::Service) if the account rejects the credential: 401 `390144`
+/// if names, key or clock of a key-pair token are wrong, 400 `invalid_grant` if it is wrong for this account.
 ///
 /// ```
 /// use pipewright::snowpipe::OpenSession;
@@ -60,8 +60,7 @@ impl OpenSession {
         self
     }
 
-    /// The session without having asked for anything yet: whoever uses it first does. `account` is where the account
-    /// is.
+    /// Returns a session without a token. The first flow that uses it requests host and token from `account`.
     pub fn connect_lazy(self, account: &Config<SnowpipeAccount>) -> Session {
         Session::new(account, self)
     }

@@ -25,7 +25,7 @@ use crate::snowpipe::{SnowpipeAccount, SnowpipeIngest};
 /// A flow of the ingest host, such as [`OpenChannel`](crate::snowpipe::OpenChannel), with the session's token. Made by
 /// [`Session::run`], or for one operation by [`Session::call`]; run it on the handle of the account.
 ///
-/// Asks for host and token when the session has none, and for another token when the service refuses it (401, 403),
+/// Asks for host and token when the session has none, and for another token when the service rejects it (401, 403),
 /// once for each request. On 410 the session forgets the host, so that the next flow goes to another: a channel has to
 /// be opened again there.
 ///
