@@ -64,6 +64,7 @@ mod error;
 pub mod events;
 mod flow;
 pub mod health;
+mod ingest_rows;
 pub mod lifecycle;
 pub mod metrics;
 pub mod pipelines;
@@ -89,6 +90,10 @@ pub use self::flow::{
     IngestChunk, IngestEvent, IngestProgress, Ingestion, Interruption, PushError, RejectedRow, RejectedRows, Resize,
     Resized, Stop, Stopped, SyncCheckpoint, Synced, Transaction, TransactionEvent, TransactionRun, UnconfirmedRows,
     UnknownOutcome,
+};
+pub use self::ingest_rows::{
+    Csv, IngestError, IngestFailure, IngestRows, IngestSummary, Ndjson, NextRow, OnRejected, OnUnconfirmed,
+    RejectedPosition, RowSource, Rows,
 };
 pub use self::units::{ByteSize, ConfigDuration, InvalidUnit};
 pub use self::value::{Accepted, Download, Json, SecretText};

@@ -64,3 +64,8 @@ pub(super) const CHUNK_BYTES: usize = 1 << 20;
 ///
 /// Our choice: eight chunks.
 pub(super) const BUFFER_BYTES: usize = 8 << 20;
+
+/// How many rejected rows and unconfirmed chunks a summary names.
+///
+/// Our choice: enough to find a mistake in a file, and little memory.
+pub(super) const MAX_POSITIONS: usize = 100;

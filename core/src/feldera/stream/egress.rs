@@ -371,19 +371,19 @@ impl<'a> Chunk<'a> {
 
     /// Its rows, as they were written: JSON values; lines of CSV without their ends, the last column of which is the
     /// weight. What is in them is checked by whoever reads them.
-    pub fn rows(&self) -> Rows<'a> {
-        Rows { text: self.text, rows: self.rows.iter() }
+    pub fn rows(&self) -> ChunkRows<'a> {
+        ChunkRows { text: self.text, rows: self.rows.iter() }
     }
 }
 
 /// Rows of a chunk.
 #[derive(Clone, Debug)]
-pub struct Rows<'a> {
+pub struct ChunkRows<'a> {
     text: &'a [u8],
     rows: std::slice::Iter<'a, Range<usize>>,
 }
 
-impl<'a> Iterator for Rows<'a> {
+impl<'a> Iterator for ChunkRows<'a> {
     type Item = &'a [u8];
 
     #[inline]
@@ -396,4 +396,4 @@ impl<'a> Iterator for Rows<'a> {
     }
 }
 
-impl ExactSizeIterator for Rows<'_> {}
+impl ExactSizeIterator for ChunkRows<'_> {}

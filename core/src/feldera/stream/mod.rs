@@ -19,7 +19,7 @@ mod rows;
 pub(super) mod samples;
 mod typed;
 
-pub use self::egress::{Chunk, Egress, EgressProgress, HttpOutput, Rows};
+pub use self::egress::{Chunk, ChunkRows, Egress, EgressProgress, HttpOutput};
 pub use self::history::{LogHistory, LogResume};
 pub use self::log_cursor::{LogCursor, LogCursorError, LogPosition};
 pub use self::logs::{GetLogs, Logs};

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
 
-use super::{Chunk, QueryResult, Rows};
+use super::{Chunk, ChunkRows, QueryResult};
 use crate::decode::DecodeError;
 use crate::driver::{Stream, StreamError};
 use crate::error::excerpt;
@@ -103,7 +103,7 @@ impl<'a> Chunk<'a> {
 /// The changes of a chunk. Created by [`Chunk::changes`].
 #[derive(Clone, Debug)]
 pub struct Changes<'a, T> {
-    rows: Rows<'a>,
+    rows: ChunkRows<'a>,
     number: u64,
     item: PhantomData<fn() -> T>,
 }

@@ -5,6 +5,7 @@ mod completion;
 mod ends;
 mod numbers;
 mod rejections;
+mod source;
 
 use pipewright::driver::{self, NoCredentials};
 use pipewright::error::FlowError;

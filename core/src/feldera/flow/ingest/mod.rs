@@ -15,8 +15,8 @@
 //!  (unless the last answer was a token)               └─ another one ─▶ failed
 //! ```
 //!
-//! [`decide`](decide::decide) tells what to do next. The first row that matches applies. A *barrier* is up after `flush`
-//! and `finish`; it is *due* when all rows before it are settled.
+//! [`decide`](decide::decide) tells what to do next. The first row that matches applies. A *barrier* is up after
+//! `flush` and `finish`. It is *due* when all rows before it are settled.
 //!
 //! | state | observed | next |
 //! |---|---|---|
