@@ -148,7 +148,6 @@ impl Known {
 pub(super) fn decide(evidence: Evidence, known: &Known, now: Timestamp, has_time: bool) -> Action {
     match evidence {
         Evidence::Begun if known.number.is_none() => Action::ReadStats(Reading::Before),
-        Evidence::Begun => Action::ReadStatus,
         Evidence::Stats(Reading::Before, Ok(_)) => Action::Request,
         Evidence::Request(Ok(_)) => Action::SaveAndReadStatus,
         Evidence::Request(Err(FlowError::Ambiguous(lost))) if known.resends < MAX_RESENDS && has_time => {
@@ -161,9 +160,8 @@ pub(super) fn decide(evidence: Evidence, known: &Known, now: Timestamp, has_time
             Action::End(Err(known.restarted(error.details().map(str::to_owned))))
         }
         Evidence::Waited if known.stats_at <= now => Action::ReadStats(Reading::Watch),
-        Evidence::Waited => Action::ReadStatus,
         Evidence::Stats(_, Ok(stats)) if known.is_other_process(&stats) => Action::End(Err(known.restarted(None))),
-        Evidence::Stats(Reading::Watch, Ok(_)) => Action::ReadStatus,
+        Evidence::Begun | Evidence::Waited | Evidence::Stats(Reading::Watch, Ok(_)) => Action::ReadStatus,
         Evidence::Stats(Reading::Confirm(end), Ok(_)) => Action::End(end),
         Evidence::Stats(_, Err(error)) | Evidence::Request(Err(error)) | Evidence::Status(Err(error)) => {
             Action::Diagnose(error)

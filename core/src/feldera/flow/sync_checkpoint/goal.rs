@@ -36,9 +36,11 @@ json_structs! {
 /// * [`FlowError::Ambiguous`] when the process was replaced or stopped before it said, or says only what became of
 ///   newer checkpoints, and the store does not tell.
 ///
-/// Asking again is harmless. The saved state holds the checkpoint's id, the process that sends it, and what that said
-/// before. If the state was saved before the answer, [`resume`](Self::resume) sends the checkpoint that is the newest
-/// then.
+/// Asking again is harmless. If the checkpoint was sent before, the flow waits for the end of the new attempt when the
+/// server names it as running (since 0.349). Otherwise it ends with the earlier success.
+///
+/// The saved state holds the checkpoint's id, the process that sends it, and what that process told before. If the
+/// state was saved before the answer, [`resume`](Self::resume) sends the checkpoint that is the newest then.
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([
