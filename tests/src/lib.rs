@@ -23,7 +23,7 @@
 //! | Feldera's flows, case by case | `feldera_flows::{lifecycle, durable, ingest}` |
 //! | Flink's flows, case by case | `flink_flows`: all modules but `faults` |
 //! | Snowpipe's flows, case by case | `snowpipe_flows::{goals, session, address, writer, load}` |
-//! | Properties of Feldera's flows, with a second client and faults | `feldera_flows::{data_faults, lifecycle_faults}` |
+//! | Properties of Feldera's flows on three releases, with a second client and faults | `feldera_flows::{data_faults, lifecycle_faults}` |
 //! | Properties of Flink's flows under faults | `flink_flows::faults` |
 //! | Crash and resume | `flink_flows::{resume, faults}`, `feldera_flows::durable`, `snowpipe_flows::schedules` |
 //! | Rows exactly once, in random schedules | `snowpipe_flows::schedules` |
@@ -47,6 +47,7 @@
 //! | `snowpipe_ingest`, killed again and again | `transport-ureq/tests/snowpipe_ingest` | `.ci/run kills` |
 //! | 10,000 schedules of the writer | `snowpipe_flows::schedules` | `.ci/run schedules` |
 //! | Whether these notice a broken writer | `tests/mutants` | `tests/mutants/run`, `tests/mutants/run 4` |
+//! | The official Python client of Feldera, against the simulator | `tests/clients` | `.ci/run clients` |
 //! | Recordings, with a report | `tests/fixtures` | `cargo run --bin replay -- tests/fixtures/flink` |
 //! | Types of the Feldera server | `tests/feldera-types` | `.ci/run feldera-types` |
 //! | Three releases of Flink | `flink_real` | `.ci/run flink` |

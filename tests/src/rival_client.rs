@@ -25,7 +25,7 @@ use pipewright::error::FlowError;
 use pipewright::feldera::{Feldera, FelderaApi};
 use pipewright::flow::Goal;
 use pipewright::{Seed, Timestamp};
-use pipewright_mock::feldera::{Config, Manager, PipelineView};
+use pipewright_mock::feldera::{Config, Manager, PipelineView, Release};
 use pipewright_mock::schedule::{Schedule, Turn};
 use pipewright_mock::{Fault, FaultKind, FaultPlan, Incident, Mounted, Service, World};
 
@@ -84,6 +84,7 @@ pub struct Moment {
 #[derive(Debug)]
 pub struct Contested {
     manager: Manager,
+    release: Release,
     acts: VecDeque<(Timestamp, Act)>,
     history: Vec<Moment>,
 }
@@ -102,6 +103,11 @@ impl Contested {
     fn act(&mut self, at: Timestamp, act: Act) {
         let (method, target, body) = match act {
             Act::Start => ("POST", "/pipelines/p/start".to_owned(), String::new()),
+            // Before 0.148 a pause starts as paused, and a start resumes.
+            Act::StartPaused if self.release == Release::V0_130 => {
+                ("POST", "/pipelines/p/pause".to_owned(), String::new())
+            }
+            Act::Resume if self.release == Release::V0_130 => ("POST", "/pipelines/p/start".to_owned(), String::new()),
             Act::StartPaused => ("POST", "/pipelines/p/start?initial=paused".to_owned(), String::new()),
             Act::Stop => ("POST", "/pipelines/p/stop?force=true".to_owned(), String::new()),
             Act::Suspend => ("POST", "/pipelines/p/stop".to_owned(), String::new()),
@@ -187,8 +193,9 @@ impl RivalScene {
     /// Never.
     pub fn new(seed: u64, config: Config) -> Self {
         let world = World::new(seed);
+        let release = config.release;
         let manager = Manager::new(Config { seed, ..config });
-        let contested = Contested { manager, acts: VecDeque::new(), history: Vec::new() };
+        let contested = Contested { manager, release, acts: VecDeque::new(), history: Vec::new() };
         let service = world.mount("http://feldera.test:8080".parse().expect("a base"), contested);
         let feldera = Feldera::new(service.base(), world.clone());
         Self { world, feldera, service }
@@ -316,11 +323,11 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Takes note of a trial of a flow.
-    pub fn add<T>(&mut self, flow: &'static str, trial: &Trial<T>) {
+    /// Takes note of a trial of a flow on a release.
+    pub fn add<T>(&mut self, flow: &'static str, release: Release, trial: &Trial<T>) {
         self.flows.insert(flow);
         let acts = trial.history.iter().filter_map(|moment| moment.act.as_ref()).map(Act::name);
-        for what in acts.chain(trial.faults.iter().cloned()).chain(["(all)".to_owned()]) {
+        for what in acts.chain(trial.faults.iter().cloned()).chain(["(all)".to_owned(), release.version().to_owned()]) {
             *self.counts.entry(what).or_default().entry(flow).or_default() += 1;
         }
     }
@@ -377,6 +384,9 @@ pub const FAULTS: [&str; 11] = [
     "MalformedBody",
     "Restart",
 ];
+
+/// The releases that every flow meets.
+pub const RELEASES: [&str; 3] = ["0.130.0", "0.337.0", "0.375.0"];
 
 /// What [`rivalry`] does.
 pub const ACTS: [&str; 12] = [

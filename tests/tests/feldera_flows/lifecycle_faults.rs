@@ -12,11 +12,11 @@ use pipewright::feldera::{
 };
 use pipewright::flow::Goal;
 use pipewright_mock::FaultPlan;
-use pipewright_mock::feldera::{CompilerFailure, Config, Edition, PipelineView};
+use pipewright_mock::feldera::{CompilerFailure, Config, Edition, PipelineView, Release};
 use pipewright_mock::schedule::Schedule;
 use pipewright_tests::rival_client::{
-    ACTS, Act, BAD_SQL, Coverage, FAULTS, LIMIT, Moment, OTHER_SQL, RivalScene, SQL, Trial, hostile, polite, rivalry,
-    schedule,
+    ACTS, Act, BAD_SQL, Coverage, FAULTS, LIMIT, Moment, OTHER_SQL, RELEASES, RivalScene, SQL, Trial, hostile, polite,
+    rivalry, schedule,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -60,11 +60,28 @@ const SETTINGS: [Setting; 11] = [
     Setting::Awaiting,
 ];
 
-fn scene(seed: u64, enterprise: bool, setting: Setting) -> RivalScene {
+/// A release, an edition, and what the pipeline is like.
+#[derive(Clone, Copy, Debug)]
+struct Start {
+    release: Release,
+    enterprise: bool,
+    setting: Setting,
+}
+
+/// Draws a start. Nobody has to approve anything before 0.164.
+fn start() -> impl Strategy<Value = Start> {
+    (0..Release::ALL.len(), any::<bool>(), 0..SETTINGS.len()).prop_map(|(release, enterprise, setting)| {
+        let (release, setting) = (Release::ALL[release], SETTINGS[setting]);
+        let has_approval = release >= Release::V0_337 || setting != Setting::Awaiting;
+        Start { release, enterprise, setting: if has_approval { setting } else { Setting::Running } }
+    })
+}
+
+fn scene(seed: u64, Start { release, enterprise, setting }: Start) -> RivalScene {
     // Approval is about checkpoints, and only the enterprise edition makes any.
     let enterprise = enterprise || setting == Setting::Awaiting;
     let edition = if enterprise { Edition::Enterprise } else { Edition::OpenSource };
-    let scene = RivalScene::new(seed, Config { edition, ..Config::default() });
+    let scene = RivalScene::new(seed, Config { release, edition, ..Config::default() });
     let then = |acts: &[Act]| {
         for act in acts {
             scene.now(act.clone());
@@ -100,7 +117,7 @@ fn scene(seed: u64, enterprise: bool, setting: Setting) -> RivalScene {
 fn same(told: &Pipeline, view: &PipelineView) -> bool {
     told.deployment_status.as_str() == view.status
         && told.deployment_desired_status.as_ref().is_some_and(|desired| desired.as_str() == view.desired_status)
-        && told.deployment_id == view.deployment_id
+        && (told.deployment_id == view.deployment_id || told.deployment_resources_status.is_none())
         && told.storage_status.as_ref().is_some_and(|storage| storage.as_str() == view.storage)
         && told.program_status.as_ref().is_some_and(|status| status.as_str() == view.program_status)
         && told.program_version == i64::try_from(view.program_version).ok()
@@ -318,7 +335,7 @@ fn scheduled(scene: &RivalScene, goal: usize, schedule: &Schedule) -> Option<Str
 }
 
 /// What has to come of a goal when nobody disturbs it and every answer is heard: `None` for success.
-fn expected(goal: usize, setting: Setting, enterprise: bool) -> Option<&'static str> {
+fn expected(goal: usize, Start { enterprise, setting, .. }: Start) -> Option<&'static str> {
     use Setting::{
         Awaiting, Broken, Compiled, Compiling, Crashed, Paused, Running, Starting, Stopping, Uncompiled, Used,
     };
@@ -359,13 +376,12 @@ proptest! {
     /// Nobody else is there and every answer is heard: it succeeds, unless it cannot, and stays so.
     #[test]
     fn every_flow_succeeds_undisturbed(
-        seed: u64, goal in 0..GOALS, setting in 0..SETTINGS.len(), enterprise: bool, faults in 0_u64..12,
+        seed: u64, goal in 0..GOALS, start in start(), faults in 0_u64..12,
     ) {
-        let setting = SETTINGS[setting];
-        let scene = scene(seed, enterprise, setting);
+        let scene = scene(seed, start);
         let (trial, reached) = try_goal(&scene, polite(seed).at_most(faults), goal);
         prop_assert!(!trial.lost);
-        let expected = expected(goal, setting, enterprise);
+        let expected = expected(goal, start);
         let ended = trial.result.as_ref().err().map(kind);
         prop_assert_eq!(ended.as_deref(), expected, "{:?}", trial.result);
         scene.pass(10_000);
@@ -376,30 +392,28 @@ proptest! {
     /// A driver may poll too often, too late, and with somebody else's replies: it comes to the same.
     #[test]
     fn no_driver_confuses_a_lifecycle_flow(
-        seed: u64, goal in 0..GOALS, setting in 0..SETTINGS.len(), enterprise: bool, faults in 0_u64..6,
+        seed: u64, goal in 0..GOALS, start in start(), faults in 0_u64..6,
     ) {
-        let setting = SETTINGS[setting];
-        let scene = scene(seed, enterprise, setting);
+        let scene = scene(seed, start);
         let trial = scene.trial(polite(seed).at_most(faults), |_| Ok(scheduled(&scene, goal, &schedule(seed))));
         let ended = trial.result.expect("it ends");
-        prop_assert_eq!(ended.as_deref(), expected(goal, setting, enterprise));
+        prop_assert_eq!(ended.as_deref(), expected(goal, start));
     }
 
     /// Nobody else is there, but replies are lost: all these wishes can be repeated, so that it succeeds all the same.
     #[test]
     fn a_lost_reply_changes_nothing(
-        seed: u64, goal in 0..GOALS, setting in 0..SETTINGS.len(), enterprise: bool, faults in 0_u64..6,
+        seed: u64, goal in 0..GOALS, start in start(), faults in 0_u64..6,
     ) {
-        let setting = SETTINGS[setting];
-        let scene = scene(seed, enterprise, setting);
+        let scene = scene(seed, start);
         let (trial, _) = try_goal(&scene, FaultPlan::hostile(seed).at_most(faults), goal);
         // A rejection after an attempt without an answer leaves the outcome unknown.
         let is_ambiguous = trial.result.as_ref().is_err_and(FlowError::is_ambiguous);
-        if trial.lost && expected(goal, setting, enterprise).is_some() && is_ambiguous {
+        if trial.lost && expected(goal, start).is_some() && is_ambiguous {
             return Ok(());
         }
         let ended = trial.result.as_ref().err().map(kind);
-        prop_assert_eq!(ended.as_deref(), expected(goal, setting, enterprise), "{:?}", trial.result);
+        prop_assert_eq!(ended.as_deref(), expected(goal, start), "{:?}", trial.result);
     }
 }
 
@@ -409,27 +423,28 @@ fn every_lifecycle_flow_tells_the_truth() {
     // Enough for everything to meet every flow.
     let config = ProptestConfig { cases: cases().cases * 2, ..cases() };
     let coverage = RefCell::new(Coverage::default());
-    let case = (any::<u64>(), 0..SETTINGS.len(), any::<bool>(), 0_u64..12, 0_u64..12);
+    let case = (any::<u64>(), start(), 0_u64..12, 0_u64..12);
     let mut runner = TestRunner::new(config.clone());
-    let result = runner.run(&case, |(seed, setting, enterprise, faults, acts)| {
+    let result = runner.run(&case, |(seed, start, faults, acts)| {
         for (goal, name) in NAMES.iter().enumerate() {
-            let scene = scene(seed, enterprise, SETTINGS[setting]);
+            let scene = scene(seed, start);
             scene.rival(rivalry(seed, acts));
             let (trial, _) = try_goal(&scene, hostile(seed.wrapping_add(goal as u64)).at_most(faults), goal);
-            coverage.borrow_mut().add(name, &trial);
+            coverage.borrow_mut().add(name, start.release, &trial);
             if trial.is_untouched() {
                 let ended = trial.result.as_ref().err().map(kind);
-                prop_assert_eq!(ended.as_deref(), expected(goal, SETTINGS[setting], enterprise), "{:?}", trial.result);
+                prop_assert_eq!(ended.as_deref(), expected(goal, start), "{:?}", trial.result);
             }
         }
         Ok(())
     });
-    coverage.into_inner().conclude(result, config.cases >= 512, &[&FAULTS[..], &ACTS].concat());
+    coverage.into_inner().conclude(result, config.cases >= 512, &[&FAULTS[..], &ACTS, &RELEASES].concat());
 }
 
 #[test]
 fn the_open_source_edition_names_the_way_out() {
-    let scene = scene(1, false, Setting::Running);
+    let start = Start { release: Release::V0_337, enterprise: false, setting: Setting::Running };
+    let scene = scene(1, start);
     let error = scene.run(FaultPlan::none(), Stop::new("p")).result.expect_err("no checkpoints");
     assert_eq!(error.service().and_then(error_code), Some(ErrorCode::EnterpriseFeature));
     assert!(error.to_string().contains("Stop::forced"), "{error}");

@@ -173,13 +173,15 @@ const FIRST: [&str; 18] = [
 /// Whether it is an operation that only real servers carry out.
 fn is_not_simulated(method: &str, segments: &[&str]) -> bool {
     match segments {
-        ["config", "demos" | "owners"] | ["cluster", "events"] | ["cluster", "events", _] => method == "GET",
+        ["config", "demos" | "owners"]
+        | ["cluster", "events"]
+        | ["cluster", "events", _]
+        | ["pipelines", _, "dataflow_graph"] => method == "GET",
         ["oidc_trust" | "tenants"] | ["tenant", "users"] => ["GET", "POST"].contains(&method),
         ["oidc_trust", _] => ["GET", "DELETE"].contains(&method),
         ["tenant", "users", _] => ["PUT", "DELETE"].contains(&method),
         ["tenants", _] => ["GET", "DELETE", "PATCH"].contains(&method),
         ["pipelines", _, "clock", "advance"] | ["pipelines", _, "rebalance" | "start_compaction"] => method == "POST",
-        ["pipelines", _, "dataflow_graph"] => method == "GET",
         _ => false,
     }
 }

@@ -159,7 +159,7 @@ pub(super) fn rows_come_in_as_often_as_they_are_said_to(case: Case) -> Trial<()>
 }
 
 pub(super) fn what_is_complete_has_gone_through(case: Case) -> Trial<()> {
-    let scene = scene(case.seed);
+    let scene = scene(case.seed, case.release);
     let rows = HttpInput::new("p", "t", DataFormat::Json, "{\"id\":1}{\"id\":2}").update_format(UpdateFormat::Raw);
     let token = scene.feldera.call(rows).expect("nothing goes wrong yet").token;
     scene.rival(data_rivalry(case.seed, case.acts));
