@@ -16,7 +16,6 @@ operations! { FelderaApi;
     /// [Reference](https://docs.feldera.com/api/create-api-key).
     Once POST "/v0/api_keys" CreateApiKey "post_api_key" -> NewApiKey {
         json {
-            /// A name for it.
             name: String,
         }
         json? {
@@ -50,7 +49,6 @@ operations! { FelderaApi;
     /// [Reference](https://docs.feldera.com/api/create-oidc-trust).
     Once POST "/v0/oidc_trust" CreateTrust "post_oidc_trust" -> NewTrust {
         json {
-            /// A name for it.
             name: String,
             /// Who issues the tokens.
             issuer: String,
@@ -58,9 +56,7 @@ operations! { FelderaApi;
             subject: String,
         }
         json? {
-            /// For which audience.
             audience: String,
-            /// What it is for.
             description: String,
             /// What such a token allows, up to `Admin`.
             role: Role,
@@ -131,7 +127,6 @@ operations! { FelderaApi;
     /// [Reference](https://docs.feldera.com/api/create-tenant).
     Idempotent POST "/v0/tenants" CreateTenant "create_tenant" -> Tenant {
         json {
-            /// Its name.
             name: String,
         }
     }
@@ -174,7 +169,6 @@ string_enums! {
         Claim = "claim",
         /// What was known of the member otherwise.
         Derived = "derived",
-        /// This API.
         Api = "api",
     }
 }
@@ -182,9 +176,7 @@ string_enums! {
 json_structs! {
     /// An API key, without the key.
     pub struct ApiKeyInfo {
-        /// Its id.
         pub id: String,
-        /// Its name.
         pub name: String,
         /// What it allows. Since 0.327.
         pub role: Option<Role>,
@@ -194,9 +186,7 @@ json_structs! {
 
     /// An API key.
     pub struct NewApiKey {
-        /// Its id.
         pub id: String,
-        /// Its name.
         pub name: String,
         /// The key; it is not shown again.
         pub api_key: SecretText,
@@ -204,17 +194,13 @@ json_structs! {
 
     /// An issuer that is trusted.
     pub struct Trust {
-        /// Its id.
         pub id: String,
-        /// Its name.
         pub name: String,
         /// Who issues the tokens.
         pub issuer: String,
         /// For whom.
         pub subject: String,
-        /// For which audience.
         pub audience: Option<String>,
-        /// What it is for.
         pub description: Option<String>,
         /// What such a token allows.
         pub role: Role,
@@ -222,15 +208,12 @@ json_structs! {
 
     /// A new trust.
     pub struct NewTrust {
-        /// Its id.
         pub id: String,
-        /// Its name.
         pub name: String,
     }
 
     /// A member of a tenant.
     pub struct Member {
-        /// His id.
         pub user_id: String,
         /// Who issues his tokens.
         pub provider: String,
@@ -250,15 +233,12 @@ json_structs! {
 
     /// A new member.
     pub struct NewMember {
-        /// His id.
         pub user_id: String,
     }
 
     /// A tenant.
     pub struct Tenant {
-        /// Its id.
         pub id: String,
-        /// Its name.
         pub name: String,
         /// Who issued the token of whom it was made for.
         pub initial_provider: String,

@@ -72,7 +72,6 @@ operations! { FelderaApi;
 json_structs! {
     /// A checkpoint was asked for.
     pub struct CheckpointStarted {
-        /// Its number.
         pub checkpoint_sequence_number: u64,
         /// The process that counts. Since 0.337.
         pub incarnation_uuid: Option<String>,
@@ -88,7 +87,6 @@ json_structs! {
 
     /// A checkpoint that failed.
     pub struct CheckpointFailure {
-        /// Its number.
         pub sequence_number: u64,
         /// Why.
         pub error: String,

@@ -29,7 +29,6 @@ operations! { FelderaApi;
     Safe GET "/v0/pipelines/{pipeline_name}/completion_status" GetCompletionStatus "completion_status" -> Completion {
         path { pipeline_name: String }
         query {
-            /// The token.
             token: CompletionToken,
         }
     }
@@ -268,7 +267,6 @@ pub fn parse_errors(error: &ServiceError) -> Option<ParseErrors> {
 string_enums! {
     /// How rows are written.
     pub enum DataFormat {
-        /// JSON.
         Json = "json",
         /// CSV without a header.
         Csv = "csv",
@@ -329,7 +327,6 @@ string_enums! {
 json_structs! {
     /// A token.
     pub struct Token {
-        /// It.
         pub token: CompletionToken,
     }
 

@@ -35,7 +35,6 @@ operations! { FelderaApi;
 json_structs! {
     /// What a pipeline was and was to be at a moment.
     pub struct PipelineEvent {
-        /// The event's id.
         pub event_id: String = "event_id" | "id",
         /// When; RFC 3339.
         pub recorded_at: String,

@@ -66,9 +66,7 @@ json_structs! {
         pub stale_after_seconds: Option<u64>,
         /// The API server.
         pub api: ServiceHealth,
-        /// The compiler.
         pub compiler: ServiceHealth,
-        /// The runner.
         pub runner: ServiceHealth,
     }
 

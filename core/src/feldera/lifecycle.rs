@@ -120,7 +120,6 @@ operations! { FelderaApi;
 string_enums! {
     /// What a pipeline is started as.
     pub enum Initial {
-        /// Running.
         Running = "running",
         /// With resting connectors.
         Paused = "paused",

@@ -50,7 +50,6 @@ operations! { FelderaApi;
 string_enums! {
     /// How much of an event is wanted.
     pub enum EventSelector {
-        /// All of it.
         All = "all",
         /// What is short.
         Status = "status",
@@ -183,15 +182,12 @@ json_structs! {
         pub build_cpu: String,
         /// On which system.
         pub build_os: String,
-        /// With which dependencies.
         pub cargo_dependencies: String,
-        /// With which features.
         pub cargo_features: String,
         /// Whether for debugging.
         pub cargo_debug: String,
         /// How optimised.
         pub cargo_opt_level: String,
-        /// For what.
         pub cargo_target_triple: String,
         /// By which compiler.
         pub rustc_version: String,
@@ -207,7 +203,6 @@ json_structs! {
         pub is_trial: bool,
         /// Whether the licence permits development only. Since 0.375.
         pub is_dev: Option<bool>,
-        /// What it is, as HTML.
         pub description_html: String,
         /// Where to get more time.
         pub extension_url: Option<String>,
@@ -265,7 +260,6 @@ json_structs! {
         pub issuer: String,
         /// For whom.
         pub subject: String,
-        /// For which audience.
         pub audience: Option<String>,
     }
 
@@ -273,7 +267,6 @@ json_structs! {
     pub struct Session {
         /// The tenant one works in.
         pub tenant_id: Option<String>,
-        /// Its name.
         pub tenant_name: Option<String>,
         /// What one may do there.
         pub role: Option<Role>,
@@ -286,9 +279,7 @@ json_structs! {
 
     /// A tenant one is a member of.
     pub struct Membership {
-        /// The tenant.
         pub tenant_id: String,
-        /// Its name.
         pub name: String,
         /// What one may do there.
         pub role: Role,
@@ -296,7 +287,6 @@ json_structs! {
 
     /// How the platform's services were at a moment.
     pub struct ClusterEvent {
-        /// Its id.
         pub id: String,
         /// When; RFC 3339.
         pub recorded_at: String,
@@ -310,13 +300,11 @@ json_structs! {
         pub api_self_info: Option<String>,
         /// What is known of its machine.
         pub api_resources_info: Option<String>,
-        /// The compiler.
         pub compiler_status: MonitorStatus,
         /// What it says of itself.
         pub compiler_self_info: Option<String>,
         /// What is known of its machine.
         pub compiler_resources_info: Option<String>,
-        /// The runner.
         pub runner_status: MonitorStatus,
         /// What it says of itself.
         pub runner_self_info: Option<String>,

@@ -78,13 +78,9 @@ operations! { FelderaApi;
             collect: bool,
             /// How many collections, newest first.
             limit: u64,
-            /// The circuit's profile.
             circuit_profile: bool,
-            /// The heap's profile.
             heap_profile: bool,
-            /// Metrics.
             metrics: bool,
-            /// Logs.
             logs: bool,
             /// Statistics.
             stats: bool,
@@ -92,9 +88,7 @@ operations! { FelderaApi;
             pipeline_config: bool,
             /// The platform's configuration.
             system_config: bool,
-            /// The graph.
             dataflow_graph: bool,
-            /// Events.
             pipeline_events: bool,
         }
     }

@@ -69,7 +69,6 @@ string_enums! {
     pub enum TransactionPhase {
         /// Open.
         Started = "Started",
-        /// Committed.
         Committed = "Committed",
     }
 
@@ -271,7 +270,6 @@ json_structs! {
 
     /// Who opened a transaction.
     pub struct TransactionInitiators {
-        /// Its id.
         pub transaction_id: Option<i64>,
         /// Somebody by this API.
         pub initiated_by_api: Option<TransactionPhase>,

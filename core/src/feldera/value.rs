@@ -122,12 +122,6 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
-impl FromResponse for Json {
-    fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError> {
-        read_json(info, response)
-    }
-}
-
 /// It was taken note of. What Feldera says about it is meant for people, and often it says nothing.
 ///
 /// Of start, stop, pause, resume and clear it means that the wish is recorded, and no more.
@@ -354,15 +348,6 @@ macro_rules! tagged {
         }
 
         $crate::schema::plain_fields!($name);
-
-        impl $crate::operation::FromResponse for $name {
-            fn from_response(
-                info: &'static $crate::operation::OperationInfo,
-                response: &::http::Response<::bytes::Bytes>,
-            ) -> ::std::result::Result<Self, $crate::error::ServiceError> {
-                $crate::operation::read_json(info, response)
-            }
-        }
     )*};
 }
 

@@ -31,10 +31,11 @@ impl FromResponse for Lines {
     }
 }
 
-/// A list at the top of the body.
-impl<T: WireField> FromResponse for Vec<T> {
+/// Records, and lists of them.
+impl<T: WireField> FromResponse for T {
+    #[inline]
     fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError> {
-        read_json::<Value<Self>>(info, response).map(|Value(list)| list)
+        read_json(info, response).map(|Value(value)| value)
     }
 }
 

@@ -159,16 +159,6 @@ macro_rules! json_struct {
         }
 
         $crate::schema::plain_fields!($name);
-
-        impl $crate::operation::FromResponse for $name {
-            #[inline]
-            fn from_response(
-                info: &'static $crate::operation::OperationInfo,
-                response: &::http::Response<::bytes::Bytes>,
-            ) -> ::std::result::Result<Self, $crate::error::ServiceError> {
-                $crate::operation::read_json(info, response)
-            }
-        }
     };
 }
 
