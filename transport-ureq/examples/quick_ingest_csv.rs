@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let feldera = Feldera::new(simulator.base(), world);
     feldera.run(Deploy::new("orders", "CREATE TABLE items (id BIGINT NOT NULL PRIMARY KEY, name VARCHAR);"))?;
 
-    let file = "id,name\n1,bolt\ntwo,nut\n3,\"screw,\nlong\"\n".as_bytes();
+    let file = "id,name\n1,bolt\ntwo,nut\n3,\"screw, long\"\n".as_bytes();
     let goal = IngestRows::from(Ingest::new("orders", "items").csv())
         .on_rejected(OnRejected::Skip)
         // The table has a primary key, so a second copy of a row changes nothing.
