@@ -169,6 +169,11 @@ pub enum Misuse {
 }
 
 impl FlowError {
+    /// A failure whose reason is all that is known.
+    pub(crate) fn failed(what: String, reason: String) -> Self {
+        Self::Failed(Failure { what, reason, details: None, cause: None })
+    }
+
     /// Whether it is unknown if a request of this flow was carried out. Not so for [`Deadline`](Self::Deadline): what
     /// the service has acknowledged by then goes on there.
     pub fn is_ambiguous(&self) -> bool {

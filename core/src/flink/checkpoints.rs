@@ -24,7 +24,7 @@ pub(crate) fn tables() -> impl Iterator<Item = &'static &'static crate::operatio
 operations! { FlinkRest;
     /// How the checkpoints of a job went. **Cached** for 3 s.
     ///
-    /// An unknown job is refused with 404.
+    /// An unknown job is rejected with 404.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-checkpoints).
     Safe GET "/jobs/{jobid}/checkpoints" GetCheckpoints "getCheckpointingStatistics" -> Checkpoints {
         path { jobid: JobId }
@@ -33,7 +33,7 @@ operations! { FlinkRest;
     /// Takes a checkpoint, also of a job without periodic ones. The answer is a trigger: see [`GetCheckpointStatus`].
     /// Since 1.17.
     ///
-    /// **An unknown or ended job is not refused**: that comes as the operation's failure. With a chosen
+    /// **An unknown or ended job is not rejected**: that comes as the operation's failure. With a chosen
     /// [`trigger_id`](Self::trigger_id) it can be repeated as long as the server remembers the id.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-checkpoints-1).
     Once POST "/jobs/{jobid}/checkpoints" StartCheckpoint "triggerCheckpoint" -> Trigger {
@@ -49,8 +49,7 @@ operations! { FlinkRest;
 
     /// What became of a triggered checkpoint. Since 1.17.
     ///
-    /// Refused with 404: a trigger that the JobManager never had, has forgotten, or had before it was restarted; nobody
-    /// can tell which.
+    /// Rejected with 404: an unknown trigger, or one that was forgotten, for example in a restart of the JobManager.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-checkpoints-triggerid).
     Safe GET "/jobs/{jobid}/checkpoints/{triggerid}" GetCheckpointStatus "getCheckpointStatus" -> CheckpointStatus {
         path { jobid: JobId, triggerid: TriggerId }

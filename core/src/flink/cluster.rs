@@ -10,18 +10,18 @@ use crate::schema::{json_structs, operations};
 operations! { FlinkRest;
     /// What the cluster has and does: TaskManagers, slots, jobs by their state.
     ///
-    /// Never refuses. [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#overview-1).
+    /// Never rejects. [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#overview-1).
     Safe GET "/overview" GetOverview "getClusterOverview" -> Overview {}
 
     /// How the web interface is set up, and which Flink it is.
     ///
-    /// Never refuses. [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#config).
+    /// Never rejects. [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#config).
     Safe GET "/config" GetConfig "getDashboardConfiguration" -> DashboardConfig {}
 
     /// Shuts the cluster down. Answers at once, and then **waits** until the result of every trigger that has completed
     /// was read or forgotten (`rest.async.store-duration`, 5 min): jobs run on until then, and this address answers.
     ///
-    /// Never refuses; a second one finds the cluster going down or gone.
+    /// Never rejects; a second one finds the cluster going down or gone.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#cluster).
     Idempotent DELETE "/cluster" ShutdownCluster "shutdownCluster" -> Acknowledged {}
 }
@@ -104,7 +104,7 @@ pub struct FlinkVersion {
 }
 
 impl FlinkVersion {
-    /// The first release whose jars run with `claimMode`; older ones say `restoreMode` and refuse other fields.
+    /// The first release whose jars run with `claimMode`; older ones say `restoreMode` and reject other fields.
     pub const CLAIM_MODE: Self = Self { major: 1, minor: 20 };
 
     /// Reads `2.3.0`, `1.20-SNAPSHOT` and the like.

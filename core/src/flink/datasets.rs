@@ -11,12 +11,12 @@ use crate::schema::{json_structs, operations};
 operations! { FlinkRest;
     /// Lists the data sets on the cluster.
     ///
-    /// Never refuses. [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#datasets).
+    /// Never rejects. [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#datasets).
     Safe GET "/datasets" ListDatasets "getClusterDataSetList" -> Datasets {}
 
     /// Deletes a data set. The answer is a trigger: see [`GetDatasetDeletion`].
     ///
-    /// **An unknown data set is not refused**, and its deletion completes without a failure.
+    /// **An unknown data set is not rejected**, and its deletion completes without a failure.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#datasets-datasetid).
     Idempotent DELETE "/datasets/{datasetid}" StartDatasetDeletion "deleteClusterDataSet" -> Trigger {
         path { datasetid: DatasetId }
@@ -24,8 +24,7 @@ operations! { FlinkRest;
 
     /// What became of a deletion.
     ///
-    /// Refused with 404: a trigger that the JobManager never had, has forgotten, or had before it was restarted; nobody
-    /// can tell which.
+    /// Rejected with 404: an unknown trigger, or one that was forgotten, for example in a restart of the JobManager.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#datasets-delete-triggerid).
     Safe GET "/datasets/delete/{triggerid}" GetDatasetDeletion "getClusterDataSetDeleteStatus" -> Removal {
         path { triggerid: TriggerId }

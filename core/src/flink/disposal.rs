@@ -10,8 +10,8 @@ use crate::schema::operations;
 operations! { FlinkRest;
     /// Deletes a savepoint. The answer is a trigger: see [`GetSavepointDisposal`].
     ///
-    /// Needs no job: any savepoint that the JobManager can read. **One that does not exist is not refused**: that comes
-    /// as the operation's failure.
+    /// Needs no job: any savepoint that the JobManager can read. **One that does not exist is not rejected**: that
+    /// comes as the operation's failure.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#savepoint-disposal).
     Idempotent POST "/savepoint-disposal" StartSavepointDisposal "triggerSavepointDisposal" -> Trigger {
         json {
@@ -23,8 +23,7 @@ operations! { FlinkRest;
 
     /// What became of a disposal.
     ///
-    /// Refused with 404: a trigger that the JobManager never had, has forgotten, or had before it was restarted; nobody
-    /// can tell which.
+    /// Rejected with 404: an unknown trigger, or one that was forgotten, for example in a restart of the JobManager.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#savepoint-disposal-triggerid).
     Safe GET "/savepoint-disposal/{triggerid}" GetSavepointDisposal "getSavepointDisposalStatus" -> Removal {
         path { triggerid: TriggerId }

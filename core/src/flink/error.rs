@@ -1,4 +1,4 @@
-//! Flink's refusals.
+//! Flink's rejections.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -10,14 +10,14 @@ use crate::operation::{Effect, OperationInfo};
 use crate::schema::json_structs;
 
 json_structs! {
-    /// The body of every refusal: texts, the last of which holds the stack trace.
+    /// The body of every rejection: texts, the last of which holds the stack trace.
     struct Errors {
         /// Messages and stack traces.
         pub errors: Vec<String>,
     }
 }
 
-/// Reads a refusal. What is not Flink's own JSON comes from somebody in between.
+/// Reads a rejection. What is not Flink's own JSON comes from somebody in between.
 pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
     let is_json = content_type(response).is_none_or(|kind| kind.eq_ignore_ascii_case("application/json"));
     let read = json::read::<Errors>(response.body());
@@ -57,7 +57,7 @@ pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Byte
         None => cause.message.clone(),
     };
     let status = response.status();
-    // No leader: whoever answered could not have passed the request on.
+    // No leader: the server that answered could not have passed the request on.
     let no_leader = status == StatusCode::SERVICE_UNAVAILABLE && text.contains("leader election");
     // The JobManager did not answer its own REST endpoint in time, and may be about to do what was asked.
     let timed_out = status.is_server_error() && is_of_failover(&text);
@@ -89,7 +89,7 @@ fn is_of_failover(text: &str) -> bool {
     text.contains("TimeoutException") || text.contains("RecipientUnreachableException")
 }
 
-/// Whether a refusal says that the cluster could not ask its own JobManager: the outcome is as open as without an
+/// Whether a rejection says that the cluster could not ask its own JobManager: the outcome is as open as without an
 /// answer.
 pub(super) fn is_passing(error: &ServiceError) -> bool {
     let text = error.details().unwrap_or_default();
@@ -97,7 +97,7 @@ pub(super) fn is_passing(error: &ServiceError) -> bool {
         && (text.contains("AskTimeoutException") || text.contains("RecipientUnreachableException"))
 }
 
-/// Whether a refusal means that the cluster has not got the jar: uploads are lost with the JobManager, and are not
+/// Whether a rejection means that the cluster has not got the jar: uploads are lost with the JobManager, and are not
 /// shared.
 pub(super) fn is_unknown_jar(error: &ServiceError) -> bool {
     let text = error.details().unwrap_or_default();
@@ -112,14 +112,14 @@ const OUTRIGHT: [&str; 4] = [
     "`duration` must be set between",
 ];
 
-/// The operation whose refusals do not mean that nothing happened.
+/// The operation whose rejections do not mean that nothing happened.
 const SUBMIT: &str = "submitJobFromJar";
 /// Whatever a plan ran into, there is nothing that it could have left behind.
 const PLAN: [&str; 2] = ["generatePlanFromJar", "getPlanFromJar"];
 const RUN_APPLICATION: &str = "submitApplicationFromJar";
 
 /// A main method that fails may have submitted its job before; one that was never called has not. A duplicate is no
-/// proof either: the second `execute` of a program that got an id is refused as one of the first, whose job runs on.
+/// proof either: the second `execute` of a program that got an id is rejected as one of the first, whose job runs on.
 fn submitted(status: StatusCode, text: &str) -> Applied {
     let has_run = text.contains("Could not execute application");
     let found_no_program = text.contains("ProgramInvocationException") || text.contains("Jar file ");
@@ -131,7 +131,7 @@ fn submitted(status: StatusCode, text: &str) -> Applied {
     }
 }
 
-/// Whether a refusal means that the cluster does not know the job: never had it, has forgotten it, or was restarted.
+/// Whether a rejection means that the cluster does not know the job: never had it, has forgotten it, or was restarted.
 ///
 /// Flink says so with 404 on some paths and with 500 on others.
 pub fn is_unknown_job(error: &ServiceError) -> bool {
@@ -148,7 +148,7 @@ fn is_job_not_found(text: &str) -> bool {
     })
 }
 
-/// Whether a refusal means that the cluster does not know the trigger: never had it, has forgotten it, or was
+/// Whether a rejection means that the cluster does not know the trigger: never had it, has forgotten it, or was
 /// restarted.
 pub(super) fn is_unknown_trigger(error: &ServiceError) -> bool {
     let text = error.details().unwrap_or_default();

@@ -8,7 +8,7 @@ operations! { FlinkRest;
     /// and [`SampleFlameGraph`](super::flow::SampleFlameGraph) for waiting. They are kept for
     /// `rest.flamegraph.refresh-interval` (1 min).
     ///
-    /// Answers without data unless `rest.flamegraph.enabled` is set. Refused with 404: an unknown job, vertex or
+    /// Answers without data unless `rest.flamegraph.enabled` is set. Rejected with 404: an unknown job, vertex or
     /// subtask.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-flamegraph).
     Safe GET "/jobs/{jobid}/vertices/{vertexid}/flamegraph" GetFlameGraph "getJobVertexFlameGraph" -> FlameGraph {

@@ -37,8 +37,8 @@
 //! the accumulators nor the current attempt ([`GetAttempt`] has both for each attempt). So no flow runs on it, but none
 //! is needed: what it knows does not change any more.
 //!
-//! What it lacks is refused, as is an unknown job, with 404 and `File not found.`; an answer that a JobManager had
-//! refused when the job was archived, such as of rescales without the adaptive scheduler, is a refusal with status
+//! What it lacks is rejected, as is an unknown job, with 404 and `File not found.`; an answer that a JobManager had
+//! rejected when the job was archived, such as of rescales without the adaptive scheduler, is a rejection with status
 //! **200**. Options in a query, such as [`max_exceptions`](GetJobExceptions::max_exceptions), are ignored. A job
 //! appears `historyserver.archive.fs.refresh-interval` (10 s) after it has ended, or later.
 
@@ -119,7 +119,7 @@ impl<O: Archived> Operation for FromHistory<O> {
     }
 }
 
-/// How the file of an answer begins that was a refusal.
+/// How the file of an answer begins that was a rejection.
 const REJECTED: &[u8] = br#"{"errors":["#;
 
 macro_rules! archived {

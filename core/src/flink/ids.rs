@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::schema::WireField;
+use crate::schema::plain_fields;
 use crate::url::{Encoder, Parameter};
 
 /// Ids of 128 bits: what their text is, how it is read, and how it is written.
@@ -81,15 +81,7 @@ macro_rules! ids {
             }
         }
 
-        impl $crate::schema::WireField for $name {
-            fn read<'de, D: ::serde::Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
-                ::serde::Deserialize::deserialize(deserializer)
-            }
-
-            fn write<S: ::serde::Serializer>(&self, serializer: S) -> ::std::result::Result<S::Ok, S::Error> {
-                ::serde::Serialize::serialize(self, serializer)
-            }
-        }
+        $crate::schema::plain_fields!($name);
     )*};
 }
 
@@ -135,7 +127,7 @@ fn value(digit: u8) -> u8 {
 
 ids! {
     "32 hexadecimal digits", hex, write_hex;
-    /// A job. May be chosen by whoever submits it; it must then be new since the JobManager started.
+    /// A job. The client that submits it may choose the id; it must then be new since the JobManager started.
     JobId;
     /// An operation that the cluster carries out in the background. Chosen by the client, it makes the trigger
     /// idempotent.
@@ -207,15 +199,7 @@ macro_rules! text_ids {
             }
         }
 
-        impl WireField for $name {
-            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                Self::deserialize(deserializer)
-            }
-
-            fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                self.serialize(serializer)
-            }
-        }
+        plain_fields!($name);
     )*};
 }
 

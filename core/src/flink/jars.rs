@@ -30,7 +30,7 @@ operations! { FlinkRest;
 
     /// Deletes an uploaded jar. Jobs that run from it go on.
     ///
-    /// An unknown jar is refused with 400, also when an earlier attempt deleted it.
+    /// An unknown jar is rejected with 400, also when an earlier attempt deleted it.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jars-jarid).
     Fenced DELETE "/jars/{jarid}" DeleteJar "deleteJar" -> Acknowledged {
         path { jarid: JarId }
@@ -39,7 +39,7 @@ operations! { FlinkRest;
     /// Runs the main method of a jar just far enough to learn the graph of its job, and submits nothing.
     ///
     /// Submits nothing, but executes `main()`, which can kill the JobManager: see [`jars`](self). Therefore it is not
-    /// sent again after an attempt without an answer. Refused with 500: an unknown jar, a main method that throws or
+    /// sent again after an attempt without an answer. Rejected with 500: an unknown jar, a main method that throws or
     /// never calls `execute`.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jars-jarid-plan).
     Once POST "/jars/{jarid}/plan" PlanJar "generatePlanFromJar" -> Plan {
@@ -62,7 +62,7 @@ operations! { FlinkRest;
     /// The same as [`PlanJar`] by `GET`, for proxies that pass nothing else on. Not in the published description.
     ///
     /// Executes `main()`, although it is a `GET`: a proxy that repeats it can kill the JobManager, see [`jars`](self).
-    /// Refused with 500: an unknown jar, a main method that throws or never calls `execute`.
+    /// Rejected with 500: an unknown jar, a main method that throws or never calls `execute`.
     Once GET "/jars/{jarid}/plan" GetJarPlan "getPlanFromJar" -> Plan {
         timeout 180;
         path { jarid: JarId }
@@ -81,8 +81,8 @@ operations! { FlinkRest;
     /// With a chosen [`job_id`](Self::job_id) the caller can look the job up after an attempt without an answer, and a
     /// second attempt is rejected as a duplicate: the id must be new since the JobManager started. The second attempt
     /// executes `main()` again all the same, which can kill the JobManager: see [`jars`](self). Look the job up first.
-    /// **A refusal with 400 does not mean that no job runs**: a main method that fails after `execute` leaves its job
-    /// behind, and one that calls `execute` twice is refused as a duplicate of itself. Refused with 500: an unknown
+    /// **A rejection with 400 does not mean that no job runs**: a main method that fails after `execute` leaves its job
+    /// behind, and one that calls `execute` twice is rejected as a duplicate of itself. Rejected with 500: an unknown
     /// jar. The flow [`RunJar`](super::RunJar) takes care of all that.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jars-jarid-run).
     Once POST "/jars/{jarid}/run" SubmitJar "submitJobFromJar" -> Submitted {
@@ -97,11 +97,11 @@ operations! { FlinkRest;
             parallelism: i32,
             /// Client-chosen: makes the job findable.
             job_id: JobId = "jobId",
-            /// State in the savepoint that the new graph has no operator for is dropped instead of refused.
+            /// State in the savepoint that the new graph has no operator for is dropped instead of rejected.
             allow_non_restored_state: bool = "allowNonRestoredState",
             /// The savepoint or checkpoint to start from.
             savepoint_path: String = "savepointPath",
-            /// Who owns that savepoint from then on. Since 1.20; older releases refuse the whole request.
+            /// Who owns that savepoint from then on. Since 1.20; older releases reject the whole request.
             claim_mode: ClaimMode = "claimMode",
             /// The same for clusters before 1.20. Still read by 2.3.
             restore_mode: ClaimMode = "restoreMode",
@@ -117,7 +117,7 @@ operations! { FlinkRest;
     /// A `main()` that calls `System.exit` kills the JobManager after the answer, or before it: look the application up
     /// before a second attempt. What the main method submits, one or several jobs, belongs to the application: see
     /// [`GetApplication`](super::applications::GetApplication) and
-    /// [`GetApplicationExceptions`](super::applications::GetApplicationExceptions). Refused with 500: an unknown jar.
+    /// [`GetApplicationExceptions`](super::applications::GetApplicationExceptions). Rejected with 500: an unknown jar.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-master/docs/ops/rest_api/#jars-jarid-run-application).
     Once POST "/jars/{jarid}/run-application" RunApplication "submitApplicationFromJar" -> ApplicationSubmitted {
         timeout 180;
@@ -131,7 +131,7 @@ operations! { FlinkRest;
             parallelism: i32,
             /// Client-chosen: the id of its one job.
             job_id: JobId = "jobId",
-            /// State in the savepoint that the new graph has no operator for is dropped instead of refused.
+            /// State in the savepoint that the new graph has no operator for is dropped instead of rejected.
             allow_non_restored_state: bool = "allowNonRestoredState",
             /// The savepoint or checkpoint to start from.
             savepoint_path: String = "savepointPath",
@@ -210,14 +210,8 @@ impl Operation for UploadJar {
     type Output = Uploaded;
     type Service = FlinkRest;
 
-    const INFO: &'static OperationInfo = &OperationInfo {
-        service: "flink",
-        name: "uploadJar",
-        method: Method::POST,
-        path: "/jars/upload",
-        effect: Effect::Once,
-        effect_varies: false,
-    };
+    const INFO: &'static OperationInfo =
+        &OperationInfo::new("flink", "uploadJar", Method::POST, "/jars/upload", Effect::Once);
 
     /// Half a minute more for each 16 MiB: half a megabyte a second is slow.
     fn timeout(&self, usual: Duration) -> Duration {

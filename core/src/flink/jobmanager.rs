@@ -12,13 +12,13 @@ operations! { FlinkRest;
     /// when it starts. With several JobManagers it is that of the process that answers, whether or not it is the
     /// leader.
     ///
-    /// Never refuses.
+    /// Never rejects.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobmanager-config).
     Safe GET "/jobmanager/config" GetJobManagerConfig "getClusterConfigurationInfo" -> Vec<ConfigEntry> {}
 
     /// What the JobManager's JVM was started with. Not yet in 1.13.
     ///
-    /// Never refuses.
+    /// Never rejects.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobmanager-environment).
     Safe GET "/jobmanager/environment" GetJobManagerEnvironment "getJobManagerEnvironment" -> Environment {}
 
@@ -30,7 +30,7 @@ operations! { FlinkRest;
 
     /// The JobManager's log, **streaming**: see [`logs`](super::logs). Not in the published description.
     ///
-    /// Refused with 404: Flink does not know where its log is.
+    /// Rejected with 404: Flink does not know where its log is.
     Safe GET "/jobmanager/log" GetJobManagerLog "getJobManagerLog" -> Lines {
         streaming;
     }
@@ -38,14 +38,14 @@ operations! { FlinkRest;
     /// What the JobManager wrote to its standard output, **streaming**: see [`logs`](super::logs). Not in the published
     /// description.
     ///
-    /// Refused with 404: Flink does not know where it is.
+    /// Rejected with 404: Flink does not know where it is.
     Safe GET "/jobmanager/stdout" GetJobManagerStdout "getJobManagerStdout" -> Lines {
         streaming;
     }
 
     /// One of the log files, **streaming**: see [`logs`](super::logs). Not in the published description.
     ///
-    /// Refused with 404: there is no such file in the folder of the JobManager's log.
+    /// Rejected with 404: there is no such file in the folder of the JobManager's log.
     Safe GET "/jobmanager/logs/{filename}" GetJobManagerLogFile "getJobManagerCustomLog" -> Lines {
         streaming;
         path {
@@ -56,7 +56,7 @@ operations! { FlinkRest;
 
     /// What the JobManager's threads are doing. Not yet in 1.13.
     ///
-    /// Never refuses.
+    /// Never rejects.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobmanager-thread-dump).
     Safe GET "/jobmanager/thread-dump" GetJobManagerThreadDump "getJobManagerThreadDump" -> ThreadDump {}
 }

@@ -8,7 +8,7 @@
 //! * **One name that does not exist empties the answer of an aggregating operation** ([`GetAggregatedJobMetrics`],
 //!   [`GetAggregatedTaskManagerMetrics`], [`GetAggregatedSubtaskMetrics`]): list the names first, or read with
 //!   [`ReadAggregatedMetrics`](super::ReadAggregatedMetrics), which does. A metric that is no number is left out alone.
-//! * **Nothing unknown is refused**: an unknown job, vertex or TaskManager has no metrics.
+//! * **Nothing unknown is rejected**: an unknown job, vertex or TaskManager has no metrics.
 //! * The JobManager **fetches lazily**, at most every `metrics.fetcher.update-interval` (10 s): the first question
 //!   after a pause is answered with what was there before, or nothing at all.
 //! * A request line of more than 4096 bytes is a [`BuildError`](crate::error::BuildError), because the server would
@@ -50,7 +50,7 @@ operations! { FlinkRest;
         query? {
             /// Their names; without them the names that exist are listed.
             names: CommaList<String> = "get",
-            /// How to take them together; in every way by default. [`Aggregation::Skew`] is refused before 1.20 with
+            /// How to take them together; in every way by default. [`Aggregation::Skew`] is rejected before 1.20 with
             /// 400.
             aggregations: CommaList<Aggregation> = "agg",
             /// Of these TaskManagers only.
@@ -77,7 +77,7 @@ operations! { FlinkRest;
         query? {
             /// Their names; without them the names that exist are listed.
             names: CommaList<String> = "get",
-            /// How to take them together; in every way by default. [`Aggregation::Skew`] is refused before 1.20 with
+            /// How to take them together; in every way by default. [`Aggregation::Skew`] is rejected before 1.20 with
             /// 400.
             aggregations: CommaList<Aggregation> = "agg",
             /// Of these jobs only.
@@ -131,7 +131,7 @@ operations! { FlinkRest;
         query? {
             /// Their names, without the number of a subtask; without them the names that exist are listed.
             names: CommaList<String> = "get",
-            /// How to take them together; in every way by default. [`Aggregation::Skew`] is refused before 1.20 with
+            /// How to take them together; in every way by default. [`Aggregation::Skew`] is rejected before 1.20 with
             /// 400.
             aggregations: CommaList<Aggregation> = "agg",
             /// Of these subtasks only: numbers and ranges, as in `0-2,5`.

@@ -39,7 +39,7 @@
 //!
 //! * **COMPLETED does not mean success.** A trigger's outcome is in
 //!   [`SavepointStatus::outcome`](savepoints::SavepointStatus::outcome).
-//! * **A trigger for a job that does not exist is accepted**; the refusal comes as the operation's failure.
+//! * **A trigger for a job that does not exist is accepted**; the rejection comes as the operation's failure.
 //! * **Status codes are irregular**: an unknown job is 404 here and 500 there. [`is_unknown_job`] knows.
 //! * **Answers are cached** for `web.refresh-interval` (3 s), except [`GetJobStatus`](jobs::GetJobStatus),
 //!   [`GetJobs`](jobs::GetJobs), [`GetJobsOverview`](jobs::GetJobsOverview),

@@ -17,12 +17,12 @@ use crate::schema::{json_structs, operations, string_enums};
 operations! { FlinkRest;
     /// Lists the profiles of the JobManager, newest first. It keeps `rest.profiling.history-size` (10).
     ///
-    /// Refused with 404 while profiling is switched off.
+    /// Rejected with 404 while profiling is switched off.
     Safe GET "/jobmanager/profiler" ListJobManagerProfiles "getJobManagerProfilingList" -> Profiles {}
 
     /// Starts to profile the JobManager. Answers at once: see [`ListJobManagerProfiles`].
     ///
-    /// Refused with 404 while profiling is switched off; with **500** while another profile is being taken, and for a
+    /// Rejected with 404 while profiling is switched off; with **500** while another profile is being taken, and for a
     /// duration that is too long. An event that the machine does not offer makes the profile fail later.
     Once POST "/jobmanager/profiler" StartJobManagerProfile "triggerJobManagerProfiling" -> ProfileInfo {
         json {
@@ -35,7 +35,7 @@ operations! { FlinkRest;
 
     /// A profile of the JobManager, as a page to look at with a browser.
     ///
-    /// An unknown file is refused with 404.
+    /// An unknown file is rejected with 404.
     Safe GET "/jobmanager/profiler/{filename}" GetJobManagerProfile "getJobManagerProfilingFile" -> ProfilePage {
         path {
             /// As [`ProfileInfo::output_file`] calls it.
@@ -45,7 +45,7 @@ operations! { FlinkRest;
 
     /// Lists the profiles of a TaskManager, newest first. It keeps `rest.profiling.history-size` (10).
     ///
-    /// Refused with 404 while profiling is switched off, an unknown TaskManager with **500**.
+    /// Rejected with 404 while profiling is switched off, an unknown TaskManager with **500**.
     Safe GET "/taskmanagers/{taskmanagerid}/profiler"
     ListTaskManagerProfiles "getTaskManagerProfilingList" -> Profiles {
         path { taskmanagerid: TaskManagerId }
@@ -53,7 +53,7 @@ operations! { FlinkRest;
 
     /// Starts to profile a TaskManager. Answers at once: see [`ListTaskManagerProfiles`].
     ///
-    /// Refused as [`StartJobManagerProfile`] is, and an unknown TaskManager with **500**.
+    /// Rejected as [`StartJobManagerProfile`] is, and an unknown TaskManager with **500**.
     Once POST "/taskmanagers/{taskmanagerid}/profiler"
     StartTaskManagerProfile "triggerTaskManagerProfiling" -> ProfileInfo {
         path { taskmanagerid: TaskManagerId }
@@ -67,7 +67,7 @@ operations! { FlinkRest;
 
     /// A profile of a TaskManager, as a page to look at with a browser.
     ///
-    /// An unknown TaskManager and an unknown file are refused with **500**.
+    /// An unknown TaskManager and an unknown file are rejected with **500**.
     Safe GET "/taskmanagers/{taskmanagerid}/profiler/{filename}"
     GetTaskManagerProfile "getTaskManagerProfilingFile" -> ProfilePage {
         path {
@@ -155,7 +155,7 @@ impl<'de> Deserialize<'de> for ProfilePage {
 }
 
 impl FromResponse for ProfilePage {
-    /// The server calls it `text/plain`, though it is HTML: whoever says `text/html` stands in between.
+    /// The server calls it `text/plain`, though it is HTML; `text/html` comes from a proxy.
     fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError> {
         let kind = crate::error::content_type(response);
         if let Some(kind) = kind.filter(|kind| kind.eq_ignore_ascii_case("text/html")) {

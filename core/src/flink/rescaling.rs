@@ -22,7 +22,7 @@ operations! { FlinkRest;
     /// The bounds of the parallelism of each vertex of a job. Since 1.18. Not cached: what was put shows at once, long
     /// before the job follows.
     ///
-    /// Refused with 500: a job of the default scheduler, and one that is unknown or has ended.
+    /// Rejected with 500: a job of the default scheduler, and one that is unknown or has ended.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-resource-requirements).
     Safe GET "/jobs/{jobid}/resource-requirements"
     GetResourceRequirements "getJobResourceRequirements" -> ResourceRequirements {
@@ -31,7 +31,7 @@ operations! { FlinkRest;
 
     /// How the scheduler of a job goes about rescaling. Since 2.3.
     ///
-    /// Refused with 404: an unknown job, and one that the adaptive scheduler does not run.
+    /// Rejected with 404: an unknown job, and one that the adaptive scheduler does not run.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-rescales-config).
     Safe GET "/jobs/{jobid}/rescales/config" GetRescaleConfig "getJobRescaleConfig" -> RescaleConfig {
         path { jobid: JobId }
@@ -39,7 +39,7 @@ operations! { FlinkRest;
 
     /// All about one rescale of a job: vertices, slots, and the states it went through. Since 2.3.
     ///
-    /// Refused with 404: an unknown job or rescale, and whatever [`GetRescales`] is refused for.
+    /// Rejected with 404: an unknown job or rescale, and whatever [`GetRescales`] is rejected for.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-rescales-details-rescaleuuid).
     Safe GET "/jobs/{jobid}/rescales/details/{rescaleuuid}" GetRescale "getJobRescaleDetails" -> RescaleDetails {
         path { jobid: JobId, rescaleuuid: RescaleId }
@@ -47,7 +47,7 @@ operations! { FlinkRest;
 
     /// The rescales of a job, newest first, without vertices, slots and states. Since 2.3.
     ///
-    /// Refused with 404: an unknown job, one that the adaptive scheduler does not run, and any while
+    /// Rejected with 404: an unknown job, one that the adaptive scheduler does not run, and any while
     /// `web.adaptive-scheduler.rescale-history.size` is 0, as it is by default.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-rescales-history).
     Safe GET "/jobs/{jobid}/rescales/history" GetRescales "getJobRescalesHistory" -> Vec<RescaleDetails> {
@@ -56,7 +56,7 @@ operations! { FlinkRest;
 
     /// How many rescales of a job came to what, and the newest of each kind. Since 2.3.
     ///
-    /// Refused as [`GetRescales`] is.
+    /// Rejected as [`GetRescales`] is.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-rescales-overview).
     Safe GET "/jobs/{jobid}/rescales/overview" GetRescalesOverview "getJobRescalesOverview" -> RescalesOverview {
         path { jobid: JobId }
@@ -64,13 +64,13 @@ operations! { FlinkRest;
 
     /// How long the rescales of a job took. Since 2.3.
     ///
-    /// Refused as [`GetRescales`] is.
+    /// Rejected as [`GetRescales`] is.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-rescales-summary).
     Safe GET "/jobs/{jobid}/rescales/summary" GetRescalesSummary "getJobRescalesSummary" -> RescalesSummary {
         path { jobid: JobId }
     }
 
-    /// Rescales a job, in theory: **always refused with 503** since 1.9
+    /// Rescales a job, in theory: **always rejected with 503** since 1.9
     /// ([FLINK-12312](https://issues.apache.org/jira/browse/FLINK-12312)). Use
     /// [`Rescale`](super::flow::Rescale), or [`PutResourceRequirements`].
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-rescaling).
@@ -82,7 +82,7 @@ operations! { FlinkRest;
         }
     }
 
-    /// What became of a rescaling, in theory: **always refused with 503** since 1.9, as [`StartRescaling`] is.
+    /// What became of a rescaling, in theory: **always rejected with 503** since 1.9, as [`StartRescaling`] is.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-rescaling-triggerid).
     Safe GET "/jobs/{jobid}/rescaling/{triggerid}" GetRescalingStatus "getRescalingStatus" -> RescalingStatus {
         path { jobid: JobId, triggerid: TriggerId }
@@ -145,7 +145,7 @@ json_structs! {
         /// The least that the vertex runs with: with fewer slots than that the job waits.
         pub lower: u32 = "lowerBound",
         /// The most. More than there are slots is as many as there are; more than the vertex's maximum parallelism is
-        /// refused.
+        /// rejected.
         pub upper: u32 = "upperBound",
     }
 
@@ -366,9 +366,9 @@ impl FromResponse for ResourceRequirements {
 /// Sets the bounds of the parallelism of **every** vertex of a job, which follows later; see
 /// [`Rescale`](super::flow::Rescale) for waiting. Since 1.18.
 ///
-/// Refused with 400: a vertex left out or unknown, 0, a lower bound above the upper one, an upper one above the
+/// Rejected with 400: a vertex left out or unknown, 0, a lower bound above the upper one, an upper one above the
 /// vertex's maximum parallelism; with 500: a job of the default scheduler, and one that is unknown or has ended. More
-/// than there are slots is not refused.
+/// than there are slots is not rejected.
 /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-resource-requirements-1).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -392,18 +392,13 @@ pub(super) const PUT: &[&OperationInfo] = &[PutResourceRequirements::INFO];
 impl Operation for PutResourceRequirements {
     type Output = Acknowledged;
     type Service = FlinkRest;
-    const INFO: &'static OperationInfo = &OperationInfo {
-        service: "flink",
-        name: "updateJobResourceRequirements",
-        method: Method::PUT,
-        path: "/jobs/{jobid}/resource-requirements",
-        effect: Effect::Idempotent,
-        effect_varies: false,
-    };
-
-    fn effect(&self) -> Effect {
-        Effect::Idempotent
-    }
+    const INFO: &'static OperationInfo = &OperationInfo::new(
+        "flink",
+        "updateJobResourceRequirements",
+        Method::PUT,
+        "/jobs/{jobid}/resource-requirements",
+        Effect::Idempotent,
+    );
 
     fn request(&self, cx: RequestContext<'_>) -> Result<Request<crate::Body>, BuildError> {
         let mut target = Target::new::<FlinkRest>(Self::INFO, cx);

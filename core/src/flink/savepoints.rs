@@ -11,7 +11,7 @@ use crate::schema::{json_structs, operations, string_enums};
 operations! { FlinkRest;
     /// Takes a savepoint. The answer is a trigger: see [`GetSavepointStatus`].
     ///
-    /// **An unknown or ended job is not refused**: that comes as the operation's failure. Refused with 400: no target
+    /// **An unknown or ended job is not rejected**: that comes as the operation's failure. Rejected with 400: no target
     /// directory while the cluster has no default. With a chosen [`trigger_id`](Self::trigger_id) it can be repeated as
     /// long as the server remembers the id.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-savepoints).
@@ -32,8 +32,8 @@ operations! { FlinkRest;
 
     /// Takes a savepoint and stops the job, which ends FINISHED. The answer is a trigger: see [`GetSavepointStatus`].
     ///
-    /// **An unknown or ended job is not refused**: that comes as the operation's failure. Two stops at once make each
-    /// other fail, and the job restarts. Refused with 400: no target directory while the cluster has no default.
+    /// **An unknown or ended job is not rejected**: that comes as the operation's failure. Two stops at once make each
+    /// other fail, and the job restarts. Rejected with 400: no target directory while the cluster has no default.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-stop).
     Once POST "/jobs/{jobid}/stop" StartStop "triggerStopWithSavepoint" -> Trigger {
         effect |stop| if stop.trigger_id.is_some() { Idempotent } else { Once };
@@ -52,8 +52,7 @@ operations! { FlinkRest;
 
     /// What became of a savepoint or a stop.
     ///
-    /// Refused with 404: a trigger that the JobManager never had, has forgotten, or had before it was restarted; nobody
-    /// can tell which.
+    /// Rejected with 404: an unknown trigger, or one that was forgotten, for example in a restart of the JobManager.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-savepoints-triggerid).
     Safe GET "/jobs/{jobid}/savepoints/{triggerid}" GetSavepointStatus "getSavepointStatus" -> SavepointStatus {
         path { jobid: JobId, triggerid: TriggerId }

@@ -15,7 +15,7 @@ operations! { FlinkRest;
 
     /// All about one TaskManager.
     ///
-    /// An unknown one is refused with **500**.
+    /// An unknown one is rejected with **500**.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#taskmanagers-taskmanagerid).
     Safe GET "/taskmanagers/{taskmanagerid}" GetTaskManager "getTaskManagerDetails" -> TaskManager {
         path { taskmanagerid: TaskManagerId }
@@ -23,7 +23,7 @@ operations! { FlinkRest;
 
     /// Lists the log files of a TaskManager.
     ///
-    /// An unknown TaskManager is refused with 404.
+    /// An unknown TaskManager is rejected with 404.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#taskmanagers-taskmanagerid-logs).
     Safe GET "/taskmanagers/{taskmanagerid}/logs" ListTaskManagerLogs "getTaskManagerLogs" -> LogList {
         path { taskmanagerid: TaskManagerId }
@@ -31,7 +31,7 @@ operations! { FlinkRest;
 
     /// A TaskManager's log, **streaming**: see [`logs`](super::logs). Not in the published description.
     ///
-    /// The JobManager fetches the file first. An unknown TaskManager is refused with 404.
+    /// The JobManager fetches the file first. An unknown TaskManager is rejected with 404.
     Safe GET "/taskmanagers/{taskmanagerid}/log" GetTaskManagerLog "getTaskManagerLog" -> Lines {
         streaming;
         path { taskmanagerid: TaskManagerId }
@@ -40,7 +40,7 @@ operations! { FlinkRest;
     /// What a TaskManager wrote to its standard output, **streaming**: see [`logs`](super::logs). Not in the published
     /// description.
     ///
-    /// This is where the `print` sink writes to. An unknown TaskManager is refused with 404.
+    /// This is where the `print` sink writes to. An unknown TaskManager is rejected with 404.
     Safe GET "/taskmanagers/{taskmanagerid}/stdout" GetTaskManagerStdout "getTaskManagerStdout" -> Lines {
         streaming;
         path { taskmanagerid: TaskManagerId }
@@ -49,7 +49,7 @@ operations! { FlinkRest;
     /// One of the log files of a TaskManager, **streaming**: see [`logs`](super::logs). Not in the published
     /// description.
     ///
-    /// An unknown TaskManager is refused with 404, an unknown file with **500**.
+    /// An unknown TaskManager is rejected with 404, an unknown file with **500**.
     Safe GET "/taskmanagers/{taskmanagerid}/logs/{filename}" GetTaskManagerLogFile "getTaskManagerCustomLog" -> Lines {
         streaming;
         path {
@@ -61,7 +61,7 @@ operations! { FlinkRest;
 
     /// What a TaskManager's threads are doing.
     ///
-    /// An unknown TaskManager is refused with **500**.
+    /// An unknown TaskManager is rejected with **500**.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#taskmanagers-taskmanagerid-thread-dump).
     Safe GET "/taskmanagers/{taskmanagerid}/thread-dump"
     GetTaskManagerThreadDump "getTaskManagerThreadDump" -> ThreadDump {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::schema::WireField;
+use crate::schema::plain_fields;
 use crate::time::Timestamp;
 
 /// A moment as Flink writes it: milliseconds since the epoch, and -1 or 0 for what has not happened.
@@ -39,12 +39,4 @@ impl<'de> Deserialize<'de> for Millis {
     }
 }
 
-impl WireField for Millis {
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::deserialize(deserializer)
-    }
-
-    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.serialize(serializer)
-    }
-}
+plain_fields!(Millis);

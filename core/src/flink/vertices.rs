@@ -1,7 +1,7 @@
 //! Vertices of a job and their subtasks: details, times, accumulators, watermarks, back pressure.
 //!
 //! All of it is **cached** for 3 s, but for watermarks and back pressure, which are metrics. An unknown job or vertex
-//! is refused with 404, but for back pressure. Their metrics are in [`metrics`](super::metrics).
+//! is rejected with 404, but for back pressure. Their metrics are in [`metrics`](super::metrics).
 
 use std::collections::BTreeMap;
 
@@ -28,8 +28,8 @@ operations! { FlinkRest;
 
     /// How much the subtasks of a vertex wait for those behind them.
     ///
-    /// **Nothing unknown is refused**: an unknown job or vertex is answered with [`SampleState::Deprecated`], and so is
-    /// the first question about one that exists.
+    /// **Nothing unknown is rejected**: an unknown job or vertex is answered with [`SampleState::Deprecated`], and so
+    /// is the first question about one that exists.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-backpressure).
     Safe GET "/jobs/{jobid}/vertices/{vertexid}/backpressure"
     GetBackPressure "getJobVertexBackPressure" -> BackPressure {
@@ -77,7 +77,7 @@ operations! { FlinkRest;
 
     /// An attempt of a subtask.
     ///
-    /// Refused with 404 also: an attempt that never was, or that the server has forgotten.
+    /// Rejected with 404 also: an attempt that never was, or that the server has forgotten.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-subtasks-subtaskindex-attempts-attempt).
     Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasks/{subtaskindex}/attempts/{attempt}"
     GetAttempt "getSubtaskExecutionAttemptDetails" -> Attempt {
@@ -86,7 +86,7 @@ operations! { FlinkRest;
 
     /// The accumulators of an attempt of a subtask, as text.
     ///
-    /// Refused with 404 also: an attempt that never was, or that the server has forgotten.
+    /// Rejected with 404 also: an attempt that never was, or that the server has forgotten.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-subtasks-subtaskindex-attempts-attempt-accumulators).
     Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasks/{subtaskindex}/attempts/{attempt}/accumulators"
     GetAttemptAccumulators "getSubtaskExecutionAttemptAccumulators" -> AttemptAccumulators {

@@ -6,7 +6,7 @@ use crate::schema::{json_structs, operations, string_enums};
 operations! { FlinkRest;
     /// How the checkpoints of a job are set up. **Cached** for 3 s.
     ///
-    /// An unknown job is refused with 404.
+    /// An unknown job is rejected with 404.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-checkpoints-config).
     Safe GET "/jobs/{jobid}/checkpoints/config" GetCheckpointConfig "getCheckpointConfig" -> CheckpointConfig {
         path { jobid: JobId }

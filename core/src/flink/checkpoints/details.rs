@@ -7,7 +7,7 @@ use crate::schema::{json_structs, operations};
 operations! { FlinkRest;
     /// All about one checkpoint, by vertex. **Cached** for 3 s.
     ///
-    /// Refused with 404: an unknown job, and a checkpoint that the server does not know (it keeps
+    /// Rejected with 404: an unknown job, and a checkpoint that the server does not know (it keeps
     /// `web.checkpoints.history`, 10); with 400: a number below 0.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-checkpoints-details-checkpointid).
     Safe GET "/jobs/{jobid}/checkpoints/details/{checkpointid}"
@@ -17,7 +17,7 @@ operations! { FlinkRest;
 
     /// The part of one vertex in a checkpoint, by subtask. **Cached** for 3 s.
     ///
-    /// Refused with 404: an unknown job or vertex, and a checkpoint that the server does not know.
+    /// Rejected with 404: an unknown job or vertex, and a checkpoint that the server does not know.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-checkpoints-details-checkpointid-subtasks-vertexid).
     Safe GET "/jobs/{jobid}/checkpoints/details/{checkpointid}/subtasks/{vertexid}"
     GetVertexCheckpoint "getTaskCheckpointStatistics" -> VertexCheckpoint {

@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::PollInterval;
-use crate::error::{Failure, FlowError};
+use crate::error::FlowError;
 use crate::flink::checkpoints::{Checkpoint, Checkpoints, GetCheckpoints};
 use crate::flink::cluster::GetConfig;
 use crate::flink::jobs::{GetJobStatus, JobState};
@@ -168,7 +168,7 @@ impl StateMachine for AwaitCheckpointMachine {
                 let what = format!("checkpoint of job {}", self.job);
                 let reason = format!("the job is {state}, and completed none before");
                 return done(result.and_then(|checkpoints| {
-                    let failure = FlowError::Failed(Failure { what, reason, details: None, cause: None });
+                    let failure = FlowError::failed(what, reason);
                     self.found(checkpoints).ok_or(failure)
                 }));
             }

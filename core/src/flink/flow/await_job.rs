@@ -74,7 +74,7 @@ impl From<AwaitJob> for AwaitMachine {
         Self {
             job: goal.job,
             goal: goal.goal,
-            seen: None,
+            last_state: None,
             requested_at: Timestamp::UNIX_EPOCH,
             observed: ObservationWindow::default(),
             mark: None,
@@ -110,7 +110,7 @@ impl JobReport {
 pub struct AwaitMachine {
     job: JobId,
     goal: Awaited,
-    seen: Option<JobState>,
+    last_state: Option<JobState>,
     /// When the last request began, and when the cluster has answered.
     requested_at: Timestamp,
     observed: ObservationWindow,
@@ -172,11 +172,11 @@ impl AwaitMachine {
     /// Whether the job had not ended when the cluster was polled last; false if it has not answered, or does not know
     /// the job.
     pub(super) fn is_alive(&self) -> bool {
-        self.seen.as_ref().is_some_and(|state| !state.is_terminal())
+        self.last_state.as_ref().is_some_and(|state| !state.is_terminal())
     }
 
     fn report(&self, result: Option<JobResult>) -> JobReport {
-        let state = self.seen.clone().unwrap_or(JobState::Unknown("".into()));
+        let state = self.last_state.clone().unwrap_or(JobState::Unknown("".into()));
         JobReport { job: self.job, state, result }
     }
 
@@ -190,7 +190,7 @@ impl AwaitMachine {
     }
 
     fn saw(&mut self, state: JobState, cx: &mut FlowContext<FlinkRest>) -> Option<JobReport> {
-        if self.seen.as_ref() != Some(&state) {
+        if self.last_state.as_ref() != Some(&state) {
             cx.say(Notice::Observed { what: format!("job {}", self.job), state: state.to_string() });
             // What changes now may change again soon.
             self.pace = PollInterval::START;
@@ -201,7 +201,7 @@ impl AwaitMachine {
         let is_ending = matches!(state, JobState::Cancelling | JobState::Failing | JobState::Suspended);
         self.observed.record(self.requested_at);
         self.retry.answered();
-        self.seen = Some(state);
+        self.last_state = Some(state);
         match self.goal {
             _ if is_terminal => self.state = State::Result(cx.call(GetJobExecutionResult::new(self.job))),
             Awaited::Running if is_running => self.state = State::Tasks(cx.call(GetJobsOverview::new())),
@@ -232,7 +232,7 @@ impl StateMachine for AwaitMachine {
                 Err(error) if self.may_poll_again(&error, cx) => self.wait(cx.now()),
                 Err(error) => {
                     if error.service().is_some_and(is_unknown_job) {
-                        self.seen = None;
+                        self.last_state = None;
                     }
                     return done(Err(error));
                 }

@@ -56,7 +56,7 @@ impl From<Cancel> for CancelMachine {
         Self {
             job: goal.job,
             lost: None,
-            seen: JobLookup::NotTried,
+            last_lookup: JobLookup::NotTried,
             retry: LookupRetry::default(),
             pace: PollInterval::START,
             state: State::Start,
@@ -71,7 +71,7 @@ pub struct CancelMachine {
     /// A cancellation whose outcome is unknown, until another one is answered.
     lost: Option<Ambiguity>,
     /// What the cluster said about the job last.
-    seen: JobLookup,
+    last_lookup: JobLookup,
     retry: LookupRetry,
     /// Between two requests.
     pace: PollInterval,
@@ -89,10 +89,10 @@ enum State {
 
 impl CancelMachine {
     /// The job could not be waited for.
-    fn not_seen(&mut self, error: FlowError) -> FlowError {
-        self.seen = match &error {
+    fn not_awaited(&mut self, error: FlowError) -> FlowError {
+        self.last_lookup = match &error {
             FlowError::Service(error) if is_unknown_job(error) => JobLookup::NotFound,
-            _ => self.seen.clone(),
+            _ => self.last_lookup.clone(),
         };
         match self.lost.take() {
             Some(lost) => FlowError::Ambiguous(Ambiguity { found: Some(error.to_string()), ..lost }),
@@ -137,15 +137,15 @@ impl StateMachine for CancelMachine {
             State::Await(flow) => match cx.poll(flow)? {
                 Ok(report) if !report.state.is_terminal() => {
                     cx.note(format!("job {}", self.job), report.state.to_string());
-                    self.seen = JobLookup::State(report.state);
+                    self.last_lookup = JobLookup::State(report.state);
                     self.state = State::Wait(self.pace.next(cx.now()));
                 }
                 Ok(report) => return done(Ok(report)),
-                Err(error) => return done(Err(self.not_seen(error))),
+                Err(error) => return done(Err(self.not_awaited(error))),
             },
             State::Wait(until) => match cx.wait_or_expire(*until, "the job to be cancelled")? {
                 Ok(()) => self.state = State::Start,
-                Err(error) => return done(Err(self.not_seen(error))),
+                Err(error) => return done(Err(self.not_awaited(error))),
             },
         }
         ControlFlow::Continue(())
@@ -155,7 +155,7 @@ impl StateMachine for CancelMachine {
         if !matches!(error, FlowError::Ambiguous(_) | FlowError::Deadline { .. }) {
             return error;
         }
-        let lookup = self.seen.clone();
+        let lookup = self.last_lookup.clone();
         error.with_evidence(JobDiagnosis { lookup, ..JobDiagnosis::new(self.job) })
     }
 }

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::PollInterval;
-use crate::error::{Failure, FlowError};
+use crate::error::FlowError;
 use crate::flink::flamegraph::{FlameGraph, FlameGraphKind, FlameGraphState, GetFlameGraph};
 use crate::flink::{FlinkRest, JobId, VertexId};
 use crate::flow::{Call, FlowContext, StateMachine, Transition, done, goal};
@@ -73,7 +73,7 @@ enum State {
 impl FlameMachine {
     fn failed(&self, reason: &str) -> FlowError {
         let what = format!("flame graph of vertex {} of job {}", self.ask.vertexid, self.ask.jobid);
-        FlowError::Failed(Failure { what, reason: reason.to_owned(), details: None, cause: None })
+        FlowError::failed(what, reason.to_owned())
     }
 }
 

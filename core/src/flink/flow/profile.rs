@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::PollInterval;
-use crate::error::{Ambiguity, Failure, FlowError};
+use crate::error::{Ambiguity, FlowError};
 use crate::flink::profiler::{
     GetJobManagerProfile, GetTaskManagerProfile, ListJobManagerProfiles, ListTaskManagerProfiles, ProfileInfo,
     ProfileMode, ProfilePage, ProfileStatus, Profiles, StartJobManagerProfile, StartTaskManagerProfile,
@@ -124,7 +124,7 @@ impl ProfileMachine {
     }
 
     fn failed(&self, reason: String) -> FlowError {
-        FlowError::Failed(Failure { what: self.what(), reason, details: None, cause: None })
+        FlowError::failed(self.what(), reason)
     }
 
     /// An earlier attempt got no answer.

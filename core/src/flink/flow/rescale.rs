@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use super::PollInterval;
 use super::lookup_retry::LookupRetry;
-use crate::error::{Failure, FlowError};
+use crate::error::FlowError;
 use crate::flink::jobs::{GetJob, GetJobsOverview, JobDetails, JobSummary, TaskState};
 use crate::flink::rescaling::{
     GetResourceRequirements, ParallelismBounds, PutResourceRequirements, ResourceRequirements,
@@ -123,7 +123,7 @@ pub struct RescaleMachine {
     goal: Rescale,
     /// As they were put.
     wanted: ResourceRequirements,
-    seen: Option<String>,
+    last_observed: Option<String>,
     /// How often the job was polled since the bounds were put.
     polls: u32,
     /// A request for the bounds whose outcome is unknown.
@@ -157,7 +157,7 @@ impl RescaleMachine {
     }
 
     fn failed(&self, reason: String) -> FlowError {
-        FlowError::Failed(Failure { what: self.what(), reason, details: None, cause: None })
+        FlowError::failed(self.what(), reason)
     }
 
     /// The least and the most that a vertex must have.
@@ -194,15 +194,15 @@ impl RescaleMachine {
         let Some(job) = job else {
             return Err(self.failed("the cluster no longer knows the job".to_owned()));
         };
-        let seen = format!("{}, with {} tasks", job.state, job.tasks.total);
-        if self.seen.as_ref() != Some(&seen) {
-            cx.say(Notice::Observed { what: format!("job {}", self.goal.job), state: seen.clone() });
+        let observed = format!("{}, with {} tasks", job.state, job.tasks.total);
+        if self.last_observed.as_ref() != Some(&observed) {
+            cx.say(Notice::Observed { what: format!("job {}", self.goal.job), state: observed.clone() });
             self.pace = PollInterval::START;
         }
         if job.state.is_terminal() {
             return Err(self.failed(format!("the job is {}", job.state)));
         }
-        self.seen = Some(seen);
+        self.last_observed = Some(observed);
         self.state = if job.tasks.all_running() && self.may_be(job.tasks.total) {
             State::Details(cx.call(GetJob::new(self.goal.job)), job.tasks.total)
         } else {
@@ -312,7 +312,7 @@ impl From<Rescale> for RescaleMachine {
         RescaleMachine {
             goal,
             wanted,
-            seen: None,
+            last_observed: None,
             polls: 0,
             lost: None,
             retry: LookupRetry::default(),

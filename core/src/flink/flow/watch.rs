@@ -95,7 +95,7 @@ pub struct JobWatch {
 #[derive(Debug)]
 pub(crate) struct WatchMachine {
     goal: WatchJob,
-    seen: Option<JobState>,
+    last_state: Option<JobState>,
     /// The newest exceptions that were yielded.
     known: VecDeque<Key>,
     events: VecDeque<JobEvent>,
@@ -121,7 +121,7 @@ enum State {
 
 impl From<WatchJob> for WatchMachine {
     fn from(goal: WatchJob) -> Self {
-        Self { goal, seen: None, known: VecDeque::new(), events: VecDeque::new(), state: State::Start }
+        Self { goal, last_state: None, known: VecDeque::new(), events: VecDeque::new(), state: State::Start }
     }
 }
 
@@ -148,16 +148,16 @@ impl WatchMachine {
 
     fn saw(&mut self, state: JobState, cx: &mut FlowContext<FlinkRest>) {
         let is_terminal = state.is_terminal();
-        if self.seen.as_ref() != Some(&state) {
+        if self.last_state.as_ref() != Some(&state) {
             self.events.push_back(JobEvent::State(state.clone()));
         }
-        self.seen = Some(state);
+        self.last_state = Some(state);
         self.state =
             if is_terminal { State::Config(cx.call(GetConfig::new())) } else { State::Exceptions(self.exceptions(cx)) };
     }
 
     fn report(&self, result: Option<JobResult>) -> JobReport {
-        let state = self.seen.clone().unwrap_or(JobState::Unknown("".into()));
+        let state = self.last_state.clone().unwrap_or(JobState::Unknown("".into()));
         JobReport { job: self.goal.job, state, result }
     }
 }

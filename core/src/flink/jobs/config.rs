@@ -10,7 +10,7 @@ use crate::schema::{json_structs, operations};
 operations! { FlinkRest;
     /// How a job is set up. **Cached** for 3 s.
     ///
-    /// An unknown job is refused with 404.
+    /// An unknown job is rejected with 404.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-config).
     Safe GET "/jobs/{jobid}/config" GetJobConfig "getJobConfig" -> JobConfig {
         path { jobid: JobId }
@@ -18,7 +18,7 @@ operations! { FlinkRest;
 
     /// The graph of a job. **Cached** for 3 s.
     ///
-    /// An unknown job is refused with 404.
+    /// An unknown job is rejected with 404.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-plan).
     Safe GET "/jobs/{jobid}/plan" GetJobPlan "getJobPlan" -> Plan {
         path { jobid: JobId }
@@ -59,7 +59,7 @@ operations! { FlinkRest;
     /// Says that the client of a job is still there. A job that was submitted with heartbeats is cancelled when they
     /// cease. Since 1.17.
     ///
-    /// **Nothing unknown is refused**: an unknown or ended job is answered like any other.
+    /// **Nothing unknown is rejected**: an unknown or ended job is answered like any other.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-clientheartbeat).
     Idempotent PATCH "/jobs/{jobid}/clientHeartbeat" SendHeartbeat "triggerHeartbeat" -> Acknowledged {
         path { jobid: JobId }

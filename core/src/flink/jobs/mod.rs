@@ -41,7 +41,7 @@ operations! { FlinkRest;
     /// All about one job: times, vertices, plan. **Cached** for 3 s: what it says of the state may be old, use
     /// [`GetJobStatus`] to decide.
     ///
-    /// An unknown job is refused with 404.
+    /// An unknown job is rejected with 404.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid).
     Safe GET "/jobs/{jobid}" GetJob "getJobDetails" -> JobDetails {
         path { jobid: JobId }
@@ -49,7 +49,7 @@ operations! { FlinkRest;
 
     /// The state of one job, now. Since 1.14.
     ///
-    /// An unknown job is refused with 500.
+    /// An unknown job is rejected with 500.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-status).
     Safe GET "/jobs/{jobid}/status" GetJobStatus "getJobStatusInfo" -> JobStatus {
         path { jobid: JobId }
@@ -57,7 +57,7 @@ operations! { FlinkRest;
 
     /// Cancels a job. The answer only says that it was told to: see [`GetJobStatus`] for the state.
     ///
-    /// Refused: an unknown job with 404, a finished or failed one with 409 (by 1.13 with 404). One that is being
+    /// Rejected: an unknown job with 404, a finished or failed one with 409 (by 1.13 with 404). One that is being
     /// cancelled or was cancelled is no error.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-1).
     Idempotent PATCH "/jobs/{jobid}" CancelJob "cancelJob" -> Acknowledged {
@@ -70,21 +70,22 @@ operations! { FlinkRest;
 
     /// What a job ran into, newest first. **Cached** for 3 s.
     ///
-    /// An unknown job is refused with 404, a negative number with 500.
+    /// An unknown job is rejected with 404, a negative number with 500.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-exceptions).
     Safe GET "/jobs/{jobid}/exceptions" GetJobExceptions "getJobExceptions" -> Exceptions {
         path { jobid: JobId }
         query? {
             /// How many to answer at the most. The server keeps `web.exception-history-size` (16).
             max_exceptions: u32 = "maxExceptions",
-            /// Only those with these labels, each as in `type:user`. Since 1.18. Refused with 400: one without a colon.
+            /// Only those with these labels, each as in `type:user`. Since 1.18. Rejected with 400: one without a
+            /// colon.
             failure_labels: CommaList<String> = "failureLabelFilter",
         }
     }
 
     /// How a job ended, as soon as it has. Not cached.
     ///
-    /// An unknown job is refused with 404.
+    /// An unknown job is rejected with 404.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-execution-result).
     Safe GET "/jobs/{jobid}/execution-result" GetJobExecutionResult "getJobExecutionResult" -> ExecutionResult {
         path { jobid: JobId }
@@ -92,7 +93,7 @@ operations! { FlinkRest;
 
     /// The accumulators of a job, as text. **Cached** for 3 s.
     ///
-    /// An unknown job is refused with 404.
+    /// An unknown job is rejected with 404.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-accumulators).
     Safe GET "/jobs/{jobid}/accumulators" GetJobAccumulators "getJobAccumulators" -> Accumulators {
         path { jobid: JobId }
@@ -108,7 +109,7 @@ string_enums! {
     pub enum TerminationMode {
         /// At once.
         Cancel = "cancel",
-        /// Gone since 1.10, and refused with 308: see [`StartStop`](crate::flink::savepoints::StartStop).
+        /// Gone since 1.10, and rejected with 308: see [`StartStop`](crate::flink::savepoints::StartStop).
         Stop = "stop",
     }
 

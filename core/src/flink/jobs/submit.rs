@@ -16,7 +16,7 @@ operations! { FlinkRest;
     /// fetches results. Not in the published description, and of use to a JVM only: both ways it is Java's
     /// serialisation.
     ///
-    /// What sending it twice does, the coordinator decides. An unknown job is refused with **500**. Before 2.0 an
+    /// What sending it twice does, the coordinator decides. An unknown job is rejected with **500**. Before 2.0 an
     /// operator is named by its id of 32 hexadecimal digits, since then by its uid.
     Once POST "/jobs/{jobid}/coordinators/{operator}" Coordinate "sendRequestToCoordinator" -> Coordinated {
         path { jobid: JobId, operator: String }
@@ -33,8 +33,8 @@ pub(crate) const SUBMIT: &[&OperationInfo] = &[SubmitGraph::INFO];
 /// Submits a job as a graph in Java's serialisation: what `flink run` does. Not in the published description, and of
 /// use to a JVM only; [`SubmitJar`](crate::flink::jars::SubmitJar) is for everybody.
 ///
-/// The graph holds the id of its job: a second attempt is refused as a duplicate with 500 as long as the first job is
-/// known. Refused with 400: a graph that cannot be read. It works also where `web.submit.enable` is false.
+/// The graph holds the id of its job: a second attempt is rejected as a duplicate with 500 as long as the first job is
+/// known. Rejected with 400: a graph that cannot be read. It works also where `web.submit.enable` is false.
 ///
 /// ```
 /// use pipewright::{Base, Operation, flink::jobs::SubmitGraph, operation::RequestContext};
@@ -144,14 +144,8 @@ impl Operation for SubmitGraph {
     type Output = JobUrl;
     type Service = FlinkRest;
 
-    const INFO: &'static OperationInfo = &OperationInfo {
-        service: "flink",
-        name: "submitJob",
-        method: Method::POST,
-        path: "/jobs",
-        effect: Effect::Fenced,
-        effect_varies: false,
-    };
+    const INFO: &'static OperationInfo =
+        &OperationInfo::new("flink", "submitJob", Method::POST, "/jobs", Effect::Fenced);
 
     fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
         let name = Self::INFO.name;

@@ -1,4 +1,4 @@
-//! The gateway's refusals.
+//! The gateway's rejections.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -7,7 +7,7 @@ use crate::error::{Applied, ErrorKind, ServiceError};
 use crate::flink::error as flink;
 use crate::operation::{Effect, OperationInfo};
 
-/// Reads a refusal: a list of texts, the last of which is a Java stack trace, as from a JobManager.
+/// Reads a rejection: a list of texts, the last of which is a Java stack trace, as from a JobManager.
 ///
 /// 500 is what the gateway answers to nearly everything it does not like, and none of that clears by waiting.
 pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
@@ -37,8 +37,8 @@ const DECLINED: [&str; 5] = [
     "Failed to convert the Operation Status",
 ];
 
-/// Whether a refusal means that the gateway does not know the session: never had it, closed it when nobody asked
-/// anything of it, or was restarted.
+/// Whether a rejection means that the gateway does not know the session: never had it, closed it after its idle time,
+/// or was restarted.
 pub fn is_unknown_session(error: &ServiceError) -> bool {
     let text = error.details().unwrap_or_default();
     error.kind() == ErrorKind::Rejected
@@ -48,13 +48,13 @@ pub fn is_unknown_session(error: &ServiceError) -> bool {
         })
 }
 
-/// Whether a refusal means that the session does not know the operation: never had it, or closed it.
+/// Whether a rejection means that the session does not know the operation: never had it, or closed it.
 pub fn is_unknown_operation(error: &ServiceError) -> bool {
     let text = error.details().unwrap_or_default();
     error.kind() == ErrorKind::Rejected && text.contains("Can not find the submitted operation in the OperationManager")
 }
 
-/// Whether a refusal means that a page was asked for that is gone, or that is not the next one.
+/// Whether a rejection means that a page was asked for that is gone, or that is not the next one.
 pub fn is_wrong_token(error: &ServiceError) -> bool {
     error.kind() == ErrorKind::Rejected && error.details().is_some_and(|text| text.contains("Expecting token to be "))
 }

@@ -6,13 +6,13 @@ use crate::schema::{json_structs, operations, string_enums};
 operations! { FlinkSqlGateway;
     /// The versions of the API that the gateway speaks. Since v1.
     ///
-    /// Never refuses.
+    /// Never rejects.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Safe GET "/api_versions" GetApiVersion "getApiVersion" -> ApiVersions {}
 
     /// Product and release. Since v1.
     ///
-    /// Never refuses.
+    /// Never rejects.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Safe GET "/info" GetInfo "getInfo" -> Info {}
 }

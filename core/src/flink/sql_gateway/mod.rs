@@ -21,7 +21,7 @@
 //! | [`DeployScript`](statements::DeployScript) | `POST …/scripts` | | v4 |
 //!
 //! **Which version is spoken** is a matter of the base address. Without a version in it a gateway speaks its newest
-//! one; `http://gateway:8083/v2` asks for version 2. What a version does not have is refused with 404.
+//! one; `http://gateway:8083/v2` asks for version 2. What a version does not have is rejected with 404.
 //!
 //! What one has to know about the gateway, and what the types and flows take care of:
 //!
@@ -29,8 +29,8 @@
 //!   [`FetchResults`](statements::FetchResults).
 //! * **FINISHED means that rows can be fetched**: of an `INSERT` that it was submitted. Its job goes on.
 //! * **Pages without rows are normal**, and so is asking dozens of times. Only EOS is the end.
-//! * **Nearly every refusal is 500.** [`is_unknown_session`], [`is_unknown_operation`] and [`is_wrong_token`] tell them
-//!   apart.
+//! * **Nearly every rejection is 500.** [`is_unknown_session`], [`is_unknown_operation`] and [`is_wrong_token`] tell
+//!   them apart.
 
 mod error;
 mod flow;

@@ -1,6 +1,6 @@
 //! Sessions: catalogs, tables and options of one client, and what it has submitted.
 //!
-//! A session that nobody asks anything of closes itself after `sql-gateway.session.idle-timeout` (10 min), and takes
+//! A session that gets no request closes itself after `sql-gateway.session.idle-timeout` (10 min), and takes
 //! its operations along. The gateway forgets all of them when it is restarted.
 
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ operations! { FlinkSqlGateway;
 
     /// The options of a session, those of the gateway and the cluster included. Since v1.
     ///
-    /// Refused with 500: an unknown session, see [`is_unknown_session`](super::is_unknown_session).
+    /// Rejected with 500: an unknown session, see [`is_unknown_session`](super::is_unknown_session).
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Safe GET "/sessions/{session_handle}" GetSessionConfig "getSessionConfig" -> SessionConfig {
         path { session_handle: SessionHandle }
@@ -33,7 +33,7 @@ operations! { FlinkSqlGateway;
 
     /// Closes a session and its operations, which ends their queries; jobs of an `INSERT` go on. Since v1.
     ///
-    /// Refused with 500: an unknown session, also one that was just closed; see
+    /// Rejected with 500: an unknown session, also one that was just closed; see
     /// [`is_unknown_session`](super::is_unknown_session).
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Idempotent DELETE "/sessions/{session_handle}" CloseSession "closeSession" -> ClosedSession {
@@ -42,7 +42,7 @@ operations! { FlinkSqlGateway;
 
     /// Keeps a session from closing itself. Since v1.
     ///
-    /// Refused with 500: an unknown session, see [`is_unknown_session`](super::is_unknown_session).
+    /// Rejected with 500: an unknown session, see [`is_unknown_session`](super::is_unknown_session).
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Idempotent POST "/sessions/{session_handle}/heartbeat" TriggerSession "triggerSession" -> Acknowledged {
         path { session_handle: SessionHandle }
@@ -51,7 +51,7 @@ operations! { FlinkSqlGateway;
     /// Carries out a statement that changes the session: `CREATE`, `DROP`, `ALTER`, `USE`, `LOAD`, `UNLOAD`, `SET`,
     /// `RESET`, `ADD JAR`. Answers when it is done. Since v2.
     ///
-    /// Refused with 500: an unknown session, any other statement, and what the statement itself ran into.
+    /// Rejected with 500: an unknown session, any other statement, and what the statement itself ran into.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Once POST "/sessions/{session_handle}/configure-session" ConfigureSession "configureSession" -> Acknowledged {
         path { session_handle: SessionHandle }
@@ -60,14 +60,14 @@ operations! { FlinkSqlGateway;
             statement: String,
         }
         json? {
-            /// Milliseconds. No release supports it: anything above 0 is refused with 500.
+            /// Milliseconds. No release supports it: anything above 0 is rejected with 500.
             execution_timeout: i64 = "executionTimeout",
         }
     }
 
     /// What could stand at a place in a statement. Since v2.
     ///
-    /// A GET with a body, which some proxies refuse. Refused with 500: an unknown session.
+    /// A GET with a body, which some proxies reject. Rejected with 500: an unknown session.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Safe GET "/sessions/{session_handle}/complete-statement" CompleteStatement "completeStatement" -> Completions {
         path { session_handle: SessionHandle }

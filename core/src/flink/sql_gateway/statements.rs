@@ -9,7 +9,7 @@ use crate::schema::{json_structs, operations, string_enums};
 operations! { FlinkSqlGateway;
     /// Submits one statement, and answers at once. Since v1.
     ///
-    /// **Nonsense is accepted**: what is wrong with the statement comes from [`FetchResults`]. Refused with 500: an
+    /// **Nonsense is accepted**: what is wrong with the statement comes from [`FetchResults`]. Rejected with 500: an
     /// unknown session.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Once POST "/sessions/{session_handle}/statements" ExecuteStatement "executeStatement" -> Submitted {
@@ -21,7 +21,7 @@ operations! { FlinkSqlGateway;
         json? {
             /// Flink's options for this statement.
             execution_config: BTreeMap<String, String> = "executionConfig",
-            /// Milliseconds. No release supports it: anything above 0 is refused with 500.
+            /// Milliseconds. No release supports it: anything above 0 is rejected with 500.
             execution_timeout: i64 = "executionTimeout",
         }
     }
@@ -29,7 +29,7 @@ operations! { FlinkSqlGateway;
     /// What a statement is doing. FINISHED means that its rows can be fetched: the job of an `INSERT` or of an endless
     /// query may still be running. Since v1.
     ///
-    /// Refused with 500: an unknown session or operation; see [`is_unknown_operation`](super::is_unknown_operation).
+    /// Rejected with 500: an unknown session or operation; see [`is_unknown_operation`](super::is_unknown_operation).
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Safe GET "/sessions/{session_handle}/operations/{operation_handle}/status"
     GetOperationStatus "getOperationStatus" -> OperationStatus {
@@ -39,7 +39,7 @@ operations! { FlinkSqlGateway;
     /// Cancels a statement that is not FINISHED yet. For one that is, as endless queries are, use [`CloseOperation`].
     /// Since v1.
     ///
-    /// Refused with 500: an unknown session or operation, and one that has ended.
+    /// Rejected with 500: an unknown session or operation, and one that has ended.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Idempotent POST "/sessions/{session_handle}/operations/{operation_handle}/cancel"
     CancelOperation "cancelOperation" -> OperationStatus {
@@ -48,7 +48,7 @@ operations! { FlinkSqlGateway;
 
     /// Forgets a statement, and ends the job of a query. One that was closed before is CLOSED again. Since v1.
     ///
-    /// Refused with 500: an unknown session.
+    /// Rejected with 500: an unknown session.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Idempotent DELETE "/sessions/{session_handle}/operations/{operation_handle}/close"
     CloseOperation "closeOperation" -> OperationStatus {
@@ -57,8 +57,8 @@ operations! { FlinkSqlGateway;
 
     /// A page of a statement's result. The first token is 0; the next one is [`ResultPage::next_token`]. Since v1.
     ///
-    /// The gateway keeps the last page only: the same token can be asked for again until the next one was. Refused with
-    /// 500: what the statement ran into, any other token, an unknown session or operation.
+    /// The gateway keeps the last page only: the same token can be asked for again until the next one was. Rejected
+    /// with 500: what the statement ran into, any other token, an unknown session or operation.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Safe GET "/sessions/{session_handle}/operations/{operation_handle}/result/{token}"
     FetchResults "fetchResults" -> ResultPage {
@@ -71,7 +71,7 @@ operations! { FlinkSqlGateway;
 
     /// Refreshes a materialized table. The answer is an operation as of a statement. In v3 only.
     ///
-    /// Refused with 500: an unknown session; 404 where the API has no such operation.
+    /// Rejected with 500: an unknown session; 404 where the API has no such operation.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Once POST "/sessions/{session_handle}/materialized-tables/{identifier}/refresh"
     RefreshMaterializedTable "refreshMaterializedTable" -> Submitted {
@@ -95,7 +95,7 @@ operations! { FlinkSqlGateway;
     /// Deploys a script of statements to a cluster of its own, in application mode. Either [`script`](Self::script) or
     /// [`script_uri`](Self::script_uri). Since v4.
     ///
-    /// Refused with 500: an unknown session, and a target that has no application mode, as a standalone session
+    /// Rejected with 500: an unknown session, and a target that has no application mode, as a standalone session
     /// cluster.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Once POST "/sessions/{session_handle}/scripts" DeployScript "deployScript" -> Deployed {

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use super::{AsyncOperation, Kind, TriggerState};
+use super::{AsyncOperation, Kind, TriggerState, trigger_methods};
 #[cfg(doc)]
 use crate::error::FlowError;
 use crate::flink::checkpoints::{CheckpointStatus, CheckpointType, GetCheckpointStatus, StartCheckpoint};
-use crate::flink::jobs::QueueStatus;
 use crate::flink::savepoints::{GetSavepointStatus, Outcome, SavepointFormat, SavepointStatus, StartSavepoint};
 use crate::flink::{FlinkRest, JobId, TriggerId};
 use crate::flow::{SavedState, goal};
@@ -52,37 +51,32 @@ json_structs! {
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]
 pub struct TakeSavepoint {
-    job: JobId,
-    target_directory: Option<String>,
-    format: Option<SavepointFormat>,
-    given: Option<TriggerId>,
+    start: StartSavepoint,
     timeout: Option<Duration>,
     resumed: Option<TriggerState>,
 }
 
 impl TakeSavepoint {
-    pub(super) const NAME: &'static str = "TakeSavepoint";
-
     /// A savepoint of a job, at the cluster's default place.
     pub fn new(job: JobId) -> Self {
-        Self { job, target_directory: None, format: None, given: None, timeout: None, resumed: None }
+        Self { start: StartSavepoint::new(job), timeout: None, resumed: None }
     }
 
     /// Where to write it.
     pub fn target_directory(mut self, directory: impl Into<String>) -> Self {
-        self.target_directory = Some(directory.into());
+        self.start.target_directory = Some(directory.into());
         self
     }
 
     /// How to write it.
     pub fn format(mut self, format: SavepointFormat) -> Self {
-        self.format = Some(format);
+        self.start.format_type = Some(format);
         self
     }
 
     /// Sets the trigger id, which must be new. Chosen from the seed by default.
     pub fn trigger_id(mut self, id: TriggerId) -> Self {
-        self.given = Some(id);
+        self.start.trigger_id = Some(id);
         self
     }
 }
@@ -97,64 +91,38 @@ pub struct Savepoint {
     pub location: String,
 }
 
-/// The savepoint among the background operations.
-#[derive(Debug)]
-pub struct SavepointKind {
-    target_directory: Option<String>,
-    format: Option<SavepointFormat>,
-}
-
-impl Kind for SavepointKind {
-    type Start = StartSavepoint;
-    type Status = GetSavepointStatus;
+impl Kind for StartSavepoint {
+    trigger_methods!(GetSavepointStatus -> SavepointStatus);
     type Value = Savepoint;
-    const NAME: &'static str = TakeSavepoint::NAME;
+    const NAME: &'static str = "TakeSavepoint";
     const WHAT: &'static str = "savepoint";
-
-    fn start(&self, job: JobId, id: TriggerId) -> StartSavepoint {
-        let mut start = StartSavepoint::new(job).trigger_id(id);
-        start.target_directory.clone_from(&self.target_directory);
-        start.format_type.clone_from(&self.format);
-        start
-    }
-
-    fn status(job: JobId, id: TriggerId) -> GetSavepointStatus {
-        GetSavepointStatus::new(job, id)
-    }
 
     fn outcome(job: JobId, status: &SavepointStatus) -> Option<Outcome<Savepoint>> {
         Some(status.outcome()?.map(|location| Savepoint { job, location: location.to_owned() }))
     }
 
-    fn is_over(status: &SavepointStatus) -> bool {
-        status.status.id == QueueStatus::Completed
-    }
-
     fn saved(&self, trigger: &TriggerState) -> SavedState {
-        let (target_directory, format) = (self.target_directory.clone(), self.format.clone());
+        let (target_directory, format) = (self.target_directory.clone(), self.format_type.clone());
         SavedState::new(Self::NAME, &SavepointState { trigger: trigger.clone(), target_directory, format })
     }
 }
 
 impl From<SavepointState> for TakeSavepoint {
     fn from(state: SavepointState) -> Self {
-        let SavepointState { trigger, target_directory, format } = state;
-        let job = trigger.job;
-        Self { target_directory, format, resumed: Some(trigger), ..Self::new(job) }
+        let mut goal = Self::new(state.trigger.job);
+        goal.start.target_directory = state.target_directory;
+        goal.start.format_type = state.format;
+        Self { resumed: Some(state.trigger), ..goal }
     }
 }
 
-impl From<TakeSavepoint> for AsyncOperation<SavepointKind> {
+impl From<TakeSavepoint> for AsyncOperation<StartSavepoint> {
     fn from(goal: TakeSavepoint) -> Self {
-        let kind = SavepointKind { target_directory: goal.target_directory, format: goal.format };
-        match goal.resumed {
-            Some(trigger) => Self::resumed(kind, trigger),
-            None => Self::fresh(kind, goal.job, goal.given),
-        }
+        Self::new(goal.start, goal.resumed)
     }
 }
 
-goal!(TakeSavepoint: FlinkRest => Savepoint, AsyncOperation<SavepointKind>, resume SavepointState);
+goal!(TakeSavepoint: FlinkRest => Savepoint, AsyncOperation<StartSavepoint>, resume SavepointState);
 
 /// Takes a checkpoint of a running job and waits until it is completed; comes to its number. Since 1.17.
 ///
@@ -162,86 +130,57 @@ goal!(TakeSavepoint: FlinkRest => Savepoint, AsyncOperation<SavepointKind>, resu
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]
 pub struct TriggerCheckpoint {
-    job: JobId,
-    kind: Option<CheckpointType>,
-    given: Option<TriggerId>,
+    start: StartCheckpoint,
     timeout: Option<Duration>,
     resumed: Option<TriggerState>,
 }
 
 impl TriggerCheckpoint {
-    const NAME: &'static str = "TriggerCheckpoint";
-
     /// A checkpoint of a job, as it is configured.
     pub fn new(job: JobId) -> Self {
-        Self { job, kind: None, given: None, timeout: None, resumed: None }
+        Self { start: StartCheckpoint::new(job), timeout: None, resumed: None }
     }
 
     /// How much to write.
     pub fn kind(mut self, kind: CheckpointType) -> Self {
-        self.kind = Some(kind);
+        self.start.checkpoint_type = Some(kind);
         self
     }
 
     /// Sets the trigger id, which must be new. Chosen from the seed by default.
     pub fn trigger_id(mut self, id: TriggerId) -> Self {
-        self.given = Some(id);
+        self.start.trigger_id = Some(id);
         self
     }
 }
 
 impl From<CheckpointState> for TriggerCheckpoint {
     fn from(state: CheckpointState) -> Self {
-        let CheckpointState { trigger, kind } = state;
-        let job = trigger.job;
-        Self { kind, resumed: Some(trigger), ..Self::new(job) }
+        let mut goal = Self::new(state.trigger.job);
+        goal.start.checkpoint_type = state.kind;
+        Self { resumed: Some(state.trigger), ..goal }
     }
 }
 
-impl From<TriggerCheckpoint> for AsyncOperation<CheckpointKind> {
+impl From<TriggerCheckpoint> for AsyncOperation<StartCheckpoint> {
     fn from(goal: TriggerCheckpoint) -> Self {
-        let kind = CheckpointKind { kind: goal.kind };
-        match goal.resumed {
-            Some(trigger) => AsyncOperation::resumed(kind, trigger),
-            None => AsyncOperation::fresh(kind, goal.job, goal.given),
-        }
+        Self::new(goal.start, goal.resumed)
     }
 }
 
-/// The checkpoint among the background operations.
-#[derive(Debug)]
-pub struct CheckpointKind {
-    kind: Option<CheckpointType>,
-}
-
-impl Kind for CheckpointKind {
-    type Start = StartCheckpoint;
-    type Status = GetCheckpointStatus;
+impl Kind for StartCheckpoint {
+    trigger_methods!(GetCheckpointStatus -> CheckpointStatus);
     type Value = i64;
-    const NAME: &'static str = TriggerCheckpoint::NAME;
+    const NAME: &'static str = "TriggerCheckpoint";
     const WHAT: &'static str = "checkpoint";
-
-    fn start(&self, job: JobId, id: TriggerId) -> StartCheckpoint {
-        let mut start = StartCheckpoint::new(job).trigger_id(id);
-        start.checkpoint_type.clone_from(&self.kind);
-        start
-    }
-
-    fn status(job: JobId, id: TriggerId) -> GetCheckpointStatus {
-        GetCheckpointStatus::new(job, id)
-    }
 
     fn outcome(_job: JobId, status: &CheckpointStatus) -> Option<Outcome<i64>> {
         status.outcome()
     }
 
-    fn is_over(status: &CheckpointStatus) -> bool {
-        status.status.id == QueueStatus::Completed
-    }
-
     fn saved(&self, trigger: &TriggerState) -> SavedState {
-        SavedState::new(Self::NAME, &CheckpointState { trigger: trigger.clone(), kind: self.kind.clone() })
+        SavedState::new(Self::NAME, &CheckpointState { trigger: trigger.clone(), kind: self.checkpoint_type.clone() })
     }
 }
 
-goal!(TriggerCheckpoint: FlinkRest => i64, AsyncOperation<CheckpointKind>, resume CheckpointState);
+goal!(TriggerCheckpoint: FlinkRest => i64, AsyncOperation<StartCheckpoint>, resume CheckpointState);

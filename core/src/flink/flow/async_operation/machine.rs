@@ -21,7 +21,6 @@ use crate::time::Timestamp;
 pub struct AsyncOperation<K: Kind> {
     kind: K,
     job: JobId,
-    given: Option<TriggerId>,
     /// What is known of the trigger; `None` until the first poll of a fresh one.
     trigger: Option<TriggerState>,
     /// Whether an attempt at the trigger got no answer, here or in another process.
@@ -37,9 +36,8 @@ pub struct AsyncOperation<K: Kind> {
 
 #[derive(Debug)]
 enum State<K: Kind> {
-    Fresh,
-    Resumed,
-    Trigger(Call<K::Start>),
+    Begin,
+    Trigger(Call<K>),
     /// Does the server know the id? With the error of an attempt that got no answer.
     Lookup(Call<K::Status>, Option<Ambiguity>),
     /// The trigger could not be looked up; before the next lookup.
@@ -51,33 +49,24 @@ enum State<K: Kind> {
 }
 
 impl<K: Kind> AsyncOperation<K> {
-    fn new(kind: K, job: JobId, given: Option<TriggerId>, trigger: Option<TriggerState>, state: State<K>) -> Self {
+    /// A new one, or one whose trigger may have been sent by another process.
+    pub(in crate::flink::flow) fn new(mut kind: K, resumed: Option<TriggerState>) -> Self {
+        if let Some(unsent) = resumed.as_ref().filter(|trigger| trigger.unsent == Some(true)) {
+            kind = kind.with_id(unsent.trigger_id);
+        }
+        let trigger = resumed.filter(|trigger| trigger.unsent != Some(true));
         let is_open = |trigger: &TriggerState| trigger.unanswered.unwrap_or_default() || !trigger.acknowledged;
         Self {
+            job: kind.ids().0,
             kind,
-            job,
-            given,
             unanswered: trigger.as_ref().is_some_and(is_open),
             trigger,
             requested_at: Timestamp::UNIX_EPOCH,
             observed: ObservationWindow::default(),
             retry: LookupRetry::default(),
             pace: PollInterval::START,
-            state,
+            state: State::Begin,
         }
-    }
-
-    /// A new one; the id is chosen unless it is given.
-    pub(in crate::flink::flow) fn fresh(kind: K, job: JobId, given: Option<TriggerId>) -> Self {
-        Self::new(kind, job, given, None, State::Fresh)
-    }
-
-    /// One whose trigger may have been sent by another process.
-    pub(in crate::flink::flow) fn resumed(kind: K, trigger: TriggerState) -> Self {
-        if trigger.unsent == Some(true) {
-            return Self::fresh(kind, trigger.job, Some(trigger.trigger_id));
-        }
-        Self::new(kind, trigger.job, None, Some(trigger), State::Resumed)
     }
 
     pub(in crate::flink::flow) fn kind(&self) -> &K {
@@ -134,7 +123,7 @@ impl<K: Kind> AsyncOperation<K> {
     }
 
     fn trigger(&mut self, cx: &mut FlowContext<FlinkRest>) -> TriggerState {
-        let (job, given, now) = (self.job, self.given, cx.now());
+        let ((job, given), now) = (self.kind.ids(), cx.now());
         let fresh = || TriggerState {
             job,
             trigger_id: given.unwrap_or_else(|| TriggerId::from_bits(cx.seed.next_u128())),
@@ -152,7 +141,7 @@ impl<K: Kind> AsyncOperation<K> {
         cx.save(self.kind.saved(&trigger));
         let forgotten = Timestamp::from_millis(trigger.since) + TRIGGER_RETENTION;
         self.requested_at = cx.now();
-        let call = cx.call(self.kind.start(trigger.job, trigger.trigger_id));
+        let call = cx.call(self.kind.clone().with_id(trigger.trigger_id));
         State::Trigger(call.with_deadline(cx.no_later_than(forgotten)))
     }
 
@@ -210,13 +199,7 @@ impl<K: Kind> AsyncOperation<K> {
 
     /// The outcome cannot be looked up.
     fn forgotten(cause: FlowError) -> Ambiguity {
-        Ambiguity {
-            operation: K::Start::INFO.name,
-            cause: Box::new(cause),
-            unanswered: false,
-            found: None,
-            evidence: None,
-        }
+        Ambiguity { operation: K::INFO.name, cause: Box::new(cause), unanswered: false, found: None, evidence: None }
     }
 
     /// The cluster has reported how far the operation is: it is polled again, or has ended.
@@ -273,8 +256,8 @@ impl<K: Kind> StateMachine for AsyncOperation<K> {
 
     fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<K::Value> {
         self.state = match &mut self.state {
-            State::Fresh => self.send(cx),
-            State::Resumed => {
+            State::Begin if self.trigger.is_none() => self.send(cx),
+            State::Begin => {
                 cx.phase(K::NAME, "looking for the trigger");
                 State::Lookup(self.status(cx), None)
             }

@@ -38,7 +38,6 @@ use crate::flink::{FlinkRest, JobId, TriggerId};
 use crate::flow::SavedState;
 use crate::operation::Operation;
 use crate::schema::json_structs;
-pub(super) use goals::CheckpointKind;
 pub use goals::{Savepoint, TakeSavepoint, TriggerCheckpoint};
 pub(super) use machine::AsyncOperation;
 
@@ -60,10 +59,8 @@ json_structs! {
     }
 }
 
-/// What differs between the background operations.
-pub trait Kind: std::fmt::Debug {
-    /// The trigger.
-    type Start: Operation<Output = Trigger, Service = FlinkRest> + std::fmt::Debug;
+/// A trigger, and what differs between the asynchronous operations. The goals hold it with their options.
+pub trait Kind: Operation<Output = Trigger, Service = FlinkRest> + Clone + std::fmt::Debug {
     /// The request for the outcome.
     type Status: Operation<Service = FlinkRest> + std::fmt::Debug;
     /// What a success brings.
@@ -75,10 +72,12 @@ pub trait Kind: std::fmt::Debug {
     /// Whether the state of the job shows the outcome: a stop is the last action of a job.
     const IS_STOP: bool = false;
 
-    /// The trigger with an id.
-    fn start(&self, job: JobId, id: TriggerId) -> Self::Start;
-    /// That request with an id.
+    /// The job, and the trigger id if the caller has chosen it.
+    fn ids(&self) -> (JobId, Option<TriggerId>);
+    /// The request for the outcome with an id.
     fn status(job: JobId, id: TriggerId) -> Self::Status;
+    /// The same trigger with another id.
+    fn with_id(self, id: TriggerId) -> Self;
     /// `None` while it is in progress, or over with nothing to tell.
     fn outcome(job: JobId, status: &<Self::Status as Operation>::Output) -> Option<Outcome<Self::Value>>;
     /// Whether it has ended, with or without success.
@@ -95,3 +94,27 @@ pub trait Kind: std::fmt::Debug {
         failure.details.as_deref().unwrap_or_default().contains("FlinkJobNotFoundException")
     }
 }
+
+/// The methods that are the same for all triggers, and the request for the outcome with its answer.
+macro_rules! trigger_methods {
+    ($Status:ident -> $Answer:ty) => {
+        type Status = $Status;
+
+        fn ids(&self) -> (JobId, Option<TriggerId>) {
+            (self.jobid, self.trigger_id)
+        }
+
+        fn with_id(self, id: TriggerId) -> Self {
+            self.trigger_id(id)
+        }
+
+        fn status(job: JobId, id: TriggerId) -> $Status {
+            $Status::new(job, id)
+        }
+
+        fn is_over(status: &$Answer) -> bool {
+            status.status.id == $crate::flink::jobs::QueueStatus::Completed
+        }
+    };
+}
+pub(super) use trigger_methods;

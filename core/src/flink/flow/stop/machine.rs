@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{StopKind, StopWithSavepoint, Stopped, Written};
+use super::{Stopped, Written, saved};
 use crate::error::{Ambiguity, Evidence, Failure, FlowError};
 use crate::flink::error::is_unknown_job;
 use crate::flink::flow::PollInterval;
@@ -35,8 +35,8 @@ pub struct StopMachine {
 #[derive(Debug)]
 enum State {
     /// Until the first poll.
-    Start(Option<AsyncOperation<StopKind>>),
-    Trigger(Runner<AsyncOperation<StopKind>>),
+    Start(Option<AsyncOperation<StartStop>>),
+    Trigger(Runner<AsyncOperation<StartStop>>),
     /// The savepoint is written.
     Written,
     Await(Runner<AwaitMachine>),
@@ -51,8 +51,9 @@ enum State {
 
 impl StopMachine {
     /// From the trigger, or from the savepoint if that was written before.
-    pub(super) fn new(job: JobId, trigger: AsyncOperation<StopKind>, written: Option<Written>) -> Self {
+    pub(super) fn new(trigger: AsyncOperation<StartStop>, written: Option<Written>) -> Self {
         let known = trigger.known().map(|known| known.trigger_id);
+        let (job, _) = trigger.kind().ids();
         let state = if written.is_some() { State::Written } else { State::Start(Some(trigger)) };
         Self { job, trigger: known, written, not_ending_since: None, pace: PollInterval::START, state }
     }
@@ -63,7 +64,7 @@ impl StopMachine {
     }
 
     fn failed(&self, reason: String, details: Option<String>, diagnosis: JobDiagnosis) -> FlowError {
-        let what = format!("{} of job {}", StopKind::WHAT, self.job);
+        let what = format!("{} of job {}", StartStop::WHAT, self.job);
         FlowError::Failed(Failure { what, reason, details, cause: Some(Evidence::new(diagnosis)) })
     }
 
@@ -93,12 +94,12 @@ impl StopMachine {
     fn write(
         &mut self,
         written: Written,
-        kind: &StopKind,
+        start: &StartStop,
         trigger: Option<&TriggerState>,
         cx: &mut FlowContext<FlinkRest>,
     ) -> State {
         if let Some(trigger) = trigger {
-            cx.save(kind.saved_with(trigger, Some(&written)));
+            cx.save(saved(start, trigger, Some(&written)));
         }
         self.written = Some(written);
         State::Written
@@ -113,7 +114,7 @@ impl StopMachine {
     fn triggered(
         &mut self,
         result: Result<String, FlowError>,
-        trigger: &AsyncOperation<StopKind>,
+        trigger: &AsyncOperation<StartStop>,
         cx: &mut FlowContext<FlinkRest>,
     ) -> Result<State, FlowError> {
         self.trigger = trigger.known().map(|known| known.trigger_id);
@@ -203,7 +204,7 @@ impl StopMachine {
 impl StateMachine for StopMachine {
     type Service = FlinkRest;
     type Output = Stopped;
-    const NAME: &'static str = StopWithSavepoint::NAME;
+    const NAME: &'static str = StartStop::NAME;
 
     fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<Stopped> {
         self.state = match &mut self.state {

@@ -32,11 +32,11 @@ mod machine;
 use std::time::Duration;
 
 use super::async_operation::TriggerState;
-use super::async_operation::{AsyncOperation, Kind};
+use super::async_operation::{AsyncOperation, Kind, trigger_methods};
 use crate::error::Failure;
 #[cfg(doc)]
 use crate::error::FlowError;
-use crate::flink::jobs::{JobState, QueueStatus};
+use crate::flink::jobs::JobState;
 use crate::flink::savepoints::{GetSavepointStatus, Outcome, SavepointFormat, SavepointStatus, StartStop};
 use crate::flink::{FlinkRest, JobId, TriggerId};
 use crate::flow::{SavedState, goal};
@@ -81,11 +81,7 @@ json_structs! {
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]
 pub struct StopWithSavepoint {
-    job: JobId,
-    target_directory: Option<String>,
-    drain: Option<bool>,
-    format: Option<SavepointFormat>,
-    given: Option<TriggerId>,
+    start: StartStop,
     timeout: Option<Duration>,
     resumed: Option<TriggerState>,
     written: Option<Written>,
@@ -100,55 +96,39 @@ struct Written {
 }
 
 impl StopWithSavepoint {
-    const NAME: &'static str = "StopWithSavepoint";
-
     /// Stops a job, with a savepoint at the cluster's default place.
     pub fn new(job: JobId) -> Self {
-        Self {
-            job,
-            target_directory: None,
-            drain: None,
-            format: None,
-            given: None,
-            timeout: None,
-            resumed: None,
-            written: None,
-        }
+        Self { start: StartStop::new(job), timeout: None, resumed: None, written: None }
     }
 
     /// Where to write the savepoint.
     pub fn target_directory(mut self, directory: impl Into<String>) -> Self {
-        self.target_directory = Some(directory.into());
+        self.start.target_directory = Some(directory.into());
         self
     }
 
     /// First emits the maximum watermark, so that all timers fire: for a job that will not be resumed.
     pub fn drain(mut self, drain: bool) -> Self {
-        self.drain = Some(drain);
+        self.start.drain = Some(drain);
         self
     }
 
     /// How to write the savepoint.
     pub fn format(mut self, format: SavepointFormat) -> Self {
-        self.format = Some(format);
+        self.start.format_type = Some(format);
         self
     }
 
     /// An id of one's own; it must be new, also among those of savepoints. Chosen from the seed by default.
     pub fn trigger_id(mut self, id: TriggerId) -> Self {
-        self.given = Some(id);
+        self.start.trigger_id = Some(id);
         self
     }
 }
 
 impl From<StopWithSavepoint> for StopMachine {
     fn from(goal: StopWithSavepoint) -> Self {
-        let kind = StopKind { target_directory: goal.target_directory, drain: goal.drain, format: goal.format };
-        let trigger = match goal.resumed {
-            Some(trigger) => AsyncOperation::resumed(kind, trigger),
-            None => AsyncOperation::fresh(kind, goal.job, goal.given),
-        };
-        StopMachine::new(goal.job, trigger, goal.written)
+        StopMachine::new(AsyncOperation::new(goal.start, goal.resumed), goal.written)
     }
 }
 
@@ -165,40 +145,15 @@ pub struct Stopped {
     pub state: Option<JobState>,
 }
 
-/// The stop among the background operations.
-#[derive(Debug)]
-pub(super) struct StopKind {
-    target_directory: Option<String>,
-    drain: Option<bool>,
-    format: Option<SavepointFormat>,
-}
-
-impl Kind for StopKind {
-    type Start = StartStop;
-    type Status = GetSavepointStatus;
+impl Kind for StartStop {
+    trigger_methods!(GetSavepointStatus -> SavepointStatus);
     type Value = String;
-    const NAME: &'static str = StopWithSavepoint::NAME;
+    const NAME: &'static str = "StopWithSavepoint";
     const WHAT: &'static str = "stop with savepoint";
     const IS_STOP: bool = true;
 
-    fn start(&self, job: JobId, id: TriggerId) -> StartStop {
-        let mut start = StartStop::new(job).trigger_id(id);
-        start.target_directory.clone_from(&self.target_directory);
-        start.drain = self.drain;
-        start.format_type.clone_from(&self.format);
-        start
-    }
-
-    fn status(job: JobId, id: TriggerId) -> GetSavepointStatus {
-        GetSavepointStatus::new(job, id)
-    }
-
     fn outcome(_job: JobId, status: &SavepointStatus) -> Option<Outcome<String>> {
         Some(status.outcome()?.map(str::to_owned))
-    }
-
-    fn is_over(status: &SavepointStatus) -> bool {
-        status.status.id == QueueStatus::Completed
     }
 
     fn left_behind(status: &SavepointStatus) -> Option<&str> {
@@ -206,7 +161,7 @@ impl Kind for StopKind {
     }
 
     fn saved(&self, trigger: &TriggerState) -> SavedState {
-        self.saved_with(trigger, None)
+        saved(self, trigger, None)
     }
 
     /// The flow looks the job up after any failure.
@@ -215,26 +170,26 @@ impl Kind for StopKind {
     }
 }
 
-impl StopKind {
-    fn saved_with(&self, trigger: &TriggerState, written: Option<&Written>) -> SavedState {
-        let state = StopState {
-            trigger: trigger.clone(),
-            target_directory: self.target_directory.clone(),
-            drain: self.drain,
-            format: self.format.clone(),
-            location: written.map(|written| written.path.clone()),
-            failure: written.and_then(|written| written.failure.clone()).map(|(reason, _)| reason),
-        };
-        SavedState::new(Self::NAME, &state)
-    }
+/// The saved state, with the savepoint once it is written.
+fn saved(start: &StartStop, trigger: &TriggerState, written: Option<&Written>) -> SavedState {
+    let state = StopState {
+        trigger: trigger.clone(),
+        target_directory: start.target_directory.clone(),
+        drain: start.drain,
+        format: start.format_type.clone(),
+        location: written.map(|written| written.path.clone()),
+        failure: written.and_then(|written| written.failure.clone()).map(|(reason, _)| reason),
+    };
+    SavedState::new(StartStop::NAME, &state)
 }
 
 impl From<StopState> for StopWithSavepoint {
     fn from(state: StopState) -> Self {
         let StopState { trigger, target_directory, drain, format, location, failure } = state;
-        let job = trigger.job;
+        let mut goal = Self::new(trigger.job);
+        (goal.start.target_directory, goal.start.drain, goal.start.format_type) = (target_directory, drain, format);
         let written = location.map(|path| Written { path, failure: failure.map(|reason| (reason, None)) });
-        Self { target_directory, drain, format, written, resumed: Some(trigger), ..Self::new(job) }
+        Self { written, resumed: Some(trigger), ..goal }
     }
 }
 

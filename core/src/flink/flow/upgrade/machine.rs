@@ -14,8 +14,8 @@ use self::stability::StabilityCheck;
 use super::{Upgrade, UpgradeJob, UpgradePhase, UpgradeState, UpgradeStatus};
 use crate::body::Body;
 use crate::error::FlowError;
-use crate::flink::checkpoints::GetCheckpoints;
-use crate::flink::flow::async_operation::{AsyncOperation, CheckpointKind};
+use crate::flink::checkpoints::{GetCheckpoints, StartCheckpoint};
+use crate::flink::flow::async_operation::AsyncOperation;
 use crate::flink::flow::await_job::{AwaitMachine, TaskMark};
 use crate::flink::flow::cancel::CancelMachine;
 use crate::flink::flow::diagnose::DiagnoseJob;
@@ -94,7 +94,7 @@ enum State {
     Stop(Runner<StopMachine>),
     Run(Runner<RunMachine>),
     Settle(Runner<AwaitMachine>),
-    Checkpoint(Runner<AsyncOperation<CheckpointKind>>),
+    Checkpoint(Runner<AsyncOperation<StartCheckpoint>>),
     /// Before another checkpoint.
     Pause(Timestamp),
     /// Time is up, and the checkpoint was not seen to complete: has the new job completed one? With the error of the

@@ -77,7 +77,7 @@ impl UpgradeMachine {
         let what = format!("rolling back the upgrade of job {}", self.data.job);
         FlowError::Ambiguous(Ambiguity {
             operation: SubmitJar::INFO.name,
-            cause: Box::new(FlowError::Failed(Failure { what, reason, details: None, cause: None })),
+            cause: Box::new(FlowError::failed(what, reason)),
             unanswered: true,
             evidence: None,
             found: Some("check its output before you start another job".to_owned()),
@@ -102,12 +102,10 @@ impl UpgradeMachine {
     }
 
     pub(super) fn not_upgraded(&self, state: &str) -> FlowError {
-        FlowError::Failed(Failure {
-            what: format!("upgrade of job {}", self.data.job),
-            reason: format!("only a job whose tasks all run can be stopped with a savepoint, and {state}"),
-            details: None,
-            cause: None,
-        })
+        FlowError::failed(
+            format!("upgrade of job {}", self.data.job),
+            format!("only a job whose tasks all run can be stopped with a savepoint, and {state}"),
+        )
     }
 
     /// The job is stopped, and this is its savepoint.

@@ -216,10 +216,7 @@ impl UpgradeMachine {
             return FlowError::Failed(Failure { what, reason, details, cause });
         }
         let ended = "the process that planned it ended before the answer".to_owned();
-        let cause = plan.map_or_else(
-            || FlowError::Failed(Failure { what: what.clone(), reason: ended, details: None, cause: None }),
-            cause_of,
-        );
+        let cause = plan.map_or_else(|| FlowError::failed(what.clone(), ended), cause_of);
         FlowError::Ambiguous(Ambiguity {
             operation: PlanJar::INFO.name,
             cause: Box::new(cause),

@@ -1,7 +1,7 @@
 //! How an upgrade returns to the old jar because the caller wants it.
 
 use super::{State, UpgradeMachine};
-use crate::error::{BuildError, Failure, FlowError};
+use crate::error::{BuildError, FlowError};
 use crate::flink::flow::await_job::{AwaitMachine, JobReport};
 use crate::flink::flow::run_jar::{Launched, RunJar};
 use crate::flink::flow::upgrade::{UpgradeJob, UpgradePhase, UpgradeStatus};
@@ -144,6 +144,6 @@ impl UpgradeMachine {
             format!("the upgrade has stopped no job, and the job is {state}: nothing needs to be rolled back")
         };
         let what = format!("rolling back the upgrade of job {}", self.data.job);
-        Err(FlowError::Failed(Failure { what, reason, details: None, cause: None }))
+        Err(FlowError::failed(what, reason))
     }
 }

@@ -14,8 +14,9 @@ use crate::secret::Private;
 ///
 /// This is an **event flow**: drive it with [`Client::start`](crate::driver::Client::start). It yields a
 /// [`Page`](StatementEvent::Page) for each page with rows, and [`Closed`](StatementEvent::Closed) when all pages have
-/// come and all is closed. The first page is yielded even without rows, because it tells the columns. Polled after a page, the flow first gives out a state, from which [`resume`](Self::resume)
-/// continues after that page. Store the rows before that state, or together with it, and no rows are lost.
+/// come and all is closed. The first page is yielded even without rows, because it tells the columns. Polled after a
+/// page, the flow first gives out a state, from which [`resume`](Self::resume) continues after that page. Store the
+/// rows before that state, or together with it, and no rows are lost.
 ///
 /// The statement runs in a session of its own, which is closed at the end, or in [an existing one](Self::in_session),
 /// which is not. Of an `INSERT` the only row is the id of a job, which keeps running; an endless query yields pages

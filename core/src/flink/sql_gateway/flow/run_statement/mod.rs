@@ -88,9 +88,9 @@ impl Statement {
         self.runner.machine().operation()
     }
 
-    /// Ends the statement: pages that have not come yet are not fetched. Continue polling until
-    /// the flow yields [`Closed`](StatementEvent::Closed). The query has then ended, and what was opened is closed. A response that is outstanding is handed back as
-    /// [`Step::Stray`](crate::flow::Step::Stray); one to a submission is waited for.
+    /// Ends the statement: pages that have not come yet are not fetched. Continue polling until the flow yields
+    /// [`Closed`](StatementEvent::Closed). The query has then ended, and what was opened is closed. A response that is
+    /// outstanding is handed back as [`Step::Stray`](crate::flow::Step::Stray); one to a submission is waited for.
     pub fn close(&mut self) {
         let (machine, cx) = self.runner.parts_mut();
         machine.close(cx);
