@@ -80,6 +80,16 @@ fn identified(script: Script) -> Script {
     script.expect("GET", CONFIG).reply_json(200, PROCESS)
 }
 
+/// The states that a run saves that is rejected, and whose job the cluster does not know.
+fn rejected_run() -> Vec<SavedState> {
+    let script = identified(Script::new())
+        .expect("POST", RUN)
+        .reply_json(404, r#"{"errors":["Not found"]}"#)
+        .expect("GET", STATUS)
+        .reply_json(500, UNKNOWN_JOB);
+    run(&script, start()).1
+}
+
 fn start() -> RunJar {
     RunJar::uploaded("a.jar").job_id(JOB)
 }
@@ -210,12 +220,7 @@ fn an_acknowledged_run_is_not_repeated() {
 /// A process that crashed long ago may have submitted a job that has ended and been forgotten since.
 #[test]
 fn an_old_run_is_not_repeated() {
-    let script = identified(Script::new())
-        .expect("POST", RUN)
-        .reply_json(404, r#"{"errors":["Not found"]}"#)
-        .expect("GET", STATUS)
-        .reply_json(500, UNKNOWN_JOB);
-    let (_, saved) = run(&script, start());
+    let saved = rejected_run();
     let mut state: serde_json::Value = serde_json::from_str(&saved[0].state).expect("JSON");
     state["since"] = 0.into();
     let saved: SavedState =
@@ -229,12 +234,7 @@ fn an_old_run_is_not_repeated() {
 /// A resumed flow that cannot look does not claim to know.
 #[test]
 fn a_resumed_flow_that_cannot_look_is_ambiguous() {
-    let script = identified(Script::new())
-        .expect("POST", RUN)
-        .reply_json(404, r#"{"errors":["Not found"]}"#)
-        .expect("GET", STATUS)
-        .reply_json(500, UNKNOWN_JOB);
-    let (_, saved) = run(&script, start());
+    let saved = rejected_run();
     let (result, _) = run_behind(&[], FaultPlan::none(), RunJar::resume(&saved[0]).expect("its own state"));
     assert!(result.expect_err("the job cannot be looked up").is_ambiguous());
 

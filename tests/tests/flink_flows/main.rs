@@ -9,6 +9,7 @@ mod metrics;
 mod resume;
 mod run;
 mod run_statement;
+mod states;
 mod stop;
 mod upgrade;
 mod upgrade_failover;

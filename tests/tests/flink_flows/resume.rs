@@ -15,6 +15,8 @@ use pipewright::operation::OperationInfo;
 use pipewright_mock::flink::{Config, Program};
 use pipewright_mock::{Fault, FaultPlan, FlinkHandle, World};
 
+use crate::states::states_at;
+
 struct Scene {
     world: World,
     cluster: FlinkHandle,
@@ -41,13 +43,8 @@ fn running() -> (Scene, Launched) {
 impl Scene {
     /// The names and states of the jobs.
     fn jobs(&self) -> Vec<(String, String)> {
-        let now = self.world.now().as_unix();
-        self.cluster.with(|cluster| {
-            cluster.advance(now);
-            let mut jobs: Vec<_> = cluster.jobs().into_iter().map(|job| (job.name, job.state)).collect();
-            jobs.sort();
-            jobs
-        })
+        let now = self.world.now();
+        self.cluster.with(|cluster| states_at(cluster, now))
     }
 
     fn alive(&self) -> Vec<String> {

@@ -12,6 +12,8 @@ use pipewright::operation::OperationInfo;
 use pipewright_mock::flink::{Config, Program};
 use pipewright_mock::{Fault, FaultKind, FaultPlan, RetryAfter, World};
 
+use crate::states::{states, states_at};
+
 struct Upgrading {
     world: World,
     cluster: pipewright_mock::FlinkHandle,
@@ -46,18 +48,9 @@ impl Upgrading {
     }
 
     fn states(&self) -> Vec<(String, String)> {
-        let now = self.world.now().as_unix();
-        self.cluster.with(|cluster| {
-            cluster.advance(now);
-            let mut jobs: Vec<_> = cluster.jobs().into_iter().map(|job| (job.name, job.state)).collect();
-            jobs.sort();
-            jobs
-        })
+        let now = self.world.now();
+        self.cluster.with(|cluster| states_at(cluster, now))
     }
-}
-
-fn states(expected: &[(&str, &str)]) -> Vec<(String, String)> {
-    expected.iter().map(|(name, state)| ((*name).to_owned(), (*state).to_owned())).collect()
 }
 
 /// The new job ends well while it is being given up: the old jar would do its work again.

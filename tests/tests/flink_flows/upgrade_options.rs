@@ -13,6 +13,8 @@ use pipewright::flow::{Notice, SavedState};
 use pipewright_mock::flink::{Config, Program};
 use pipewright_mock::{Fault, FaultPlan, FlinkHandle, World};
 
+use crate::states::{states, states_at};
+
 struct Scene {
     world: World,
     cluster: FlinkHandle,
@@ -52,13 +54,8 @@ impl Scene {
     }
 
     fn states(&self) -> Vec<(String, String)> {
-        let now = self.world.now().as_unix();
-        self.cluster.with(|cluster| {
-            cluster.advance(now);
-            let mut jobs: Vec<_> = cluster.jobs().into_iter().map(|job| (job.name, job.state)).collect();
-            jobs.sort();
-            jobs
-        })
+        let now = self.world.now();
+        self.cluster.with(|cluster| states_at(cluster, now))
     }
 
     fn savepoint(&self) -> String {
@@ -81,8 +78,14 @@ impl Scene {
     }
 }
 
-fn states(expected: &[(&str, &str)]) -> Vec<(String, String)> {
-    expected.iter().map(|(name, state)| ((*name).to_owned(), (*state).to_owned())).collect()
+/// Upgrades to a program that must run for 60 s, and does not. Returns why the upgrade was rolled back; the new job has
+/// ended in this state.
+fn rolled_back(new: &Program, state: &str) -> String {
+    let scene = scene();
+    let upgrade = scene.flink.run(scene.goal(new).stable_for(seconds(60))).expect("decided");
+    assert_eq!(scene.states(), states(&[("new", state), ("old", "FINISHED"), ("old", "RUNNING")]));
+    let Upgrade::RolledBack { reason, .. } = upgrade else { panic!("{upgrade:?}") };
+    reason
 }
 
 fn resume(saved: &SavedState) -> UpgradeJob {
@@ -122,22 +125,14 @@ fn a_checkpoint_whose_trigger_is_never_sent_is_looked_up_when_time_is_up() {
 /// The polls are 2 s apart, and the job is back after 1.2 s.
 #[test]
 fn a_job_whose_task_restarts_after_the_settle_timeout_is_rolled_back() {
-    let scene = scene();
-    let new = new().fails_after(seconds(40)).fails_times(1);
-    let upgrade = scene.flink.run(scene.goal(&new).stable_for(seconds(60))).expect("decided");
-    let Upgrade::RolledBack { reason, .. } = &upgrade else { panic!("{upgrade:?}") };
+    let reason = rolled_back(&new().fails_after(seconds(40)).fails_times(1), "CANCELED");
     assert!(reason.contains("did not keep all its tasks running for 60 s"), "{reason}");
-    assert_eq!(scene.states(), states(&[("new", "CANCELED"), ("old", "FINISHED"), ("old", "RUNNING")]));
 }
 
 #[test]
 fn a_job_that_fails_while_it_is_verified_is_rolled_back() {
-    let scene = scene();
-    let new = new().fails_after(seconds(40)).restarts(0);
-    let upgrade = scene.flink.run(scene.goal(&new).stable_for(seconds(60))).expect("decided");
-    let Upgrade::RolledBack { reason, .. } = &upgrade else { panic!("{upgrade:?}") };
+    let reason = rolled_back(&new().fails_after(seconds(40)).restarts(0), "FAILED");
     assert!(reason.starts_with("the new job is FAILED: "), "{reason}");
-    assert_eq!(scene.states(), states(&[("new", "FAILED"), ("old", "FINISHED"), ("old", "RUNNING")]));
 }
 
 /// There is time left to settle: it is verified again, from a checkpoint on that was triggered after the restart.

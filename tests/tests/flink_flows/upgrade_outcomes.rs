@@ -15,6 +15,8 @@ use pipewright::flow::{Notice, SavedState};
 use pipewright_mock::flink::{Cluster, Config, Exits, Program};
 use pipewright_mock::{Fault, FaultKind, FaultPlan, Mounted, Service, World};
 
+use crate::states::{states, states_at};
+
 /// A cluster behind a proxy that rejects all paths that contain a certain text, if there is one.
 struct Proxy(Cluster, Option<&'static str>);
 
@@ -92,13 +94,8 @@ impl Scene {
     }
 
     fn states(&self) -> Vec<(String, String)> {
-        let now = self.world.now().as_unix();
-        self.service.with(|proxy| {
-            proxy.0.advance(now);
-            let mut jobs: Vec<_> = proxy.0.jobs().into_iter().map(|job| (job.name, job.state)).collect();
-            jobs.sort();
-            jobs
-        })
+        let now = self.world.now();
+        self.service.with(|proxy| states_at(&mut proxy.0, now))
     }
 
     fn savepoint(&self) -> String {
@@ -159,10 +156,6 @@ fn nth(n: u32, is_it: impl Fn(&Notice) -> bool) -> impl FnMut(&Notice) -> bool {
 
 fn unreachable() -> FaultPlan {
     FaultPlan::seeded(1).chance(FaultKind::NotSent, 1.0)
-}
-
-fn states(expected: &[(&str, &str)]) -> Vec<(String, String)> {
-    expected.iter().map(|(name, state)| ((*name).to_owned(), (*state).to_owned())).collect()
 }
 
 fn diagnosis(error: &FlowError) -> &UpgradeDiagnosis {
