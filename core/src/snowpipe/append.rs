@@ -41,7 +41,7 @@ pub enum Offsets {
         end: String,
     },
     /// One token for all, as older releases have it.
-    OperationGoal(String),
+    Single(String),
 }
 
 /// Appends rows to a channel. 200 means that they are buffered: see [`super::channels::ChannelStatus`] for what became
@@ -118,7 +118,7 @@ impl AppendRows {
 
     /// One token for all rows, for older releases.
     pub fn offset_token(mut self, token: impl Into<String>) -> Self {
-        self.offsets = Offsets::OperationGoal(token.into());
+        self.offsets = Offsets::Single(token.into());
         self
     }
 
@@ -164,7 +164,7 @@ impl Operation for AppendRows {
                 target.query("startOffsetToken", start);
                 target.query("endOffsetToken", end);
             }
-            Offsets::OperationGoal(token) => target.query("offsetToken", token),
+            Offsets::Single(token) => target.query("offsetToken", token),
         }
         if let Some(token) = &self.continuation_token {
             target.query("continuationToken", token);

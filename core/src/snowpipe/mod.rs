@@ -9,6 +9,7 @@
 //! | [`elastic`] | rows, at least once, without a channel |
 //! | [`rows`] | values and ready-made lines into batches: size, age, compression, offset tokens |
 //! | [flows](#flows) | goals that take several exchanges: open a channel, append to it exactly once, await the commit |
+//! | [`IngestClient::load`] | loads all rows of an iterator or a file into a channel, exactly once |
 //! | [`IngestClient`] | a client for the ingest host, which runs goals and operations: [`Account::open_session`] |
 //! | [`session`] | ingest host and token, shared by channels and threads: [`OpenSession`] |
 //! | [`jwt`] | key-pair tokens: names and claims; signing is a trait |

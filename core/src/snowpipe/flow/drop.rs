@@ -16,13 +16,12 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::ChannelPath;
-use super::busy_backoff::{BusyBackoff, is_busy};
+use super::busy_request::BusyRequest;
 use crate::error::{ErrorKind, FlowError};
-use crate::flow::{Call, FlowContext, StateMachine, Transition, done, goal};
-use crate::snowpipe::channels::Dropped;
+use crate::flow::{FlowContext, StateMachine, Transition, done, goal};
+use crate::snowpipe::channels::{DropChannelOperation, Dropped};
 use crate::snowpipe::tuning::BUSY_TIMEOUT;
-use crate::snowpipe::{self, ErrorCode, RequestId, SnowpipeIngest, error_code};
-use crate::time::Timestamp;
+use crate::snowpipe::{ErrorCode, SnowpipeIngest, error_code};
 
 /// Drops a channel, with its committed token and its counters, once its rows are committed. To stop using one, do
 /// nothing.
@@ -89,26 +88,10 @@ impl DropChannel {
 #[derive(Debug)]
 pub struct DropMachine {
     goal: DropChannel,
-    backoff: BusyBackoff,
-    /// Whether an attempt may have been carried out without our knowing.
-    unanswered: bool,
-    state: State,
-}
-
-#[derive(Debug)]
-enum State {
-    Start,
-    Drop(Call<snowpipe::channels::DropChannelOperation>),
-    Wait(Timestamp),
+    request: BusyRequest<DropChannelOperation>,
 }
 
 impl DropMachine {
-    fn drop(&mut self, cx: &mut FlowContext<SnowpipeIngest>) {
-        let id = RequestId::from_bits(cx.seed.next_u128());
-        let drop = self.goal.path.drop(id).fail_on_uncommitted_rows(!self.goal.force);
-        self.state = State::Drop(cx.call(drop).handing_back(is_busy));
-    }
-
     /// Whether an error says that the channel does not exist, and that is what the goal wants.
     fn is_dropped(&self, error: &FlowError) -> bool {
         let says_missing = error.service().is_some_and(|error| {
@@ -116,7 +99,7 @@ impl DropMachine {
                 && error.status() == StatusCode::NOT_FOUND
                 && error_code(error) == Some(ErrorCode::ChannelDoesNotExist)
         });
-        says_missing && (self.unanswered || self.goal.if_exists)
+        says_missing && (self.request.has_unanswered() || self.goal.if_exists)
     }
 }
 
@@ -126,39 +109,19 @@ impl StateMachine for DropMachine {
     const NAME: &'static str = "DropChannel";
 
     fn transition(&mut self, cx: &mut FlowContext<SnowpipeIngest>) -> Transition<Dropped> {
-        match &mut self.state {
-            State::Start => {
-                cx.phase(Self::NAME, "dropping");
-                self.drop(cx);
-            }
-            State::Drop(call) => {
-                let result = cx.poll(call)?;
-                self.unanswered |= call.has_unanswered();
-                self.backoff.exclude(call.asked_to_wait(), cx);
-                match result {
-                    Ok(dropped) => return done(Ok(dropped)),
-                    Err(error) if self.is_dropped(&error) => {
-                        return done(Ok(Dropped { last_committed_offset_token: None }));
-                    }
-                    Err(error) => match self.backoff.retry_at(&error, &self.goal.path, cx) {
-                        Some(at) => self.state = State::Wait(at),
-                        None => return done(Err(error)),
-                    },
-                }
-            }
-            State::Wait(until) => {
-                cx.wait(*until, "rows to be committed")?;
-                self.drop(cx);
-            }
+        let DropChannel { path, force, .. } = &self.goal;
+        let drop = |id| path.drop(id).fail_on_uncommitted_rows(!force);
+        match self.request.advance(path, cx, drop)? {
+            Some(Err(error)) if self.is_dropped(&error) => done(Ok(Dropped { last_committed_offset_token: None })),
+            Some(result) => done(result),
+            None => ControlFlow::Continue(()),
         }
-        ControlFlow::Continue(())
     }
 }
 
 impl From<DropChannel> for DropMachine {
     fn from(goal: DropChannel) -> Self {
-        let backoff = BusyBackoff::new(goal.busy_timeout);
-        DropMachine { goal, backoff, unanswered: false, state: State::Start }
+        DropMachine { request: BusyRequest::new((Self::NAME, "dropping"), goal.busy_timeout), goal }
     }
 }
 

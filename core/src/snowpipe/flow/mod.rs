@@ -1,7 +1,7 @@
 //! The flows of Snowpipe Streaming. `flows.md` describes them.
 
 pub(crate) mod append;
-mod busy_backoff;
+mod busy_request;
 pub(crate) mod committed;
 pub(crate) mod drop;
 mod elapsed;

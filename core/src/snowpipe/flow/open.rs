@@ -27,17 +27,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 
-use super::busy_backoff::{BusyBackoff, is_busy};
+use super::busy_request::BusyRequest;
 use super::{AwaitCommitted, ChannelPath};
 use crate::Operation as _;
 use crate::error::{FlowError, ServiceError};
-use crate::flow::{Call, FlowContext, StateMachine, Transition, done, goal};
-use crate::snowpipe::channels::{ChannelStatus, Opened};
+use crate::flow::{FlowContext, StateMachine, Transition, done, goal};
+use crate::snowpipe::SnowpipeIngest;
+use crate::snowpipe::channels::{ChannelStatus, OpenChannelOperation, Opened};
 use crate::snowpipe::flow::Append;
 use crate::snowpipe::rows::Batch;
 use crate::snowpipe::tuning::BUSY_TIMEOUT;
-use crate::snowpipe::{self, RequestId, SnowpipeIngest};
-use crate::time::Timestamp;
 
 /// Opens a channel once its buffered rows are committed. Creates it if it does not exist, and takes it over from
 /// another client.
@@ -105,8 +104,7 @@ impl OpenChannel {
 
 impl From<OpenChannel> for OpenMachine {
     fn from(goal: OpenChannel) -> Self {
-        let backoff = BusyBackoff::new(goal.busy_timeout);
-        OpenMachine { goal, backoff, unanswered: false, state: State::Start }
+        OpenMachine { request: BusyRequest::new((Self::NAME, "opening"), goal.busy_timeout), goal }
     }
 }
 
@@ -176,51 +174,22 @@ impl fmt::Debug for Channel {
 #[derive(Debug)]
 pub struct OpenMachine {
     goal: OpenChannel,
-    backoff: BusyBackoff,
-    unanswered: bool,
-    state: State,
-}
-
-#[derive(Debug)]
-enum State {
-    Start,
-    Open(Call<snowpipe::channels::OpenChannelOperation>),
-    Wait(Timestamp),
+    pub(super) request: BusyRequest<OpenChannelOperation>,
 }
 
 /// Reads a success that is perhaps none.
 fn opened(path: &ChannelPath, opened: Opened, unanswered_open: bool) -> Result<Channel, FlowError> {
     let Opened { next_continuation_token, channel_status: status } = opened;
-    if let Some(rejection) = status.rejection(snowpipe::channels::OpenChannelOperation::INFO) {
+    if let Some(rejection) = status.rejection(OpenChannelOperation::INFO) {
         return Err(rejection.into());
     }
     let Some(token) = next_continuation_token.filter(|token| !token.is_empty()) else {
         let problem = "there is no next_continuation_token: this server takes no appends with one";
         let empty = Response::new(Bytes::new());
-        let error = ServiceError::unreadable(snowpipe::channels::OpenChannelOperation::INFO, &empty, problem)
-            .with_transient(false);
+        let error = ServiceError::unreadable(OpenChannelOperation::INFO, &empty, problem).with_transient(false);
         return Err(error.into());
     };
     Ok(Channel { path: path.clone(), token, session: None, status: Arc::new(status), unanswered_open })
-}
-
-impl OpenMachine {
-    /// Whether an attempt may have been carried out, or may still be, without the service having said so.
-    pub(super) fn has_unanswered(&self) -> bool {
-        self.unanswered || matches!(&self.state, State::Open(call) if call.has_unanswered())
-    }
-
-    /// How long the service has asked to be left alone, beyond our own waits.
-    pub(super) fn asked_to_wait(&self) -> Duration {
-        self.backoff.asked_to_wait()
-    }
-
-    fn open(&mut self, cx: &mut FlowContext<SnowpipeIngest>) {
-        let id = RequestId::from_bits(cx.seed.next_u128());
-        let mut open = self.goal.path.open(id, !self.goal.force);
-        open.offset_token.clone_from(&self.goal.offset_token);
-        self.state = State::Open(cx.call(open).handing_back(is_busy));
-    }
 }
 
 impl StateMachine for OpenMachine {
@@ -229,29 +198,16 @@ impl StateMachine for OpenMachine {
     const NAME: &'static str = "OpenChannel";
 
     fn transition(&mut self, cx: &mut FlowContext<SnowpipeIngest>) -> Transition<Channel> {
-        match &mut self.state {
-            State::Start => {
-                cx.phase(Self::NAME, "opening");
-                self.open(cx);
-            }
-            State::Open(call) => {
-                let result = cx.poll(call)?;
-                self.unanswered |= call.has_unanswered();
-                self.backoff.exclude(call.asked_to_wait(), cx);
-                match result {
-                    Ok(answer) => return done(opened(&self.goal.path, answer, self.unanswered)),
-                    Err(error) => match self.backoff.retry_at(&error, &self.goal.path, cx) {
-                        Some(at) => self.state = State::Wait(at),
-                        None => return done(Err(error)),
-                    },
-                }
-            }
-            State::Wait(until) => {
-                cx.wait(*until, "earlier rows to be committed")?;
-                self.open(cx);
-            }
+        let OpenChannel { path, force, offset_token, .. } = &self.goal;
+        let open = |id| {
+            let mut open = path.open(id, !force);
+            open.offset_token.clone_from(offset_token);
+            open
+        };
+        match self.request.advance(path, cx, open)? {
+            Some(result) => done(result.and_then(|answer| opened(path, answer, self.request.has_unanswered()))),
+            None => ControlFlow::Continue(()),
         }
-        ControlFlow::Continue(())
     }
 }
 

@@ -42,11 +42,12 @@ pub struct Load {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnRejected {
-    /// Reads no more rows, waits until the rows before are committed, and fails. Rows that were sent in the meantime
-    /// are committed, too: the service reports rejected rows seconds later.
+    /// Reads no more rows, waits until the rows before are committed, and fails. The service reports rejected rows
+    /// seconds later: rows that were sent in the meantime are committed, too. The next load does not see the rejection.
     #[default]
     Fail,
-    /// Continues. The summary counts the rows and has the last reason; the listener gets a notice of each.
+    /// Continues. The summary counts the rows and has the last reasons. The listener gets a notice of each row that the
+    /// writer leaves out.
     Skip,
 }
 

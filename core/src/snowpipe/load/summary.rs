@@ -43,7 +43,8 @@ impl fmt::Display for LoadSummary {
             Some(token) => write!(f, "committed up to \"{token}\"")?,
             None => f.write_str("nothing is committed")?,
         }
-        write!(f, ": {} rows, after {} that were committed before", self.rows_committed, self.rows_skipped)?;
+        let rows = if self.rows_committed == 1 { "row" } else { "rows" };
+        write!(f, ": {} {rows}, after {} that were committed before", self.rows_committed, self.rows_skipped)?;
         for (count, what) in [
             (self.rows_rejected, "rejected by the service"),
             (self.rows_invalid, "invalid"),

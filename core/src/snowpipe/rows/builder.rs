@@ -96,11 +96,6 @@ impl BatchBuilder {
         }
     }
 
-    /// The options.
-    pub fn options(&self) -> &BatchOptions {
-        &self.options
-    }
-
     /// Adds a row. An empty token is none.
     ///
     /// # Errors
@@ -200,11 +195,6 @@ impl BatchBuilder {
     /// How many bytes the open batch has.
     pub fn open_bytes(&self) -> usize {
         self.end
-    }
-
-    /// How many batches are closed and not taken yet.
-    pub fn closed_batches(&self) -> usize {
-        self.closed.len()
     }
 
     /// Where the next line begins.

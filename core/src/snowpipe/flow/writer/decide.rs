@@ -39,7 +39,7 @@ use crate::flow::Contact;
 use crate::operation::Operation as _;
 use crate::snowpipe::append::AppendRows;
 use crate::snowpipe::channels::OpenChannelOperation;
-use crate::snowpipe::flow::busy_backoff::is_busy;
+use crate::snowpipe::flow::busy_request::is_busy;
 use crate::snowpipe::flow::loss_detector::LossDetector;
 use crate::snowpipe::tuning::{
     CONTEST_WINDOW, MAX_INVALIDATIONS, MAX_REJECTIONS, MAX_REOPEN_BACKOFF, MAX_TAKEOVERS, SILENT_HOST_TIMEOUT,

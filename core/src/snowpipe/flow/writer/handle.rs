@@ -121,7 +121,7 @@ impl WriterMachine {
     pub(super) fn abandon(&mut self, cx: &Cx) {
         self.withdraw_append();
         if let State::Open(open) = &self.state
-            && open.machine().has_unanswered()
+            && open.machine().request.has_unanswered()
         {
             self.faults.unanswered_open = Some(cx.now());
         }

@@ -283,7 +283,7 @@ impl WriterMachine {
     /// Open → Ready: settles what is committed; what is left is sent again.
     fn opened(&mut self, result: Result<Channel, FlowError>, cx: &mut Cx) {
         if let State::Open(open) = &self.state {
-            let asked_to_wait = open.machine().asked_to_wait();
+            let asked_to_wait = open.machine().request.asked_to_wait();
             self.exclude(asked_to_wait, cx);
         }
         let mut channel = match result {

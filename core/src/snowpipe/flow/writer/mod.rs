@@ -87,7 +87,7 @@ use crate::error::FlowError;
 use crate::flow::Runner;
 use crate::schema::json_structs;
 use crate::snowpipe::channels::ChannelStatus;
-use crate::snowpipe::rows::Batch;
+use crate::snowpipe::rows::{Batch, BatchBuilder, RowError};
 use crate::snowpipe::tuning::MAX_OFFSET_TOKEN_BYTES;
 
 json_structs! {
@@ -224,12 +224,7 @@ impl Writer {
     /// its own token. If rows without a token together exceed the size of a request, the writer cannot return them:
     /// `push` fails with a `RowError`. Read the rows from [`unsettled`](Self::unsettled).
     pub fn push<R: Serialize + ?Sized>(&mut self, row: &R, offset_token: Option<&str>) -> Result<(), PushError> {
-        let (machine, cx) = self.runner.parts_mut();
-        machine.room(0)?;
-        machine.check_token(offset_token)?;
-        machine.builder.push(row, offset_token)?;
-        machine.collect(cx);
-        Ok(())
+        self.push_with(offset_token, |builder| builder.push(row, offset_token))
     }
 
     /// Takes a row that is JSON already, as [`push`](Self::push) does.
@@ -237,10 +232,18 @@ impl Writer {
     /// # Errors
     /// As there.
     pub fn push_line(&mut self, line: &[u8], offset_token: Option<&str>) -> Result<(), PushError> {
+        self.push_with(offset_token, |builder| builder.push_line(line, offset_token))
+    }
+
+    fn push_with(
+        &mut self,
+        offset_token: Option<&str>,
+        push: impl FnOnce(&mut BatchBuilder) -> Result<(), RowError>,
+    ) -> Result<(), PushError> {
         let (machine, cx) = self.runner.parts_mut();
         machine.room(0)?;
         machine.check_token(offset_token)?;
-        machine.builder.push_line(line, offset_token)?;
+        push(&mut machine.builder)?;
         machine.collect(cx);
         Ok(())
     }
@@ -350,19 +353,19 @@ impl WriterMachine {
     /// they came.
     fn check_token(&self, token: Option<&str>) -> Result<(), PushError> {
         let last = || self.builder.last_token().or_else(|| self.replay.last_token());
-        match token.filter(|token| !token.is_empty()) {
-            Some(token) if token.len() > MAX_OFFSET_TOKEN_BYTES => Err(PushError::Invalid(too_long(token))),
-            Some(token) if last() == Some(token) => {
-                let problem = "the row before has the same: give it to the last one of those that belong together";
-                Err(PushError::Invalid(BuildError::value("appendRows", "offset token", token, problem)))
-            }
-            Some(token) if self.replay.is_used(token) => {
-                let problem = "an earlier batch ends with it, so it would not show which of them is committed; give each row \
-                               a token of its own, and push on behind the last one that was taken";
-                Err(PushError::Invalid(BuildError::value("appendRows", "offset token", token, problem)))
-            }
-            _ => Ok(()),
+        let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(()) };
+        if token.len() > MAX_OFFSET_TOKEN_BYTES {
+            return Err(PushError::Invalid(too_long(token)));
         }
+        let problem = if last() == Some(token) {
+            "the row before has the same: give it to the last one of those that belong together"
+        } else if self.replay.is_used(token) {
+            "an earlier batch ends with it, so it would not show which of them is committed; give each row a token of its \
+             own, and push on behind the last one that was taken"
+        } else {
+            return Ok(());
+        };
+        Err(PushError::Invalid(BuildError::value("appendRows", "offset token", token, problem)))
     }
 }
 
