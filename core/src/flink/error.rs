@@ -17,7 +17,7 @@ json_structs! {
     }
 }
 
-/// Reads a rejection. What is not Flink's own JSON comes from somebody in between.
+/// Reads a rejection. What is not Flink's own JSON comes from a proxy.
 pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
     let is_json = content_type(response).is_none_or(|kind| kind.eq_ignore_ascii_case("application/json"));
     let read = json::read::<Errors>(response.body());

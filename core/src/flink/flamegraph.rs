@@ -4,7 +4,7 @@ use super::{FlinkRest, JobId, Millis, VertexId};
 use crate::schema::{json_structs, operations, string_enums};
 
 operations! { FlinkRest;
-    /// What the threads of a vertex are doing. Samples are taken when somebody asks: see [`state`](FlameGraph::state),
+    /// What the threads of a vertex are doing. The server takes samples on request: see [`state`](FlameGraph::state),
     /// and [`SampleFlameGraph`](super::flow::SampleFlameGraph) for waiting. They are kept for
     /// `rest.flamegraph.refresh-interval` (1 min).
     ///
