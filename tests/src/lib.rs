@@ -12,6 +12,7 @@
 //! |---|---|
 //! | Requests of Feldera's operations, and recorded answers | `feldera_operations::recordings` |
 //! | Feldera's answers in other shapes; defaults of options | `feldera_operations::{shapes, metrics, defaults}` |
+//! | Feldera's settings: names, units, nothing lost | `feldera_operations::{settings, units}` |
 //! | Feldera's streaming responses | `feldera_operations::{streams, simulated_streams}` |
 //! | Requests of Flink's operations | `flink_operations::requests` |
 //! | Flink's recorded answers | `flink_operations::{replies, traps}` |

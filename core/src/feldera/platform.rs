@@ -2,6 +2,7 @@
 
 use super::FelderaApi;
 use super::value::tagged;
+use crate::operation::ServerVersion;
 use crate::schema::{json_structs, operations, string_enums};
 
 operations! { FelderaApi;
@@ -314,6 +315,12 @@ json_structs! {
 }
 
 impl Configuration {
+    /// Returns the version for [`Client::with_server_version`](crate::driver::Client::with_server_version), or `None`
+    /// if it cannot be read.
+    pub fn server_version(&self) -> Option<ServerVersion> {
+        self.version.parse().ok()
+    }
+
     /// Returns whether it can checkpoint, suspend and stand by; the open-source edition answers 501. `EnterpriseDev`
     /// can all that `Enterprise` can.
     pub fn is_enterprise(&self) -> bool {

@@ -61,6 +61,11 @@ impl Json {
         RawValue::from_string(text).map(Self)
     }
 
+    /// Takes a text that was put together from JSON, however deep it is.
+    pub(super) fn assembled(text: String) -> Result<Self, serde_json::Error> {
+        RawValue::from_string(text).map(Self)
+    }
+
     /// Writes a value.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Switch;
 use super::storage::StorageOptions;
-use crate::feldera::settings::{Spelled, Spelling, plain_settings, settings};
+use crate::feldera::settings::{Spelled, Spelling, settings, string_settings};
 use crate::feldera::{ByteSize, ConfigDuration, Json, SecretText};
 use crate::operation::RequestContext;
 use crate::schema::string_enums;
@@ -21,7 +21,7 @@ string_enums! {
     }
 }
 
-plain_settings!(FtModel);
+string_settings!(FtModel);
 
 settings! {
     /// How a pipeline is run. A setting that is `None` or empty is left out of requests and gets Feldera's default.
@@ -38,10 +38,11 @@ settings! {
     /// | not known | the old name, which all releases up to now read, if it can hold the value exactly. Otherwise the new name, **which servers before 0.366 ignore** |
     ///
     /// [`Deploy`](crate::feldera::Deploy) asks the server for its version. After that all clones of the client know it.
+    /// [`Configuration::server_version`](crate::feldera::platform::Configuration::server_version) returns it.
     ///
-    /// To change a setting of a pipeline, read the configuration, change it and send it back: requests replace the whole
-    /// configuration. Settings that this version of the library does not know are kept in `unknown` and sent back too;
-    /// [`set`](Self::set) sets such a setting.
+    /// To change a setting of a pipeline, read the configuration, change it and send it back: requests replace the
+    /// whole configuration. Settings that this version of the library does not know are kept in `unknown` and sent
+    /// back too; [`set`](Self::set) sets such a setting.
     ///
     /// ```
     /// use pipewright::feldera::pipelines::RuntimeConfig;
@@ -103,7 +104,7 @@ settings! {
         pub http_workers: Option<u64>,
         /// The number of threads for connectors and ad-hoc queries; as many as `workers` by default.
         pub io_workers: Option<u64>,
-        /// Environment variables of the process. They often are keys and passwords, so `Debug` does not show the values.
+        /// Environment variables of the process. Many are keys or passwords, so `Debug` does not show the values.
         pub env: BTreeMap<String, SecretText>,
         /// Settings for Feldera's developers, which come and go.
         pub dev_tweaks: Option<DevTweaks>,

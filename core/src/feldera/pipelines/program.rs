@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use super::CompilationProfile;
 use super::Dataflow;
 use crate::feldera::Json;
-use crate::feldera::settings::{plain_settings, settings};
+use crate::feldera::settings::{settings, string_settings};
 use crate::schema::json_structs;
 
-plain_settings!(CompilationProfile);
+string_settings!(CompilationProfile);
 
 settings! {
     /// How a program is compiled. A setting that is `None` is left out of requests.

@@ -7,7 +7,7 @@ use serde::de::{Error, Visitor};
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::feldera::settings::{SettingValue, Spelled, Spelling, plain_settings, settings};
+use crate::feldera::settings::{Number, SettingValue, Spelled, Spelling, Unit, settings, string_settings};
 use crate::feldera::{ByteSize, ConfigDuration, Json, SecretText};
 use crate::schema::{plain_fields, string_enums};
 
@@ -37,7 +37,19 @@ string_enums! {
     }
 }
 
-plain_settings!(StorageCompression, StorageSyncMode, StartFrom);
+string_settings!(StorageCompression, StorageSyncMode);
+
+impl SettingValue for StartFrom {
+    const EXPECTED: &'static str = "\"latest\", the id of a checkpoint, or true or false";
+
+    fn of_bool(flag: bool) -> Option<Self> {
+        Some(Self::Flag(flag))
+    }
+
+    fn of_text(text: &str, _: Option<Unit>) -> Option<Self> {
+        Some(if text == "latest" { Self::Latest } else { Self::Checkpoint(text.into()) })
+    }
+}
 
 settings! {
     /// Whether and how state is kept on disk. A setting that is `None` is left out of requests.
@@ -198,6 +210,28 @@ impl<'de> Deserialize<'de> for ObjectStore {
 }
 
 impl SettingValue for StorageBackend {
+    const EXPECTED: &'static str = "an object";
+
+    fn of_bool(value: bool) -> Option<Self> {
+        Json::of_bool(value).map(Self::Unknown)
+    }
+
+    fn of_number(number: Number, unit: Option<Unit>) -> Option<Self> {
+        Json::of_number(number, unit).map(Self::Unknown)
+    }
+
+    fn of_text(text: &str, unit: Option<Unit>) -> Option<Self> {
+        Json::of_text(text, unit).map(Self::Unknown)
+    }
+
+    /// What another release writes there must not make the pipeline unreadable.
+    fn of_json(value: &Json) -> Option<Self> {
+        // Most pipelines have it.
+        let is_default = value.get() == r#"{"name":"default"}"#;
+        let read = if is_default { Some(Self::Default) } else { Self::of(value) };
+        Some(read.unwrap_or_else(|| Self::Unknown(value.clone())))
+    }
+
     fn write_setting<S: Serializer>(&self, serializer: S, spelling: Spelling) -> Result<S::Ok, S::Error> {
         let mut map = match self {
             Self::Unknown(value) => return value.serialize(serializer),
@@ -238,7 +272,6 @@ impl Serialize for StorageBackend {
 impl<'de> Deserialize<'de> for StorageBackend {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Json::deserialize(deserializer)?;
-        // What another release writes there must not make the pipeline unreadable.
         Ok(Self::of(&value).unwrap_or(Self::Unknown(value)))
     }
 }

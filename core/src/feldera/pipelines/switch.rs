@@ -1,11 +1,10 @@
 //! [`Switch`]: settings that can be switched off.
 
-use serde::de::Error as _;
+use serde::de::{Error as _, MapAccess};
 use serde::{Deserialize as _, Deserializer, Serializer};
-use serde_json::Error;
 
 use crate::feldera::Json;
-use crate::feldera::settings::{SettingValue, Spelling, Unit};
+use crate::feldera::settings::{Number, Read, SettingValue, Spelling, Unit};
 use crate::schema::WireField;
 
 /// A setting that can be switched off. A setting that is absent is not off: it has Feldera's default.
@@ -65,15 +64,31 @@ impl<T: SettingValue> WireField for Switch<T> {
 }
 
 impl<T: SettingValue> SettingValue for Switch<T> {
-    const READS_NULL: bool = true;
+    const EXPECTED: &'static str = T::EXPECTED;
 
-    fn read_setting(value: &Json, unit: Option<Unit>) -> Result<Self, Error> {
-        match value.get() {
-            "null" | "false" => Ok(Self::Off),
-            // As a pipeline has it that was stored by an old release, where there is an object today.
-            "true" => Json::new("{}").and_then(|empty| T::read_setting(&empty, unit)).map(Self::On),
-            _ => T::read_setting(value, unit).map(Self::On),
-        }
+    fn of_null() -> Option<Self> {
+        Some(Self::Off)
+    }
+
+    /// As a pipeline has it that was stored by an old release, where there is an object today.
+    fn of_bool(is_on: bool) -> Option<Self> {
+        T::of_nothing().map(|value| if is_on { Self::On(value) } else { Self::Off })
+    }
+
+    fn of_number(number: Number, unit: Option<Unit>) -> Option<Self> {
+        T::of_number(number, unit).map(Self::On)
+    }
+
+    fn of_text(text: &str, unit: Option<Unit>) -> Option<Self> {
+        T::of_text(text, unit).map(Self::On)
+    }
+
+    fn of_map<'de, A: MapAccess<'de>>(map: A) -> Result<Read<Self>, A::Error> {
+        T::of_map(map).map(|read| read.map(Self::On))
+    }
+
+    fn problem(value: &Json, unit: Option<Unit>) -> String {
+        T::problem(value, unit)
     }
 
     fn write_setting<S: Serializer>(&self, serializer: S, spelling: Spelling) -> Result<S::Ok, S::Error> {

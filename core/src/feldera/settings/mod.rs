@@ -8,18 +8,22 @@
 //! | some settings have an old and a new name | releases 0.366 and 0.367 renamed all durations and sizes, see [`Unit`] |
 //! | a setting that is absent is not written | the server has defaults |
 
+mod lenient;
 mod spelling;
 mod value;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::{MapAccess, Visitor};
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserializer, Serialize, Serializer};
 
+use self::lenient::AnyValue;
+pub(super) use self::lenient::{Number, Read};
 pub(super) use self::spelling::{Spelling, Unit};
-pub(super) use self::value::{SettingValue, plain_settings};
+pub(super) use self::value::{SettingValue, string_settings};
 use super::Json;
 
 /// Declares records of settings.
@@ -83,12 +87,57 @@ macro_rules! settings {
         }
 
         impl $crate::feldera::settings::Settings for $name {
-            const NAME: &'static str = stringify!($name);
+            fn of_map<'de, A: ::serde::de::MapAccess<'de>>(
+                mut map: A,
+            ) -> ::std::result::Result<$crate::feldera::settings::Read<Self>, A::Error> {
+                #[allow(non_camel_case_types, reason = "variants are named like the fields")]
+                enum Key { $( $field(bool), )* __Unknown(String) }
 
-            fn of_fields(mut fields: ::std::collections::BTreeMap<String, $crate::feldera::Json>) -> Self {
-                let mut source = $crate::feldera::settings::Source::default();
-                $( let $field = $crate::feldera::settings::names!($field $($old $unit)?).take(&mut fields, &mut source); )*
-                Self { $( $field, )* unknown: fields, source }
+                impl<'de> ::serde::Deserialize<'de> for Key {
+                    fn deserialize<D: ::serde::Deserializer<'de>>(
+                        deserializer: D,
+                    ) -> ::std::result::Result<Self, D::Error> {
+                        struct Name;
+
+                        impl ::serde::de::Visitor<'_> for Name {
+                            type Value = Key;
+
+                            fn expecting(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                                f.write_str("the name of a setting")
+                            }
+
+                            fn visit_str<E: ::serde::de::Error>(self, name: &str) -> ::std::result::Result<Key, E> {
+                                Ok(match name {
+                                    $( stringify!($field) $(| $old)?
+                                        if !$crate::feldera::settings::is_forgotten(stringify!($field)) =>
+                                    {
+                                        Key::$field(name != stringify!($field))
+                                    } )*
+                                    _ => Key::__Unknown(name.to_owned()),
+                                })
+                            }
+                        }
+
+                        deserializer.deserialize_identifier(Name)
+                    }
+                }
+
+                let mut this = Self::default();
+                while let Some(key) = map.next_key::<Key>()? {
+                    match key {
+                        $( Key::$field(is_old) => {
+                            let names = $crate::feldera::settings::names!($field $($old $unit)?);
+                            names.read_into(&mut map, is_old, &mut this.$field, &mut this.unknown, &mut this.source)?;
+                        } )*
+                        Key::__Unknown(name) => {
+                            let read = $crate::feldera::settings::read_unknown(name, &mut map, &mut this.unknown)?;
+                            if let Some(number) = read {
+                                return Ok(Err(number));
+                            }
+                        }
+                    }
+                }
+                Ok(Ok(this))
             }
 
             fn write_fields<M: ::serde::ser::SerializeMap>(
@@ -112,6 +161,18 @@ macro_rules! settings {
         }
 
         impl $crate::feldera::settings::SettingValue for $name {
+            const EXPECTED: &'static str = concat!("the object ", stringify!($name));
+
+            fn of_nothing() -> Option<Self> {
+                Some(Self::default())
+            }
+
+            fn of_map<'de, A: ::serde::de::MapAccess<'de>>(
+                map: A,
+            ) -> ::std::result::Result<$crate::feldera::settings::Read<Self>, A::Error> {
+                $crate::feldera::settings::Settings::of_map(map)
+            }
+
             fn write_setting<S: ::serde::Serializer>(
                 &self,
                 serializer: S,
@@ -166,11 +227,11 @@ pub(super) use {names, settings};
 
 /// A record of settings. Implemented by [`settings!`].
 pub(super) trait Settings: Sized {
-    /// What it is called in errors.
-    const NAME: &'static str;
-
-    /// Reads the settings; what cannot be read is kept as it is.
-    fn of_fields(fields: BTreeMap<String, Json>) -> Self;
+    /// Reads the settings. What cannot be read is kept as it is.
+    ///
+    /// # Errors
+    /// The reader's.
+    fn of_map<'de, A: MapAccess<'de>>(map: A) -> Result<Read<Self>, A::Error>;
 
     /// Writes the settings that are not absent.
     ///
@@ -204,24 +265,34 @@ impl Names {
             .map_err(|error| serde::de::Error::custom(format_args!("cannot set {name}: {error}")))
     }
 
-    /// Takes the setting out of an object. What cannot be read stays there. If both names are there, which no server
+    /// Reads a value into a field. What cannot be read is kept under its name. If both names are there, which no server
     /// writes and each rejects, the new one counts.
-    pub(super) fn take<T: SettingValue + Default>(
+    ///
+    /// Never inlined, as [`read_into`](crate::schema::read_into).
+    ///
+    /// # Errors
+    /// The reader's.
+    #[inline(never)]
+    pub(super) fn read_into<'de, T: SettingValue, A: MapAccess<'de>>(
         &self,
-        fields: &mut BTreeMap<String, Json>,
+        map: &mut A,
+        is_old: bool,
+        field: &mut T,
+        unknown: &mut BTreeMap<String, Json>,
         source: &mut Source,
-    ) -> T {
-        let mut found = None;
-        for name in [Some(self.new), self.old.map(|(old, _)| old)].into_iter().flatten() {
-            if let Some(value) = fields.get(name).filter(|_| self.has(name))
-                && let Ok(value) = T::read_setting(value, self.unit())
-            {
-                fields.remove(name);
-                source.has_new_names |= self.old.is_some() && name == self.new && !value.is_absent();
-                found = found.or(Some(value).filter(|value| !value.is_absent()));
+    ) -> Result<(), A::Error> {
+        match map.next_value_seed(AnyValue::<T>::new(self.unit()))? {
+            Ok(value) if value.is_absent() || is_old && !field.is_absent() => {}
+            Ok(value) => {
+                source.has_new_names |= self.old.is_some() && !is_old;
+                *field = value;
+            }
+            Err(value) => {
+                let name = self.old.filter(|_| is_old).map_or(self.new, |(old, _)| old);
+                unknown.insert(name.to_owned(), value);
             }
         }
-        found.unwrap_or_default()
+        Ok(())
     }
 
     /// Writes the setting under the name that the server reads.
@@ -269,30 +340,42 @@ impl<T: SettingValue> Serialize for Spelled<'_, T> {
     }
 }
 
+/// Keeps a setting that is unknown. Returns the number that a map with this key stands for, if it stands for one.
+///
+/// # Errors
+/// The reader's.
+pub(super) fn read_unknown<'de, A: MapAccess<'de>>(
+    name: String,
+    map: &mut A,
+    unknown: &mut BTreeMap<String, Json>,
+) -> Result<Option<Json>, A::Error> {
+    if let Some(number) = lenient::number_behind(&name, map)? {
+        return number.to_json().map(Some).map_err(A::Error::custom);
+    }
+    unknown.insert(name, map.next_value()?);
+    Ok(None)
+}
+
 /// Reads a record of settings.
 ///
 /// # Errors
 /// When it is not an object.
-pub(super) fn read<'de, T: Settings, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
-    struct Fields(&'static str);
+pub(super) fn read<'de, T: SettingValue, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Record<T>(PhantomData<T>);
 
-    impl<'de> Visitor<'de> for Fields {
-        type Value = BTreeMap<String, Json>;
+    impl<'de, T: SettingValue> Visitor<'de> for Record<T> {
+        type Value = T;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "the object {}", self.0)
+            f.write_str(T::EXPECTED)
         }
 
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut fields = BTreeMap::new();
-            while let Some((name, value)) = map.next_entry()? {
-                fields.insert(name, value);
-            }
-            Ok(fields)
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::of_map(map)?.map_err(|value| A::Error::custom(T::problem(&value, None)))
         }
     }
 
-    deserializer.deserialize_map(Fields(T::NAME)).map(T::of_fields)
+    deserializer.deserialize_map(Record(PhantomData))
 }
 
 /// Writes a record of settings.
@@ -311,12 +394,12 @@ pub(super) fn write<T: Settings + SettingValue, S: Serializer>(
 }
 
 #[cfg(not(test))]
-const fn is_forgotten(_: &str) -> bool {
+pub(super) const fn is_forgotten(_: &str) -> bool {
     false
 }
 
 #[cfg(test)]
-use self::tests::is_forgotten;
+pub(super) use self::tests::is_forgotten;
 
 #[cfg(test)]
 mod tests;

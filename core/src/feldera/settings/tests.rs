@@ -14,7 +14,7 @@ thread_local! {
     static FORGOTTEN: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-pub(super) fn is_forgotten(name: &str) -> bool {
+pub(in crate::feldera) fn is_forgotten(name: &str) -> bool {
     FORGOTTEN.with_borrow(|forgotten| forgotten.as_deref() == Some(name))
 }
 
@@ -256,11 +256,11 @@ fn settings_are_set_by_their_names() {
     assert_eq!(config.workers, None);
 
     for (name, value, parts) in [
-        ("workers", json!("many"), ["cannot set workers", "\"many\"", "u32"]),
+        ("workers", json!("many"), ["cannot set workers", "\"many\" is not", "a whole number in the range of u32"]),
         ("max_rss", json!("16000"), ["cannot set max_rss", "\"16000\" has no unit", "add a unit, as in \"16Gi\""]),
         ("max_rss", json!("16 Gi"), ["cannot set max_rss", "\" Gi\" is not a unit", "use k, M"]),
         ("max_rss_mb", json!(-5), ["cannot set max_rss_mb", "-5 is not", "megabytes in range; write a text"]),
-        ("clock_resolution", json!(true), ["cannot set clock_resolution", "{} is not a text", "microseconds"]),
+        ("clock_resolution", json!(true), ["cannot set clock_resolution", "true is not a text", "microseconds"]),
     ] {
         let error = config.set(name, &value).expect_err(name).to_string();
         assert!(parts.iter().all(|part| error.contains(part)), "{error}");

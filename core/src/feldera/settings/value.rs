@@ -4,27 +4,68 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use serde::Serializer;
-use serde::de::Error as _;
+use serde::de::{DeserializeSeed as _, Error as _, MapAccess};
 use serde_json::Error;
 
+use super::lenient::{self, AnyValue, Number, Read};
 use super::{Spelling, Unit};
 use crate::feldera::units::from_nanos;
 use crate::feldera::{ByteSize, ConfigDuration, InvalidUnit, Json, SecretText};
 use crate::schema::WireField;
 
-/// The value of a setting.
+/// The value of a setting. It is made of what stands in JSON; `None` if that is of another kind.
 pub(in crate::feldera) trait SettingValue: WireField + Clone {
-    /// Whether `null` is one of its values.
-    const READS_NULL: bool = false;
+    /// What its values are, for errors.
+    const EXPECTED: &'static str;
 
-    /// Reads the value. Numbers of sizes and durations count in the unit.
+    fn of_null() -> Option<Self> {
+        None
+    }
+
+    fn of_bool(_: bool) -> Option<Self> {
+        None
+    }
+
+    /// Of a number, which counts in the unit.
+    fn of_number(_: Number, _unit: Option<Unit>) -> Option<Self> {
+        None
+    }
+
+    fn of_text(_: &str, _unit: Option<Unit>) -> Option<Self> {
+        None
+    }
+
+    /// Of a list or an object.
+    fn of_json(_: &Json) -> Option<Self> {
+        None
+    }
+
+    /// Of an object without a field.
+    fn of_nothing() -> Option<Self> {
+        None
+    }
+
+    /// Of an object that is being read.
+    ///
+    /// # Errors
+    /// The reader's.
+    fn of_map<'de, A: MapAccess<'de>>(map: A) -> Result<Read<Self>, A::Error> {
+        lenient::read_object(map)
+    }
+
+    /// Why a value cannot be read.
+    fn problem(value: &Json, _unit: Option<Unit>) -> String {
+        format!("{} is not {}", crate::error::excerpt(value.get().as_bytes(), 40), Self::EXPECTED)
+    }
+
+    /// Reads a value that the caller has given.
     ///
     /// # Errors
     /// When it is of another kind.
-    fn read_setting(value: &Json, _unit: Option<Unit>) -> Result<Self, Error> {
+    fn read_setting(value: &Json, unit: Option<Unit>) -> Result<Self, Error> {
         let mut reader = serde_json::Deserializer::from_str(value.get());
-        let read = Self::read(&mut reader)?;
-        reader.end().map(|()| read)
+        let read = AnyValue::new(unit).deserialize(&mut reader)?;
+        read.map_err(|value| Error::custom(Self::problem(&value, unit)))
     }
 
     /// Writes the value as the new name has it.
@@ -53,20 +94,146 @@ pub(in crate::feldera) trait SettingValue: WireField + Clone {
     }
 }
 
-/// Values that are the same in all releases.
-macro_rules! plain_settings {
+/// Texts of which some are known.
+macro_rules! string_settings {
     ($($type:ty),* $(,)?) => {$(
-        impl $crate::feldera::settings::SettingValue for $type {}
+        impl $crate::feldera::settings::SettingValue for $type {
+            const EXPECTED: &'static str = "a text";
+
+            fn of_text(text: &str, _: Option<$crate::feldera::settings::Unit>) -> Option<Self> {
+                Some(Self::from(text))
+            }
+        }
     )*};
 }
 
-pub(in crate::feldera) use plain_settings;
+pub(in crate::feldera) use string_settings;
 
-plain_settings!(bool, i32, u32, u64, f64, String, Json, SecretText, Vec<u64>, Vec<String>);
+string_settings!(String, SecretText);
+
+impl SettingValue for bool {
+    const EXPECTED: &'static str = "true or false";
+
+    fn of_bool(value: bool) -> Option<Self> {
+        Some(value)
+    }
+}
+
+macro_rules! number_settings {
+    ($($type:ty),*) => {$(
+        impl SettingValue for $type {
+            const EXPECTED: &'static str = concat!("a whole number in the range of ", stringify!($type));
+
+            fn of_number(number: Number, _: Option<Unit>) -> Option<Self> {
+                match number {
+                    Number::Unsigned(number) => number.try_into().ok(),
+                    Number::Signed(number) => number.try_into().ok(),
+                    Number::Float(_) => None,
+                }
+            }
+        }
+    )*};
+}
+
+number_settings!(i32, u32, u64);
+
+impl SettingValue for f64 {
+    const EXPECTED: &'static str = "a number";
+
+    #[allow(clippy::cast_precision_loss, reason = "the setting is a floating-point number, however it was written")]
+    fn of_number(number: Number, _: Option<Unit>) -> Option<Self> {
+        Some(match number {
+            Number::Unsigned(number) => number as f64,
+            Number::Signed(number) => number as f64,
+            Number::Float(number) => number,
+        })
+    }
+}
+
+impl SettingValue for Json {
+    const EXPECTED: &'static str = "a JSON value";
+
+    fn of_bool(value: bool) -> Option<Self> {
+        Self::of(&value).ok()
+    }
+
+    fn of_number(number: Number, _: Option<Unit>) -> Option<Self> {
+        number.to_json().ok()
+    }
+
+    fn of_text(text: &str, _: Option<Unit>) -> Option<Self> {
+        Self::of(text).ok()
+    }
+
+    fn of_json(value: &Json) -> Option<Self> {
+        Some(value.clone())
+    }
+}
+
+/// Lists, and maps of texts.
+macro_rules! collection_settings {
+    ($($type:ty, $expected:literal);*) => {$(
+        impl SettingValue for $type {
+            const EXPECTED: &'static str = $expected;
+
+            fn of_null() -> Option<Self> {
+                Some(Self::new())
+            }
+
+            fn of_json(value: &Json) -> Option<Self> {
+                Self::read(&mut serde_json::Deserializer::from_str(value.get())).ok()
+            }
+        }
+    )*};
+}
+
+collection_settings!(Vec<u64>, "a list of whole numbers"; Vec<String>, "a list of texts");
+
+impl SettingValue for BTreeMap<String, SecretText> {
+    const EXPECTED: &'static str = "an object of texts";
+
+    fn of_null() -> Option<Self> {
+        Some(Self::new())
+    }
+
+    fn of_json(value: &Json) -> Option<Self> {
+        Self::read(&mut serde_json::Deserializer::from_str(value.get())).ok()
+    }
+
+    fn overlay(&mut self, wanted: &Self) {
+        self.extend(wanted.iter().map(|(name, value)| (name.clone(), value.clone())));
+    }
+}
 
 impl<T: SettingValue> SettingValue for Option<T> {
-    fn read_setting(value: &Json, unit: Option<Unit>) -> Result<Self, Error> {
-        if value.get() == "null" && !T::READS_NULL { Ok(None) } else { T::read_setting(value, unit).map(Some) }
+    const EXPECTED: &'static str = T::EXPECTED;
+
+    fn of_null() -> Option<Self> {
+        Some(T::of_null())
+    }
+
+    fn of_bool(value: bool) -> Option<Self> {
+        T::of_bool(value).map(Some)
+    }
+
+    fn of_number(number: Number, unit: Option<Unit>) -> Option<Self> {
+        T::of_number(number, unit).map(Some)
+    }
+
+    fn of_text(text: &str, unit: Option<Unit>) -> Option<Self> {
+        T::of_text(text, unit).map(Some)
+    }
+
+    fn of_json(value: &Json) -> Option<Self> {
+        T::of_json(value).map(Some)
+    }
+
+    fn of_map<'de, A: MapAccess<'de>>(map: A) -> Result<Read<Self>, A::Error> {
+        T::of_map(map).map(|read| read.map(Some))
+    }
+
+    fn problem(value: &Json, unit: Option<Unit>) -> String {
+        T::problem(value, unit)
     }
 
     fn write_setting<S: Serializer>(&self, serializer: S, spelling: Spelling) -> Result<S::Ok, S::Error> {
@@ -94,8 +261,10 @@ impl<T: SettingValue> SettingValue for Option<T> {
 }
 
 impl<T: SettingValue> SettingValue for Box<T> {
-    fn read_setting(value: &Json, unit: Option<Unit>) -> Result<Self, Error> {
-        T::read_setting(value, unit).map(Self::new)
+    const EXPECTED: &'static str = T::EXPECTED;
+
+    fn of_map<'de, A: MapAccess<'de>>(map: A) -> Result<Read<Self>, A::Error> {
+        T::of_map(map).map(|read| read.map(Self::new))
     }
 
     fn write_setting<S: Serializer>(&self, serializer: S, spelling: Spelling) -> Result<S::Ok, S::Error> {
@@ -108,12 +277,6 @@ impl<T: SettingValue> SettingValue for Box<T> {
 
     fn overlay(&mut self, wanted: &Self) {
         T::overlay(self, wanted);
-    }
-}
-
-impl SettingValue for BTreeMap<String, SecretText> {
-    fn overlay(&mut self, wanted: &Self) {
-        self.extend(wanted.iter().map(|(name, value)| (name.clone(), value.clone())));
     }
 }
 
@@ -153,40 +316,50 @@ impl Quantity for ConfigDuration {
     }
 }
 
-/// Reads a size or a duration: a text with a unit, or a whole number that counts in the unit.
-fn read_quantity<T: Quantity + FromStr<Err = InvalidUnit>>(value: &Json, unit: Option<Unit>) -> Result<T, Error> {
-    if let Ok(text) = value.parse::<String>() {
-        // Feldera rejects it as well: one would read megabytes, another bytes.
-        if matches!(unit, Some(Unit::Megabytes | Unit::Mebibytes)) && text.parse::<f64>().is_ok() {
-            let problem = format_args!(
-                "{text:?} has no unit, and its number alone would count bytes; add a unit, as in {:?}",
-                T::EXAMPLE
-            );
-            return Err(Error::custom(problem));
-        }
-        return text.parse().map_err(Error::custom);
-    }
-    let read = whole_number(value.get()).zip(unit).and_then(|(number, unit)| T::of_units(number, unit));
-    read.ok_or_else(|| {
-        let shown = crate::error::excerpt(value.get().as_bytes(), 40);
-        let (plural, example) = (unit.map_or("units", Unit::plural), T::EXAMPLE);
-        Error::custom(format_args!(
-            "{shown} is not a text with a unit, nor a whole number of {plural} in range; write a text as in {example:?}"
-        ))
-    })
+/// Reads a size or a duration of a text with a unit.
+fn of_text<T: FromStr>(text: &str, unit: Option<Unit>) -> Option<T> {
+    if lacks_unit(text, unit) { None } else { text.parse().ok() }
 }
 
-/// The number that a JSON number is, if it is a whole one, whether or not it is written with a point.
+/// Whether a text is a number alone where a number counts megabytes. Feldera rejects it as well: one would read
+/// megabytes, another bytes.
+fn lacks_unit(text: &str, unit: Option<Unit>) -> bool {
+    matches!(unit, Some(Unit::Megabytes | Unit::Mebibytes)) && text.parse::<f64>().is_ok()
+}
+
+/// Reads a size or a duration of a whole number that counts in the unit, whether or not it is written with a point.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::cast_precision_loss,
     reason = "whole numbers from 0 to 2^53 are the same as floating-point numbers"
 )]
-fn whole_number(text: &str) -> Option<u64> {
+fn of_number<T: Quantity>(number: Number, unit: Option<Unit>) -> Option<T> {
     const EXACT: f64 = (1_u64 << 53) as f64;
-    let whole = |number: f64| (number.fract() == 0.0 && (0.0..=EXACT).contains(&number)).then_some(number as u64);
-    text.parse().ok().or_else(|| serde_json::from_str(text).ok().and_then(whole))
+    let number = match number {
+        Number::Unsigned(number) => number,
+        Number::Float(number) if number.fract() == 0.0 && (0.0..=EXACT).contains(&number) => number as u64,
+        Number::Signed(_) | Number::Float(_) => return None,
+    };
+    T::of_units(number, unit?)
+}
+
+/// Why a size or a duration cannot be read.
+fn problem<T: Quantity + FromStr<Err = InvalidUnit>>(value: &Json, unit: Option<Unit>) -> String {
+    let example = T::EXAMPLE;
+    match value.parse::<String>() {
+        Ok(text) if lacks_unit(&text, unit) => {
+            format!("{text:?} has no unit, and its number alone would count bytes; add a unit, as in {example:?}")
+        }
+        Ok(text) => text.parse::<T>().err().map(|error| error.to_string()).unwrap_or_default(),
+        Err(_) => {
+            let shown = crate::error::excerpt(value.get().as_bytes(), 40);
+            let plural = unit.map_or("units", Unit::plural);
+            format!(
+                "{shown} is not a text with a unit, nor a whole number of {plural} in range; write a text as in {example:?}"
+            )
+        }
+    }
 }
 
 /// The number of units that goes out under the old name.
@@ -201,8 +374,18 @@ fn number(of: &impl Quantity, unit: Unit, spelling: Spelling) -> Option<Option<u
 }
 
 impl SettingValue for ByteSize {
-    fn read_setting(value: &Json, unit: Option<Unit>) -> Result<Self, Error> {
-        read_quantity(value, unit)
+    const EXPECTED: &'static str = "a size";
+
+    fn of_number(number: Number, unit: Option<Unit>) -> Option<Self> {
+        of_number(number, unit)
+    }
+
+    fn of_text(text: &str, unit: Option<Unit>) -> Option<Self> {
+        of_text(text, unit)
+    }
+
+    fn problem(value: &Json, unit: Option<Unit>) -> String {
+        problem::<Self>(value, unit)
     }
 
     fn number(&self, unit: Unit, spelling: Spelling) -> Option<Option<u64>> {
@@ -211,8 +394,18 @@ impl SettingValue for ByteSize {
 }
 
 impl SettingValue for ConfigDuration {
-    fn read_setting(value: &Json, unit: Option<Unit>) -> Result<Self, Error> {
-        read_quantity(value, unit)
+    const EXPECTED: &'static str = "a duration";
+
+    fn of_number(number: Number, unit: Option<Unit>) -> Option<Self> {
+        of_number(number, unit)
+    }
+
+    fn of_text(text: &str, unit: Option<Unit>) -> Option<Self> {
+        of_text(text, unit)
+    }
+
+    fn problem(value: &Json, unit: Option<Unit>) -> String {
+        problem::<Self>(value, unit)
     }
 
     fn number(&self, unit: Unit, spelling: Spelling) -> Option<Option<u64>> {

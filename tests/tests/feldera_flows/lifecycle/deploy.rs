@@ -6,7 +6,7 @@ use pipewright::error::FlowError;
 use pipewright::feldera::pipelines::{DesiredStatus, ResourceConfig, RuntimeConfig, Switch};
 use pipewright::feldera::{ByteSize, Change, ConfigDuration, Deploy, Feldera, Interruption};
 use pipewright::operation::ServerVersion;
-use pipewright_mock::feldera::Config;
+use pipewright_mock::feldera::{Config, Release};
 use pipewright_mock::transcript::{self, Recorder};
 use pipewright_mock::{Fault, FaultPlan, Script, World};
 use pipewright_tests::recorded::{Recorded, feldera};
@@ -382,6 +382,36 @@ fn the_version_is_asked_for_once() {
         .json(json!({ "runtime_config": { "max_rss_mb": 16_000, "resources": { "memory_mb_max": 1500 } } }).to_string())
         .reply_json(400, json!({ "message": "", "error_code": "InvalidRuntimeConfig", "details": null }));
     assert!(play(&script, goal()).is_err());
+}
+
+/// On each release: the second deployment changes nothing, and a change of one setting keeps all others.
+#[test]
+fn a_configuration_converges_on_every_release() {
+    for release in Release::ALL {
+        let world = World::new(1);
+        let config = Config { release, ..Config::default() };
+        let service = world.feldera("http://feldera.test:8080".parse().expect("a base"), config);
+        let client = || Feldera::new(service.base(), world.clone());
+        let mut config = limited();
+        config.datafusion_memory = Some(ByteSize::from_gib(1));
+        config.provisioning_timeout = Some(ConfigDuration::from_secs(90));
+        config.set("storage", &json!({ "cache_size": "4Gi", "tier": "cold" })).expect("storage");
+        config.set("shards", &json!({ "count": 3 })).expect("a setting of tomorrow");
+        let goal = || Deploy::new("p", SQL).runtime_config(config.clone());
+        assert_eq!(client().run(goal()).expect("it runs").change, Change::Created, "{release}");
+        let again = client().run(goal()).expect("it runs");
+        assert_eq!((again.change, again.restarted), (Change::None, false), "{release}");
+
+        let mut other = RuntimeConfig::default();
+        other.min_batch_size_records = Some(9);
+        let goal = Deploy::new("p", SQL).runtime_config(other).force_stop(true);
+        let changed = client().run(goal).expect("it runs");
+        assert_eq!((changed.change, changed.restarted), (Change::Updated, true), "{release}");
+        let mut expected = config.clone();
+        expected.min_batch_size_records = Some(9);
+        let again = client().run(Deploy::new("p", SQL).runtime_config(expected)).expect("it runs");
+        assert_eq!((again.change, again.restarted), (Change::None, false), "{release}");
+    }
 }
 
 /// A name that is taken, and a pipeline that is not there: it does not go on for ever.

@@ -74,7 +74,7 @@ impl Known {
         match evidence {
             Evidence::Version(answer) => {
                 self.has_asked = true;
-                self.server = answer.as_ref().ok().and_then(|configuration| configuration.version.parse().ok());
+                self.server = answer.as_ref().ok().and_then(Configuration::server_version);
             }
             Evidence::Poll(Ok(seen)) => self.polled = seen.program_version,
             Evidence::Stop(Ok(_), _) => self.restarted = true,
@@ -98,7 +98,7 @@ pub(super) fn decide(evidence: Evidence, goal: &Deploy, known: &Known) -> Action
         Evidence::Begun if known.server.is_none() && !known.has_asked && goal.runtime_config.0.is_some() => {
             Action::AskVersion
         }
-        // Some proxies let only pipelines through. Without a version, settings go out under names that all releases read.
+        // Some proxies let only pipelines through. Without a version, settings go out as all releases read them.
         Evidence::Begun | Evidence::Version(Ok(_) | Err(FlowError::Service(_))) => Action::Poll,
         Evidence::Poll(Ok(seen)) => decide_poll(&seen, goal, known),
         Evidence::Poll(Err(FlowError::Service(error))) if is_unknown_pipeline(&error) => Action::Create,

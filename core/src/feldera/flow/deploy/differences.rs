@@ -9,8 +9,8 @@ use crate::feldera::settings::{SettingValue, Spelled, Spelling};
 pub(super) struct Differences(pub(super) PatchPipeline);
 
 impl Differences {
-    /// What of a pipeline is to change. A configuration is sent whole: what is not given stays as it was seen, also what
-    /// this version of the library does not know.
+    /// What of a pipeline is to change. A configuration is sent whole: what is not given stays as it was seen, also
+    /// what this version of the library does not know.
     pub(super) fn between(goal: &Deploy, seen: &Pipeline, spelling: Spelling) -> Self {
         let differs = |wanted: &Option<String>, has: &Option<String>| {
             wanted.clone().filter(|wanted| has.as_deref().unwrap_or_default() != wanted)

@@ -157,6 +157,9 @@ impl Deploy {
 
     /// How it is run. Settings that are not given keep their values, also those that this version of the library does
     /// not know. A storage backend of another kind replaces the old one.
+    ///
+    /// Asks the server for its version, unless the client knows it. Do not set a setting that the server does not know:
+    /// the server drops it, so that every deployment finds a difference and stops the pipeline.
     pub fn runtime_config(mut self, config: RuntimeConfig) -> Self {
         self.runtime_config.0 = Some(config);
         self
