@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::config::{CompilerFailure, Config};
 use super::program::{self, Program};
+use super::release::Release;
 
 /// What the Rust compiler prints about a function that calls `compile_error!`.
 const COMPILE_ERROR: &str = "   Compiling main v0.1.0\nerror: compile_error!\n --> crates/main/src/udf.rs:1:1\n\n\
@@ -21,13 +22,15 @@ pub(super) struct Compilation {
     pub(super) error: Value,
     /// The program, once its SQL is compiled.
     pub(super) program: Option<Program>,
+    /// Whether no Rust is compiled: the runtime is `gen2`.
+    pub(super) is_gen2: bool,
 }
 
 impl Compilation {
     /// Compiles from the beginning.
     pub(super) fn new(now: Duration, config: &Config) -> Self {
         let due = Some(now.saturating_add(config.compile_duration));
-        Self { status: "Pending", since: now, due, error: Value::Null, program: None }
+        Self { status: "Pending", since: now, due, error: Value::Null, program: None, is_gen2: false }
     }
 
     /// Ends the present phase.
@@ -61,15 +64,16 @@ impl Compilation {
                     self.set("SqlError", at);
                 }
             },
+            "SqlCompiled" if self.is_gen2 => self.set("Success", at),
             "SqlCompiled" => {
                 self.set("CompilingRust", at);
                 self.due = next;
             }
-            _ => self.compile_rust(at, udf, compiler),
+            _ => self.compile_rust(at, config.release, udf, compiler),
         }
     }
 
-    fn compile_rust(&mut self, at: Duration, udf: &str, compiler: Option<&CompilerFailure>) {
+    fn compile_rust(&mut self, at: Duration, release: Release, udf: &str, compiler: Option<&CompilerFailure>) {
         let (status, code, text) = match compiler {
             Some(CompilerFailure::System(error)) => {
                 self.error["system_error"] = json!(error);
@@ -80,6 +84,13 @@ impl Compilation {
             None => ("Success", 0, "   Compiling main v0.1.0\n    Finished\n"),
         };
         self.error["rust_compilation"] = json!({ "exit_code": code, "stdout": "", "stderr": text });
+        if release >= Release::V0_375 {
+            let message = json!({ "start_line_number": 1, "start_column": 1, "end_line_number": 1, "end_column": 1,
+                "warning": false, "error_type": "error", "message": "compile_error!", "file": "crates/main/src/udf.rs",
+                "rendered": text });
+            let messages = if text == COMPILE_ERROR { vec![message] } else { Vec::new() };
+            self.error["rust_compilation"]["messages"] = json!(messages);
+        }
         self.set(status, at);
     }
 

@@ -46,6 +46,8 @@
 //! | egress | no snapshots | `send_snapshot`, `snapshot` | and `processed_steps` after each step |
 //! | logs | whole | whole | `follow=false`, or after a `cursor` |
 //! | output connectors | statistics | statistics, commands | and start and pause |
+//! | errors of Rust | a text | a text | and parsed `messages` |
+//! | `runtime_version` | a version or a commit | as 0.130 | and `gen2`, which compiles no Rust |
 //! | API keys | `scopes` | `role` | `role` |
 //! | `edition` of a licence for developers | `Enterprise` | `Enterprise` | `EnterpriseDev` |
 //!

@@ -178,6 +178,7 @@ impl Pipeline {
     /// Compiles from the beginning.
     pub(super) fn recompile(&mut self, now: Duration, config: &Config) {
         self.compilation = Compilation::new(now, config);
+        self.compilation.is_gen2 = self.release >= Release::V0_375 && self.program_config["runtime_version"] == "gen2";
         self.note_compilation(now);
     }
 

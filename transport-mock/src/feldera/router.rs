@@ -49,7 +49,7 @@ impl Manager {
             ("GET", ["metrics"]) => Ok(introspection::all_metrics(&self.store)),
             ("GET", ["pipelines"]) => pipelines::list_pipelines(&mut self.store, call),
             ("POST", ["pipelines"]) => pipelines::post_pipeline(&mut self.store, call),
-            ("POST", ["validate_program"]) => validation::validate_program(call, self.store.compiler.as_ref()),
+            ("POST", ["validate_program"]) => validation::validate_program(call, release, self.store.compiler.as_ref()),
             (_, [.., ""]) => Err(Rejection::unknown_route()),
             (method, ["pipelines", name, rest @ ..]) => self.route_pipeline(call, method, name, rest),
             _ => Err(Rejection::unknown_route()),

@@ -6,13 +6,14 @@ use serde_json::{Value, json};
 use super::config::CompilerFailure;
 use super::errors::{Answer, Rejection, Reply};
 use super::program;
+use super::release::Release;
 use super::request::Call;
 use super::store::Store;
 
 /// SQL that is wrong is an answer, not a rejection.
-pub(super) fn validate_program(call: &Call, failure: Option<&CompilerFailure>) -> Answer {
+pub(super) fn validate_program(call: &Call, release: Release, failure: Option<&CompilerFailure>) -> Answer {
     let body = call.object()?;
-    check_runtime(body.get("runtime_version"))?;
+    check_runtime(release, body.get("runtime_version"))?;
     let code = body.get("program_code").and_then(Value::as_str);
     let code = code.ok_or_else(|| Rejection::body("missing field `program_code` at line 1 column 1".to_owned()))?;
     if let Some(CompilerFailure::System(error)) = failure {
@@ -27,7 +28,7 @@ pub(super) fn validate_program(call: &Call, failure: Option<&CompilerFailure>) -
 /// What another program would change.
 pub(super) fn diff(store: &mut Store, call: &Call, name: &str) -> Answer {
     let body = call.object()?;
-    check_runtime(body.get("runtime_version"))?;
+    check_runtime(store.config.release, body.get("runtime_version"))?;
     let Some(present) = &store.find(name)?.compilation.program else {
         let message = format!("Pipeline '{name}' has not been compiled yet. Please compile the pipeline first.");
         let details = json!({ "pipeline_name": name });
@@ -50,8 +51,11 @@ pub(super) fn diff(store: &mut Store, call: &Call, name: &str) -> Answer {
     })))
 }
 
-pub(super) fn check_runtime(version: Option<&Value>) -> Result<(), Rejection> {
+fn check_runtime(release: Release, version: Option<&Value>) -> Result<(), Rejection> {
     let Some(version) = version.and_then(Value::as_str) else { return Ok(()) };
+    if version == "gen2" && release >= Release::V0_375 {
+        return Ok(());
+    }
     let is_release = version.strip_prefix('v').is_some_and(|rest| {
         rest.split('.').count() == 3 && rest.split('.').all(|number| number.parse::<u32>().is_ok())
     });

@@ -193,3 +193,24 @@ fn answers_grow_from_release_to_release() {
     assert_eq!(fields(Release::V0_337), [false, false, false, true, false, true]);
     assert_eq!(fields(Release::V0_375), [true, false, true, true, true, true]);
 }
+
+#[test]
+fn since_0_375_errors_of_rust_are_parsed_and_gen2_compiles_none() {
+    for (release, parsed) in [(Release::V0_337, None), (Release::V0_375, Some(1))] {
+        let mut sim = Sim::of(release);
+        let body = json!({ "name": "p", "program_code": SQL, "udf_rust": "compile_error!();" });
+        assert_eq!(sim.ask("POST", "/pipelines", &body).0, 201);
+        sim.wait(1000);
+        let error = sim.object()["program_error"]["rust_compilation"].clone();
+        assert_eq!((&error["exit_code"], error["messages"].as_array().map(Vec::len)), (&json!(101), parsed));
+
+        let body = json!({ "program_config": { "runtime_version": "gen2" } });
+        assert_eq!(sim.ask("PATCH", "/pipelines/p", &body).0, 200);
+        sim.wait(1000);
+        let is_compiled = sim.view().program_status == "Success";
+        assert_eq!(is_compiled, parsed.is_some());
+        let body = json!({ "program_code": SQL, "runtime_version": "gen2" });
+        let status = sim.ask("POST", "/validate_program", &body).0;
+        assert_eq!(status, if parsed.is_some() { 200 } else { 400 });
+    }
+}
