@@ -27,7 +27,7 @@ use pipewright::flow::Goal;
 use pipewright::{Seed, Timestamp};
 use pipewright_mock::feldera::{Config, Manager, PipelineView, Release};
 use pipewright_mock::schedule::{Schedule, Turn};
-use pipewright_mock::{Fault, FaultKind, FaultPlan, Incident, Mounted, Service, World};
+use pipewright_mock::{Coming, Fault, FaultKind, FaultPlan, Incident, Mounted, OpenBody, Service, World};
 
 /// A program that compiles; the pipeline is called `p`.
 pub const SQL: &str = "CREATE TABLE t (id BIGINT NOT NULL);\nCREATE MATERIALIZED VIEW v AS SELECT * FROM t;";
@@ -147,6 +147,21 @@ impl Service for Contested {
         let said = (request.method().to_string(), request.uri().to_string(), response.status().as_u16());
         self.note(now, Some(said), None);
         response
+    }
+
+    fn read(&mut self, now: Timestamp, body: OpenBody) -> Coming {
+        self.rival(now);
+        let next = self.acts.front().map(|(at, _)| *at);
+        match (self.manager.read(now.as_unix(), body), next) {
+            (Coming::Later(at), Some(next)) => Coming::Later(at.min(next)),
+            (Coming::Idle, Some(next)) => Coming::Later(next),
+            (coming, _) => coming,
+        }
+    }
+
+    fn close(&mut self, now: Timestamp, body: OpenBody) {
+        self.rival(now);
+        self.manager.close(now.as_unix(), body);
     }
 
     fn restart(&mut self, now: Timestamp, downtime: Duration) {

@@ -50,10 +50,13 @@
 //! * **Releases 0.366 and 0.367 renamed all durations and sizes of configurations**: `max_rss_mb: 16000` became
 //!   `max_rss: "16G"`. [`RuntimeConfig`](pipelines::RuntimeConfig) has one field for both names, and requests use the name
 //!   that the server reads.
+//! * **A completed token does not mean that a subscriber has the changes.** They may still be on their way in its stream.
+//!   [`Subscription::ingest`] and [`AwaitDelivery`] wait until they are delivered, and tell which of both is proved.
 //! * `Bearer` is the word before a key, and an API key begins with `apikey:`, which belongs to it. A
 //!   [`Secret`](crate::Secret) as credentials does just that.
 //!
-//! The form of ad-hoc queries that uses WebSocket is not covered.
+//! Ad-hoc queries over WebSocket are not covered: this library exchanges HTTP requests and responses. The same query runs
+//! over HTTP with the same formats, see [`AdhocQuery`](stream::AdhocQuery).
 #![doc = include_str!("flows.md")]
 #![doc = include_str!("operations.md")]
 
@@ -74,6 +77,7 @@ pub mod programs;
 mod settings;
 pub mod stats;
 pub mod stream;
+mod subscription;
 mod tuning;
 mod units;
 mod value;
@@ -85,16 +89,17 @@ pub use self::error::{
     ErrorClass, ErrorCode, ErrorResponse, error_code, is_unknown_pipeline, never_sent, rejection_will_clear,
 };
 pub use self::flow::{
-    AcceptedRows, ApproveBootstrap, AwaitCompletion, AwaitConnectorsFinished, Change, Checkpoint, Checkpointed,
-    ClearStorage, Compile, Completed, Deploy, Deployed, EnsurePaused, EnsureRunning, FinishedConnector, Ingest,
-    IngestChunk, IngestEvent, IngestProgress, Ingestion, Interruption, PushError, RejectedRow, RejectedRows, Resize,
-    Resized, Stop, Stopped, SyncCheckpoint, Synced, Transaction, TransactionEvent, TransactionRun, UnconfirmedRows,
-    UnknownOutcome,
+    AcceptedRows, ApproveBootstrap, AwaitCompletion, AwaitConnectorsFinished, AwaitDelivery, Change, Checkpoint,
+    Checkpointed, ClearStorage, Compile, Completed, DeliveryProof, DeliveryWatch, Deploy, Deployed, EnsurePaused,
+    EnsureRunning, FinishedConnector, Ingest, IngestChunk, IngestEvent, IngestProgress, Ingestion, Interruption,
+    PushError, RejectedRow, RejectedRows, Resize, Resized, Stop, Stopped, SyncCheckpoint, Synced, Transaction,
+    TransactionEvent, TransactionRun, UnconfirmedRows, Undelivered, UnknownOutcome,
 };
 pub use self::ingest_rows::{
     Csv, IngestError, IngestFailure, IngestRows, IngestSummary, Ndjson, NextRow, OnRejected, OnUnconfirmed,
     RejectedPosition, RowSource, Rows,
 };
+pub use self::subscription::Subscription;
 pub use self::units::{ByteSize, ConfigDuration, InvalidUnit};
 pub use self::value::{Accepted, Download, Json, SecretText};
 

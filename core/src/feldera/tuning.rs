@@ -23,6 +23,12 @@ pub(super) const STATS_INTERVAL: Duration = Duration::from_secs(5);
 /// Our choice: long steps of a working circuit use the processor and do not count as a stall.
 pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long after the completion of rows a subscription must have shown something without `processed_steps`, to prove
+/// that the server never sends it.
+///
+/// Feldera: what was sent before the completion is read within this time; a subscription is silent for 3 s at most.
+pub(super) const STEPS_GRACE: Duration = Duration::from_secs(4);
+
 /// How long a stop must last before the process is asked what delays it.
 ///
 /// Our choice: a stop that is over sooner needs no explanation.

@@ -92,7 +92,7 @@ impl From<AwaitCompletion> for AwaitCompletionMachine {
     fn from(goal: AwaitCompletion) -> Self {
         let stall_detector = StallDetector::new(goal.stall_timeout).even_paused(goal.even_paused);
         let (pace, state) = (PollInterval::START, State::Ask(None));
-        AwaitCompletionMachine { goal, stall_detector, poll_at: None, obstacle: None, pace, state }
+        AwaitCompletionMachine { goal, stall_detector, poll_at: None, obstacle: None, step: None, pace, state }
     }
 }
 
@@ -113,6 +113,8 @@ pub struct AwaitCompletionMachine {
     poll_at: Option<Timestamp>,
     /// What the last statistics named as holding steps back.
     obstacle: Option<&'static str>,
+    /// How many steps must be completed, as soon as the process tells.
+    step: Option<u64>,
     pace: PollInterval,
     state: State,
 }
@@ -127,6 +129,18 @@ enum State {
 }
 
 impl AwaitCompletionMachine {
+    /// Returns how many steps must be completed; `None` until the process tells.
+    pub(super) fn step(&self) -> Option<u64> {
+        self.step
+    }
+
+    /// Polls the status now instead of later.
+    pub(super) fn poll_now(&mut self) {
+        if let State::Wait(_) = self.state {
+            self.state = State::Ask(None);
+        }
+    }
+
     fn what(&self) -> String {
         format!("processing of rows by pipeline {}", self.goal.pipeline)
     }
@@ -178,6 +192,7 @@ impl StateMachine for AwaitCompletionMachine {
                     return done(Ok(Completed { step: answer.step }));
                 }
                 Ok(answer) => {
+                    self.step = answer.step;
                     self.noted(answer.step, cx);
                     self.poll_at.get_or_insert(cx.now() + STATS_INTERVAL);
                     self.state = State::Wait(self.pace.next(cx.now()));

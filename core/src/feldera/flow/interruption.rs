@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use super::Undelivered;
 use crate::error::{Cause, Failure, FlowError, ServiceError};
 use crate::feldera::pipelines::{DesiredStatus, ProgramError, ProgramStatus};
 use crate::feldera::{ErrorClass, ErrorCode, ErrorResponse, error_code};
@@ -95,6 +96,9 @@ pub enum Interruption {
         /// Outputs that have not written what they hold.
         outputs: Vec<String>,
     },
+    /// The rows are in the pipeline, and it is not known whether a subscription has delivered the changes that they
+    /// caused.
+    Undelivered(Undelivered),
     /// A connector has ended for good.
     ConnectorFailed {
         /// Its name, as in `t.c`.
@@ -209,6 +213,7 @@ impl fmt::Display for Interruption {
                     outputs => write!(f, "; not written out: {}", outputs.join(", ")),
                 }
             }
+            Self::Undelivered(reason) => reason.fmt(f),
             Self::ConnectorFailed { connector, error } => write!(f, "connector {connector} has failed: {error}"),
         }
     }

@@ -3,6 +3,7 @@
 pub(crate) mod approve;
 pub(crate) mod await_completion;
 pub(crate) mod await_connectors;
+pub(crate) mod await_delivery;
 pub(crate) mod checkpoint;
 pub(crate) mod clear;
 pub(crate) mod compile;
@@ -28,6 +29,7 @@ mod unknown_outcome;
 pub use approve::ApproveBootstrap;
 pub use await_completion::{AwaitCompletion, Completed};
 pub use await_connectors::{AwaitConnectorsFinished, FinishedConnector};
+pub use await_delivery::{AwaitDelivery, DeliveryProof, DeliveryWatch, Undelivered};
 pub use checkpoint::{Checkpoint, Checkpointed};
 pub use clear::ClearStorage;
 pub use compile::Compile;

@@ -158,7 +158,8 @@ impl Egress {
         self.lost
     }
 
-    /// Returns how far the subscription has been read, the present chunk included.
+    /// Returns how far the subscription has been read, the present chunk included. A flow
+    /// [`AwaitDelivery`](crate::feldera::AwaitDelivery) needs it.
     pub fn progress(&self) -> EgressProgress {
         EgressProgress { chunks: self.count, lost: self.lost, processed_steps: self.processed_steps }
     }

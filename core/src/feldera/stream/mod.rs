@@ -9,6 +9,9 @@
 //! | [`QueryResult`] | whole, cut off or failed, as its format tells | a query that only reads may be sent again |
 //! | [`Logs`] | pipeline deleted, runner restarted, or read too slowly | another connection, through a [`LogHistory`] |
 //! | [`Samples`] | the pipeline has stopped | another connection repeats up to a minute: compare [`time`](super::stats::Sample::time) |
+//!
+//! To read the changes of rows that the same program ingests, and to know that there are no more, use a
+//! [`Subscription`](super::Subscription), or [`AwaitDelivery`](super::AwaitDelivery) on other drivers.
 
 pub(super) mod egress;
 mod history;

@@ -15,8 +15,10 @@ operations! { FelderaApi;
     /// from one that is not, by its format. Refused with 400 `AdHocQueryError` when it cannot be planned; an error in the
     /// first batch of `ArrowIpc` or `Parquet` comes as 503 `PipelineInteractionUnreachable`, and is not tried again.
     ///
-    /// The statement stands in the address, so that long ones do not fit; the form of it that uses WebSocket is not
-    /// covered. [Reference](https://docs.feldera.com/api/execute-ad-hoc-sql).
+    /// The statement is part of the address, so that long ones do not fit.
+    ///
+    /// The server also takes queries over WebSocket. That form is not covered, because this library exchanges HTTP
+    /// requests and responses; the same query runs over HTTP with the same formats. [Reference](https://docs.feldera.com/api/execute-ad-hoc-sql).
     Once GET "/v0/pipelines/{pipeline_name}/query" AdhocQuery "pipeline_adhoc_sql" -> QueryResult {
         effect |op| if op.only_reads() { Safe } else { Once };
         streaming;

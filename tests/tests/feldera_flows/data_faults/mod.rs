@@ -1,6 +1,7 @@
 //! The flows about data, while a second client does to the pipeline whatever it likes and anything goes wrong, in
 //! virtual time: each ends in time, and what it reports is what the simulated processes have really done.
 
+mod delivery;
 mod ingest;
 
 use std::cell::RefCell;
@@ -24,6 +25,7 @@ use pipewright_tests::rival_client::{
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
+use self::delivery::what_is_delivered_was_read;
 use self::ingest::{
     Fate, ingest, is_bad, judge, push, rows_come_in_as_often_as_they_are_said_to, small,
     what_is_complete_has_gone_through,
@@ -305,9 +307,10 @@ fn what_connectors_took_in_has_gone_through(case: Case) -> Trial<()> {
 /// Runs a flow, and holds what happened against what it says.
 type Check = fn(Case) -> Trial<()>;
 
-const FLOWS: [(&str, Check); 6] = [
+const FLOWS: [(&str, Check); 7] = [
     ("Ingest", rows_come_in_as_often_as_they_are_said_to),
     ("AwaitCompletion", what_is_complete_has_gone_through),
+    ("AwaitDelivery", what_is_delivered_was_read),
     ("Transaction", a_transaction_is_what_it_says),
     ("Checkpoint", a_checkpoint_that_is_made_was_made),
     ("SyncCheckpoint", a_checkpoint_that_is_sent_is_there),

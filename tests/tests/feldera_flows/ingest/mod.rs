@@ -2,6 +2,7 @@
 
 mod barriers;
 mod completion;
+mod delivery;
 mod ends;
 mod numbers;
 mod rejections;

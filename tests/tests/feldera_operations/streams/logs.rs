@@ -128,7 +128,7 @@ proptest! {
             }
             (next, known) = (next.max(runner.discarded), Some(runner.epoch));
             let end = if number + 1 == count { body.len() } else { connection.cut.index(body.len() + 1) };
-            let whole = body[..end].iter().filter(|byte| **byte == b'\n').count();
+            let whole = memchr::memchr_iter(b'\n', &body[..end]).count();
             let due = &runner.lines[next..next + whole];
             let mut read_now = 0;
             for piece in body[..end].chunks(connection.piece) {
