@@ -3,16 +3,18 @@
 
 mod check;
 mod fields;
+mod repair;
 mod serializer;
 mod text;
 mod write;
 
 use std::fmt;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 
 pub(crate) use self::check::{MAX_SENT_DEPTH, check};
+pub(crate) use self::repair::decisive;
 pub use self::write::NonFinite;
 pub(crate) use self::write::{NOT_FINITE, WriteError, write};
 use crate::decode::without_mark;
@@ -51,29 +53,66 @@ impl fmt::Display for JsonError {
 
 /// Reads a document. A byte order mark before it is skipped, as proxies and older frameworks write one.
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
-    let text =
-        std::str::from_utf8(without_mark(bytes)).map_err(|error| JsonError::NotUtf8 { at: error.valid_up_to() })?;
-    let error = match serde_json::from_str(text) {
-        Ok(value) => return Ok(value),
-        Err(error) => error,
-    };
-    // Only a failed document is measured, so that ordinary ones are scanned once.
-    match depth(text) {
-        0..=PLAIN_DEPTH => Err(sort(error)),
-        depth if depth > MAX_DEPTH => Err(JsonError::TooDeep { depth }),
-        _ => {
-            let mut reader = serde_json::Deserializer::from_str(text);
-            reader.disable_recursion_limit();
-            let value = T::deserialize(&mut reader).map_err(sort)?;
-            reader.end().map_err(sort)?;
-            Ok(value)
-        }
+    let text = text(bytes)?;
+    match serde_json::from_str(text) {
+        Ok(value) => Ok(value),
+        Err(error) => read_deep(text, error).map_err(|failure| sort(text, failure)),
     }
 }
 
-fn sort(error: serde_json::Error) -> JsonError {
+/// Reads the answer of a service. What does not fit in it is left out, if it can be: see [`repair`].
+pub(crate) fn read_answer<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
+    let text = text(bytes)?;
+    match serde_json::from_str(text) {
+        Ok(value) => Ok(value),
+        Err(error) => read_deep(text, error).or_else(|failure| match sort(text, failure) {
+            // Not deeper than `MAX_DEPTH`, as was seen.
+            JsonError::Shape(error) => repair::read(text, &error, read_any_depth).ok_or(JsonError::Shape(error)),
+            failure => Err(failure),
+        }),
+    }
+}
+
+fn text(bytes: &[u8]) -> Result<&str, JsonError> {
+    std::str::from_utf8(without_mark(bytes)).map_err(|error| JsonError::NotUtf8 { at: error.valid_up_to() })
+}
+
+/// Why a text was not read.
+enum Failure {
+    Depth(usize),
+    Error(serde_json::Error),
+}
+
+/// Reads a text that was not read, because of this error, if it only nests too deep for the usual reader. Only such a
+/// document is measured, so that ordinary ones are scanned once.
+#[cold]
+fn read_deep<T: DeserializeOwned>(text: &str, error: serde_json::Error) -> Result<T, Failure> {
+    match depth(text) {
+        0..=PLAIN_DEPTH => Err(Failure::Error(error)),
+        depth if depth > MAX_DEPTH => Err(Failure::Depth(depth)),
+        _ => read_any_depth(text).map_err(Failure::Error),
+    }
+}
+
+fn read_any_depth<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    reader.disable_recursion_limit();
+    let value = T::deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(value)
+}
+
+/// Tells a text of another shape from one that is cut off or no JSON, which may also have another shape.
+fn sort(text: &str, failure: Failure) -> JsonError {
+    let error = match failure {
+        Failure::Depth(depth) => return JsonError::TooDeep { depth },
+        Failure::Error(error) => error,
+    };
     match error.classify() {
-        Category::Data => JsonError::Shape(error),
+        Category::Data => match serde_json::from_str::<IgnoredAny>(text) {
+            Ok(IgnoredAny) => JsonError::Shape(error),
+            Err(malformed) => JsonError::Malformed(malformed),
+        },
         Category::Io | Category::Syntax | Category::Eof => JsonError::Malformed(error),
     }
 }

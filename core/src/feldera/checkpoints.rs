@@ -74,15 +74,15 @@ json_structs! {
     pub struct CheckpointStarted {
         pub checkpoint_sequence_number: u64,
         /// The process that counts. Since 0.337.
-        pub incarnation_uuid: Option<String>,
+        pub incarnation_uuid: Option<String> = "incarnation_uuid" (decisive),
     }
 
     /// What became of checkpoints.
     pub struct CheckpointStatus {
         /// The highest number that succeeded.
-        pub success: Option<u64>,
+        pub success: Option<u64> = "success" (decisive),
         /// The failure with the highest number; never forgotten while the process lives.
-        pub failure: Option<CheckpointFailure>,
+        pub failure: Option<CheckpointFailure> = "failure" (decisive),
     }
 
     /// A checkpoint that failed.
@@ -99,19 +99,19 @@ json_structs! {
         /// Its id.
         pub checkpoint_uuid: String,
         /// The process that sends. Since 0.337.
-        pub incarnation_uuid: Option<String>,
+        pub incarnation_uuid: Option<String> = "incarnation_uuid" (decisive),
     }
 
     /// What became of checkpoints that were sent: the last of each kind.
     pub struct CheckpointSyncStatus {
         /// The last that succeeded.
-        pub success: Option<String>,
+        pub success: Option<String> = "success" (decisive),
         /// The last that failed.
-        pub failure: Option<CheckpointSyncFailure>,
+        pub failure: Option<CheckpointSyncFailure> = "failure" (decisive),
         /// The last that the process sent by itself.
         pub periodic: Option<String>,
         /// The checkpoints that the process is sending on request. `None` before 0.349.
-        pub running: Option<Vec<String>>,
+        pub running: Option<Vec<String>> = "running" (decisive),
     }
 
     /// A checkpoint that could not be sent.

@@ -47,7 +47,7 @@ impl Operation for GetClusterHealth {
 
     fn parse(&self, response: Response<Bytes>) -> Result<Health, ServiceError> {
         if response.status() == StatusCode::SERVICE_UNAVAILABLE
-            && let Ok(health) = json::read(response.body())
+            && let Ok(health) = json::read_answer(response.body())
         {
             return Ok(health);
         }

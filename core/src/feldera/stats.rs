@@ -185,9 +185,9 @@ json_structs! {
         pub bootstrap_in_progress: Option<bool>,
         /// What the circuit does about a transaction. [`open_transaction`](Self::open_transaction) tells whether one is
         /// open.
-        pub transaction_status: Option<TransactionStatus>,
+        pub transaction_status: Option<TransactionStatus> = "transaction_status" (decisive),
         /// Its id; 0 for none.
-        pub transaction_id: Option<i64>,
+        pub transaction_id: Option<i64> = "transaction_id" (decisive),
         /// How long it has been open; milliseconds.
         pub transaction_msecs: Option<u64>,
         /// What came in since.
@@ -195,7 +195,7 @@ json_structs! {
         /// How far committing is.
         pub commit_progress: Option<CommitProgress>,
         /// Who opened it.
-        pub transaction_initiators: Option<TransactionInitiators>,
+        pub transaction_initiators: Option<TransactionInitiators> = "transaction_initiators" (decisive),
         /// How far filling changed views beside the others is.
         pub concurrent_bootstrap_phase: Option<BootstrapPhase>,
         /// The same in numbers.
@@ -213,7 +213,7 @@ json_structs! {
         /// When it started; **seconds** since the epoch.
         pub start_time: Option<u64>,
         /// This process: another one has another.
-        pub incarnation_uuid: Option<String>,
+        pub incarnation_uuid: Option<String> = "incarnation_uuid" (decisive),
         /// When the first of its line started; seconds since the epoch.
         pub initial_start_time: Option<u64>,
         /// On disk; bytes.
@@ -270,9 +270,9 @@ json_structs! {
 
     /// Who opened a transaction.
     pub struct TransactionInitiators {
-        pub transaction_id: Option<i64>,
+        pub transaction_id: Option<i64> = "transaction_id" (decisive),
         /// Somebody by this API.
-        pub initiated_by_api: Option<TransactionPhase>,
+        pub initiated_by_api: Option<TransactionPhase> = "initiated_by_api" (decisive),
         /// Connectors, by name.
         pub initiated_by_connectors: BTreeMap<String, ConnectorTransaction>,
     }
@@ -306,7 +306,7 @@ json_structs! {
         /// What it has done.
         pub metrics: InputMetrics,
         /// What ended it.
-        pub fatal_error: Option<String>,
+        pub fatal_error: Option<String> = "fatal_error" (decisive),
         /// How it is.
         pub health: Option<ConnectorHealth>,
         /// It rests.

@@ -96,15 +96,15 @@ json_structs! {
         /// How far it is.
         pub status: QueueState,
         /// What came of it, when it is over. [`outcome`](Self::outcome) reads it.
-        pub operation: Option<CheckpointInfo>,
+        pub operation: Option<CheckpointInfo> = "operation" (decisive),
     }
 
     /// What came of a triggered checkpoint: its number or a failure.
     pub struct CheckpointInfo {
         /// Its number.
-        pub checkpoint_id: Option<i64> = "checkpointId",
+        pub checkpoint_id: Option<i64> = "checkpointId" (decisive),
         /// Why there is none.
-        pub failure_cause: Option<Throwable> = "failureCause" | "failure-cause",
+        pub failure_cause: Option<Throwable> = "failureCause" | "failure-cause" (decisive),
     }
 
     /// How the checkpoints of a job went.
@@ -116,7 +116,7 @@ json_structs! {
         /// The newest of each kind.
         pub latest: LatestCheckpoints,
         /// The newest ones, newest first. The server keeps `web.checkpoints.history` (10).
-        pub history: Vec<Checkpoint>,
+        pub history: Vec<Checkpoint> = "history" (decisive),
     }
 
     /// How many checkpoints and savepoints.
@@ -172,13 +172,13 @@ json_structs! {
     /// The newest of each kind.
     pub struct LatestCheckpoints {
         /// The newest completed checkpoint.
-        pub completed: Option<Checkpoint>,
+        pub completed: Option<Checkpoint> = "completed" (decisive),
         /// The newest completed savepoint.
-        pub savepoint: Option<Checkpoint>,
+        pub savepoint: Option<Checkpoint> = "savepoint" (decisive),
         /// The newest failure.
-        pub failed: Option<Checkpoint>,
+        pub failed: Option<Checkpoint> = "failed" (decisive),
         /// What the job was restored from last.
-        pub restored: Option<Restored>,
+        pub restored: Option<Restored> = "restored" (decisive),
     }
 
     /// What a job was restored from.
@@ -230,7 +230,7 @@ json_structs! {
         /// By vertex; empty in lists.
         pub tasks: BTreeMap<VertexId, VertexCheckpoint>,
         /// Where it is, when it is completed.
-        pub external_path: Option<String>,
+        pub external_path: Option<String> = "external_path" (decisive),
         /// Whether it was deleted since, when it is completed.
         pub discarded: Option<bool>,
         /// When it failed.

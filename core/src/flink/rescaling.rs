@@ -15,7 +15,7 @@ use super::jobs::QueueState;
 use super::savepoints::{RemovalInfo, Trigger};
 use super::{Acknowledged, FlinkRest, JobId, Millis, RescaleId, TriggerId, VertexId};
 use crate::error::{BuildError, ServiceError};
-use crate::operation::{Effect, FromResponse, Operation, OperationInfo, RequestContext, Target, parse, read_json};
+use crate::operation::{Effect, FromResponse, Operation, OperationInfo, RequestContext, Target, parse, read_answer};
 use crate::schema::{AsWire, JsonBody, Value, json_structs, operations, string_enums};
 
 operations! { FlinkRest;
@@ -359,7 +359,7 @@ impl<'de> Deserialize<'de> for ResourceRequirements {
 
 impl FromResponse for ResourceRequirements {
     fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError> {
-        read_json(info, response)
+        read_answer(info, response)
     }
 }
 

@@ -81,7 +81,7 @@ json_structs! {
         /// How far it is.
         pub status: QueueState,
         /// What came of it, when it is over. [`outcome`](Self::outcome) reads it.
-        pub operation: Option<SavepointInfo>,
+        pub operation: Option<SavepointInfo> = "operation" (decisive),
     }
 
     /// What became of the removal of a savepoint or a data set.
@@ -89,21 +89,21 @@ json_structs! {
         /// How far it is.
         pub status: QueueState,
         /// What came of it, when it is over. [`outcome`](Self::outcome) reads it.
-        pub operation: Option<RemovalInfo>,
+        pub operation: Option<RemovalInfo> = "operation" (decisive),
     }
 
     /// What came of a removal: nothing to tell, or a failure.
     pub struct RemovalInfo {
         /// Why it failed.
-        pub failure_cause: Option<Throwable> = "failure-cause" | "failureCause",
+        pub failure_cause: Option<Throwable> = "failure-cause" | "failureCause" (decisive),
     }
 
     /// What came of a savepoint: a location or a failure.
     pub struct SavepointInfo {
         /// Where it is.
-        pub location: Option<String>,
+        pub location: Option<String> = "location" (decisive),
         /// Why there is none.
-        pub failure_cause: Option<Throwable> = "failure-cause" | "failureCause",
+        pub failure_cause: Option<Throwable> = "failure-cause" | "failureCause" (decisive),
     }
 }
 

@@ -17,7 +17,7 @@ pub use crate::operation_info::{Effect, OperationInfo};
 
 pub use self::context::RequestContext;
 pub use self::response::{FromResponse, parse_json};
-pub(crate) use self::response::{parse, parse_by, read_json, reject_compressed};
+pub(crate) use self::response::{parse, parse_by, read_answer, read_json, reject_compressed};
 pub use self::target::Target;
 pub(crate) use self::version::KnownVersion;
 pub use self::version::{InvalidVersion, ServerVersion};

@@ -35,7 +35,7 @@ impl FromResponse for Lines {
 impl<T: WireField> FromResponse for T {
     #[inline]
     fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError> {
-        read_json(info, response).map(|Value(value)| value)
+        read_answer(info, response).map(|Value(value)| value)
     }
 }
 
@@ -61,6 +61,22 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
     info: &'static OperationInfo,
     response: &Response<Bytes>,
 ) -> Result<T, ServiceError> {
+    read_json_by(info, response, json::read)
+}
+
+/// The same; what does not fit in the answer is left out, if it can be.
+pub(crate) fn read_answer<T: serde::de::DeserializeOwned>(
+    info: &'static OperationInfo,
+    response: &Response<Bytes>,
+) -> Result<T, ServiceError> {
+    read_json_by(info, response, json::read_answer)
+}
+
+fn read_json_by<T>(
+    info: &'static OperationInfo,
+    response: &Response<Bytes>,
+    read: impl FnOnce(&[u8]) -> Result<T, JsonError>,
+) -> Result<T, ServiceError> {
     let kind = crate::error::content_type(response);
     if let Some(kind) = kind.filter(|kind| !is_json(kind)) {
         let problem = format!("expected application/json, got {kind}");
@@ -69,7 +85,7 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
     if response.body().is_empty() {
         return Err(ServiceError::unreadable(info, response, "the body is empty"));
     }
-    json::read(response.body()).map_err(|error| {
+    read(response.body()).map_err(|error| {
         let unreadable = ServiceError::unreadable(info, response, &error.to_string());
         // What is whole and still of another shape will be so next time.
         let transient = matches!(error, JsonError::Malformed(_) | JsonError::NotUtf8 { .. });

@@ -328,6 +328,18 @@ pub(crate) fn read_into<'de, T: WireField, A: MapAccess<'de>>(
     Ok(())
 }
 
+/// The same for a field whose value must not be lost.
+///
+/// Never inlined, for the same reason.
+#[inline(never)]
+pub(crate) fn read_decisive_into<'de, T: WireField, A: MapAccess<'de>>(
+    map: &mut A,
+    field: &mut Option<T>,
+    key: &'static str,
+) -> Result<(), A::Error> {
+    read_into(map, field).map_err(|error| crate::json::decisive(key, &error))
+}
+
 /// A value that may be `null`.
 struct Nullable<T>(Option<T>);
 

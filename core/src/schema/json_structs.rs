@@ -14,6 +14,8 @@
 ///         pub failure_cause: Option<Throwable> = "failure-cause" | "failureCause",
 ///         /// `Debug` shows only that it is there.
 ///         pub arguments: Option<String> = "args" (private),
+///         /// A flow decides by it: a value that cannot be read is never taken for an absent one.
+///         pub location: Option<String> = "location" (decisive),
 ///     }
 /// }
 /// ```
@@ -22,7 +24,8 @@
 /// `startTime`.
 ///
 /// Unknown fields are skipped. An absent or `null` field is `None` for an option and empty for a list or map; for any
-/// other type it is an error that names the field. Every field is written, absent ones as `null`; but of a `pub struct
+/// other type it is an error that names the field. In an answer of a service, a value that cannot be read counts as
+/// absent, unless the field is `decisive`. Every field is written, absent ones as `null`; but of a `pub struct
 /// Name (sparse) { … }`, which is sent too, absent ones are left out, for the service has defaults for them.
 macro_rules! json_structs {
     ($(
@@ -41,7 +44,7 @@ macro_rules! json_struct {
         $vis:vis struct $name:ident $(($sparse:ident))? {
             $(
                 $(#[$field_meta:meta])*
-                pub $field:ident : $type:ty $(= $key:literal $(| $other:literal)* $(($private:ident))?)?
+                pub $field:ident : $type:ty $(= $key:literal $(| $other:literal)* $(($flag:ident))?)?
             ),* $(,)?
         }
     ) => {
@@ -60,7 +63,7 @@ macro_rules! json_struct {
             #[inline]
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.debug_struct(stringify!($name))
-                    $( .field(stringify!($field), $crate::schema::shown!(self.$field $($(, $private)?)?)) )*
+                    $( .field(stringify!($field), $crate::schema::shown!(self.$field $($(, $flag)?)?)) )*
                     .finish()
             }
         }
@@ -136,7 +139,7 @@ macro_rules! json_struct {
                         $( let mut $field: ::std::option::Option<$type> = None; )*
                         while let Some(__key) = map.next_key::<Key>()? {
                             match __key {
-                                $( Key::$field => $crate::schema::read_into(&mut map, &mut $field)?, )*
+                                $( Key::$field => $crate::schema::read_field!(map, $field $($(, $flag $key)?)?), )*
                                 Key::__Skipped => {
                                     map.next_value::<::serde::de::IgnoredAny>()?;
                                 }
@@ -200,9 +203,22 @@ macro_rules! shown {
     ($field:expr) => {
         &$field
     };
+    ($field:expr, decisive) => {
+        &$field
+    };
     ($field:expr, private) => {
         &$crate::schema::Redacted($crate::schema::WireField::is_absent(&$field))
     };
 }
 
-pub(crate) use {json_struct, json_structs, key, shown, styled_keys};
+/// Reads the value of a field.
+macro_rules! read_field {
+    ($map:ident, $field:ident $(, private $key:literal)?) => {
+        $crate::schema::read_into(&mut $map, &mut $field)?
+    };
+    ($map:ident, $field:ident, decisive $key:literal) => {
+        $crate::schema::read_decisive_into(&mut $map, &mut $field, $key)?
+    };
+}
+
+pub(crate) use {json_struct, json_structs, key, read_field, shown, styled_keys};

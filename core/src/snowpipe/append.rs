@@ -8,7 +8,7 @@ use super::error::check_body;
 use super::{RequestId, SnowpipeIngest};
 use crate::body::Body;
 use crate::error::{BuildError, ServiceError};
-use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext, Target, read_json};
+use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext, Target, read_answer};
 use crate::schema::{json_structs, string_enums};
 
 /// The rows of this table.
@@ -182,7 +182,7 @@ impl Operation for AppendRows {
         operation::parse_by::<SnowpipeIngest, Appended>(Self::INFO, &response, |info, response| {
             check_body(info, response)?;
             // Carried out or not, the chain ends here: the next append has no token.
-            let mut appended: Appended = read_json(info, response).map_err(|error| error.with_transient(false))?;
+            let mut appended: Appended = read_answer(info, response).map_err(|error| error.with_transient(false))?;
             if self.continuation_token.is_some()
                 && appended.next_continuation_token.as_deref().is_none_or(str::is_empty)
             {

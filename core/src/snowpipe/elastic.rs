@@ -141,7 +141,7 @@ fn read(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Buff
     if response.body().trim_ascii().is_empty() && !is_page {
         return Ok(Buffered { message: None, next_continuation_token: None });
     }
-    operation::read_json(info, response)
+    operation::read_answer(info, response)
 }
 
 #[cfg(test)]

@@ -13,5 +13,6 @@ mod fuzz;
 mod lost_route;
 mod many;
 mod notices;
+mod odd_answers;
 mod paths;
 mod run_async;

@@ -23,16 +23,23 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Request, Response};
+
 use super::await_completion::{AwaitCompletion, AwaitCompletionMachine};
 use super::diagnosis::Diagnosis;
 use super::stall_detector::StallDetector;
 use super::{Interruption, PollInterval};
-use crate::error::{Failure, FlowError};
-use crate::feldera::FelderaApi;
+use crate::body::Body;
+use crate::error::{BuildError, Failure, FlowError, ServiceError};
 use crate::feldera::data::GetCompletionToken;
 use crate::feldera::stats::{ControllerStatus, GetStats, InputStatus, PipelineState};
 use crate::feldera::tuning::STALL_TIMEOUT;
+use crate::feldera::{FelderaApi, Json};
 use crate::flow::{Call, FlowContext, Notice, Runner, StateMachine, Transition, done, goal};
+use crate::json;
+use crate::operation::{Operation, OperationInfo, RequestContext};
+use crate::schema::json_structs;
 use crate::time::Timestamp;
 
 /// Waits until input connectors have come to their end, and all that they took in has gone through.
@@ -121,6 +128,43 @@ pub struct FinishedConnector {
     pub transport_errors: u64,
 }
 
+/// Asks for statistics, and rejects those in which a connector of a table cannot be read: the flow would take it for
+/// one that does not exist.
+#[derive(Debug)]
+struct GetInputs(GetStats);
+
+json_structs! {
+    /// The connectors of tables, whatever they are.
+    struct Inputs {
+        /// All of them.
+        pub inputs: Vec<Json>,
+    }
+}
+
+impl Operation for GetInputs {
+    type Output = ControllerStatus;
+    type Service = FelderaApi;
+
+    const INFO: &'static OperationInfo = GetStats::INFO;
+
+    fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError> {
+        self.0.request(cx)
+    }
+
+    fn parse(&self, response: Response<Bytes>) -> Result<ControllerStatus, ServiceError> {
+        let status = self.0.parse(response.clone())?;
+        let all = json::read::<Inputs>(response.body()).map_or(0, |all| all.inputs.len());
+        if status.inputs.len() == all {
+            return Ok(status);
+        }
+        let problem = format!(
+            "{} of {all} connectors of tables cannot be read; this version of the library is too old for the server",
+            all.saturating_sub(status.inputs.len())
+        );
+        Err(ServiceError::unreadable(Self::INFO, &response, &problem).with_transient(false))
+    }
+}
+
 /// The transitions of [`AwaitConnectorsFinished`].
 #[derive(Debug)]
 pub struct AwaitConnectorsMachine {
@@ -140,7 +184,7 @@ pub struct AwaitConnectorsMachine {
 
 #[derive(Debug)]
 enum State {
-    Poll(Option<Call<GetStats>>),
+    Poll(Option<Call<GetInputs>>),
     Wait(Timestamp),
     Token(Option<Call<GetCompletionToken>>),
     Process(Runner<AwaitCompletionMachine>),
@@ -262,7 +306,7 @@ impl StateMachine for AwaitConnectorsMachine {
         match &mut self.state {
             State::Poll(None) => {
                 self.asked = cx.now();
-                self.state = State::Poll(Some(cx.call(GetStats::new(self.goal.pipeline.clone()))));
+                self.state = State::Poll(Some(cx.call(GetInputs(GetStats::new(self.goal.pipeline.clone())))));
             }
             State::Poll(Some(call)) => match cx.poll(call)? {
                 Ok(stats) => {

@@ -12,7 +12,7 @@ use super::value::reject_page;
 use super::{FelderaApi, Json};
 use crate::decode::without_mark;
 use crate::error::{ServiceError, content_type};
-use crate::operation::{FromResponse, OperationInfo, read_json};
+use crate::operation::{FromResponse, OperationInfo, read_answer};
 use crate::schema::{self, json_structs, operations, string_enums};
 
 operations! { FelderaApi;
@@ -229,7 +229,7 @@ impl FromResponse for Metrics {
         reject_page(info, response)?;
         // The text format is described as `application/octet-stream` and comes as `text/plain`.
         if content_type(response).is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) {
-            return read_json(info, response);
+            return read_answer(info, response);
         }
         let unreadable = |problem: String| ServiceError::unreadable(info, response, &problem);
         let text = std::str::from_utf8(without_mark(response.body()));

@@ -191,7 +191,7 @@ json_structs! {
         /// The release that it was compiled for.
         pub platform_version: Option<String>,
         /// How it is run. With `All` only.
-        pub runtime_config: Option<Box<RuntimeConfig>>,
+        pub runtime_config: Option<Box<RuntimeConfig>> = "runtime_config" (decisive),
         /// The sizes that were set while it runs. Since 0.375.
         pub deployment_config: Option<DynamicConfig>,
         /// The SQL. With `All` only. Connectors are in it, and often with keys and passwords, so `Debug` does not show
@@ -201,10 +201,10 @@ json_structs! {
         pub udf_rust: Option<String> = "udf_rust" (private),
         /// What they depend on. With `All` only; not shown by `Debug` either.
         pub udf_toml: Option<String> = "udf_toml" (private),
-        pub program_config: Option<ProgramConfig>,
+        pub program_config: Option<ProgramConfig> = "program_config" (decisive),
         /// Moves with each change of what is compiled.
-        pub program_version: Option<i64>,
-        pub program_status: Option<ProgramStatus>,
+        pub program_version: Option<i64> = "program_version" (decisive),
+        pub program_status: Option<ProgramStatus> = "program_status" (decisive),
         pub program_status_since: Option<String>,
         /// What the compilers said, warnings too. With `All` only.
         pub program_error: Option<ProgramError>,
@@ -214,20 +214,20 @@ json_structs! {
         pub deployment_error: Option<ErrorResponse>,
         /// Moves whenever there is something new to see.
         pub refresh_version: Option<i64>,
-        pub storage_status: Option<StorageStatus>,
+        pub storage_status: Option<StorageStatus> = "storage_status" (decisive),
         pub storage_status_details: Option<StorageDetails>,
         /// This deployment: another one has another id. `None` while there is none.
-        pub deployment_id: Option<String>,
+        pub deployment_id: Option<String> = "deployment_id" (decisive),
         /// What it was started as, while it is.
         pub deployment_initial: Option<RuntimeStatus>,
         /// What it is. `Stopped` is not the end while it is to be something else.
         pub deployment_status: PipelineStatus,
         pub deployment_status_since: Option<String>,
         /// What it is to be.
-        pub deployment_desired_status: Option<DesiredStatus>,
+        pub deployment_desired_status: Option<DesiredStatus> = "deployment_desired_status" (decisive),
         pub deployment_desired_status_since: Option<String>,
         /// Whether it has a process. Since 0.148, as all below.
-        pub deployment_resources_status: Option<ResourcesStatus>,
+        pub deployment_resources_status: Option<ResourcesStatus> = "deployment_resources_status" (decisive),
         /// What the runner says of the process. With `All` only; differs from runner to runner.
         pub deployment_resources_status_details: Option<Json>,
         pub deployment_resources_status_since: Option<String>,

@@ -68,7 +68,7 @@ impl Decoder for Samples {
         }
         let read = self.lines.advance();
         self.sample = match read {
-            Ok(true) => json::read(self.lines.item()).map_err(|error| DecodeError::Malformed {
+            Ok(true) => json::read_answer(self.lines.item()).map_err(|error| DecodeError::Malformed {
                 item: self.lines.count(),
                 problem: error.to_string(),
                 excerpt: excerpt(self.lines.item(), 80),

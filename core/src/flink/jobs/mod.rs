@@ -171,7 +171,7 @@ json_structs! {
     /// All jobs with what matters most.
     pub struct JobsOverview {
         /// In no order that can be relied on.
-        pub jobs: Vec<JobSummary>,
+        pub jobs: Vec<JobSummary> = "jobs" (decisive),
     }
 
     /// What matters most of a job.

@@ -39,7 +39,7 @@ json_structs! {
         /// Whether the job has ended.
         pub status: QueueState,
         /// How, if it has.
-        pub result: Option<JobResult> = "job-execution-result",
+        pub result: Option<JobResult> = "job-execution-result" (decisive),
     }
 
     /// How a job ended.
@@ -56,7 +56,7 @@ json_structs! {
         /// How long it ran; milliseconds.
         pub net_runtime: i64,
         /// Why it failed.
-        pub failure_cause: Option<Throwable>,
+        pub failure_cause: Option<Throwable> = "failure-cause" (decisive),
         /// The application around it. Since 2.3.
         pub application_id: Option<crate::flink::ApplicationId>,
         /// When it was submitted. Since 2.3.

@@ -15,25 +15,25 @@ json_structs! {
         pub result_type: ResultType,
         /// Where the next page is: path and query, with the version of the API, without host. See
         /// [`next_token`](Self::next_token). `None` at the end.
-        pub next_result_uri: Option<String>,
+        pub next_result_uri: Option<String> = "nextResultUri" (decisive),
         /// Whether the statement is a query. `None` while it is not ready.
         pub is_query_result: Option<bool>,
         /// The job of a query or an `INSERT`.
-        pub job_id: Option<JobId> = "jobID",
+        pub job_id: Option<JobId> = "jobID" (decisive),
         /// Whether the rows say more than "OK". `None` while it is not ready.
         pub result_kind: Option<ResultKind>,
         /// Columns and rows. `None` while it is not ready.
-        pub results: Option<ResultInfo>,
+        pub results: Option<ResultInfo> = "results" (decisive),
     }
 
     /// Columns and rows.
     pub struct ResultInfo {
         /// The same with each page.
-        pub columns: Vec<ColumnInfo> = "columns" | "columnInfos",
+        pub columns: Vec<ColumnInfo> = "columns" | "columnInfos" (decisive),
         /// How the fields of the rows are written.
         pub row_format: Option<RowFormat> = "rowFormat",
         /// The rows of this page; often none.
-        pub data: Vec<Row>,
+        pub data: Vec<Row> = "data" (decisive),
     }
 
     /// A column.

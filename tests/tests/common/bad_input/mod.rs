@@ -250,7 +250,7 @@ fn successes_that_cannot_be_read() {
         ("application/json", "null", &["the object JobStatus", "null"]),
         ("application/json", "[]", &["the object JobStatus"]),
         ("application/json", r#"{"status":null}"#, &["missing field `status`"]),
-        ("application/json", r#"{"status":7}"#, &["the text of a JobState", "7"]),
+        ("application/json", r#"{"status":{}}"#, &["the text of a JobState", "{}"]),
     ] {
         let error = GetJobStatus::new(JOB).parse(answer(kind, body)).expect_err(body);
         // A proxy may have sent a page or a text by itself; anything else says that it was applied.
@@ -309,9 +309,9 @@ fn text_where_a_percentile_is_due() {
         assert!(p50.total_cmp(&number).is_eq(), "{text}: {p50}");
         assert!(parsed.history.is_empty());
     }
-    for bad in ["\"NAN\"", "\"1\"", "true", "[]"] {
-        let error = GetCheckpoints::new(JOB).parse(answer("", checkpoints(bad))).expect_err(bad);
-        assert_says(&error, &["a number, \"NaN\", \"Infinity\" or \"-Infinity\""]);
+    for (odd, number) in [("\"NAN\"", None), ("true", None), ("[]", None), ("\"1\"", Some(1.0))] {
+        let parsed = GetCheckpoints::new(JOB).parse(answer("", checkpoints(odd))).expect(odd);
+        assert_eq!(parsed.summary.state_size.p50, number, "{odd}");
     }
 }
 
@@ -443,5 +443,6 @@ fn an_upload_that_names_no_file() {
     assert_says(&error, &["uploadJar", "names no file", "/tmp/"]);
     assert_eq!((error.applied(), error.is_transient()), (Applied::Yes, false));
     let body = r#"{"address":"http://h","files":[{"id":"","name":"a.jar","uploaded":1}]}"#;
-    assert_says(&ListJars::new().parse(answer("", body)).expect_err("no id"), &["getJarList", "an empty jar id"]);
+    // One that cannot be used costs no more than itself.
+    assert!(ListJars::new().parse(answer("", body)).expect("a list").files.is_empty());
 }
