@@ -4,7 +4,7 @@ use serde::de::{Error as _, MapAccess};
 use serde::{Deserialize as _, Deserializer, Serializer};
 
 use crate::feldera::Json;
-use crate::feldera::settings::{Number, Read, SettingValue, Spelling, Unit};
+use crate::feldera::settings::{Number, OldValue, Read, SettingValue, Spelling, Unit};
 use crate::schema::WireField;
 
 /// A setting that can be switched off. A setting that is absent is not off: it has Feldera's default.
@@ -98,9 +98,9 @@ impl<T: SettingValue> SettingValue for Switch<T> {
         }
     }
 
-    fn number(&self, unit: Unit, spelling: Spelling) -> Option<Option<u64>> {
+    fn number(&self, unit: Unit, spelling: Spelling) -> Option<OldValue> {
         match self {
-            Self::Off => (spelling != Spelling::New).then_some(None),
+            Self::Off => (spelling != Spelling::New).then_some(OldValue::Null),
             Self::On(value) => value.number(unit, spelling),
         }
     }

@@ -23,7 +23,7 @@ use serde::{Deserializer, Serialize, Serializer};
 use self::lenient::AnyValue;
 pub(super) use self::lenient::{Number, Read};
 pub(super) use self::spelling::{Spelling, Unit};
-pub(super) use self::value::{SettingValue, string_settings};
+pub(super) use self::value::{OldValue, SettingValue, string_settings};
 use super::Json;
 
 /// Declares records of settings.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use serde::Serializer;
 use serde::de::{DeserializeSeed as _, Error as _, MapAccess};
+use serde::{Serialize, Serializer};
 use serde_json::Error;
 
 use super::lenient::{self, AnyValue, Number, Read};
@@ -76,8 +76,8 @@ pub(in crate::feldera) trait SettingValue: WireField + Clone {
         self.write(serializer)
     }
 
-    /// The number that goes out under the old name, `Some(None)` for `null`. `None` if the new name is to be used.
-    fn number(&self, _unit: Unit, _spelling: Spelling) -> Option<Option<u64>> {
+    /// What goes out under the old name. `None` if the new name is to be used.
+    fn number(&self, _unit: Unit, _spelling: Spelling) -> Option<OldValue> {
         None
     }
 
@@ -90,6 +90,22 @@ pub(in crate::feldera) trait SettingValue: WireField + Clone {
     fn overlay(&mut self, wanted: &Self) {
         if !wanted.is_absent() {
             self.clone_from(wanted);
+        }
+    }
+}
+
+/// The value of a renamed setting under its old name.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::feldera) enum OldValue {
+    Null,
+    Number(u64),
+}
+
+impl Serialize for OldValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Number(number) => serializer.serialize_u64(*number),
         }
     }
 }
@@ -243,7 +259,7 @@ impl<T: SettingValue> SettingValue for Option<T> {
         }
     }
 
-    fn number(&self, unit: Unit, spelling: Spelling) -> Option<Option<u64>> {
+    fn number(&self, unit: Unit, spelling: Spelling) -> Option<OldValue> {
         self.as_ref().and_then(|value| value.number(unit, spelling))
     }
 
@@ -363,13 +379,12 @@ fn problem<T: Quantity + FromStr<Err = InvalidUnit>>(value: &Json, unit: Option<
 }
 
 /// The number of units that goes out under the old name.
-fn number(of: &impl Quantity, unit: Unit, spelling: Spelling) -> Option<Option<u64>> {
+fn number(of: &impl Quantity, unit: Unit, spelling: Spelling) -> Option<OldValue> {
     let (amount, factor) = (of.amount(), u128::from(unit.factor()));
     match spelling {
-        Spelling::New => None,
-        Spelling::Old => Some(Some(u64::try_from(amount.div_ceil(factor)).unwrap_or(u64::MAX))),
-        Spelling::Common if amount % factor == 0 => u64::try_from(amount / factor).ok().map(Some),
-        Spelling::Common => None,
+        Spelling::Old => Some(OldValue::Number(u64::try_from(amount.div_ceil(factor)).unwrap_or(u64::MAX))),
+        Spelling::Common if amount % factor == 0 => u64::try_from(amount / factor).ok().map(OldValue::Number),
+        Spelling::New | Spelling::Common => None,
     }
 }
 
@@ -388,7 +403,7 @@ impl SettingValue for ByteSize {
         problem::<Self>(value, unit)
     }
 
-    fn number(&self, unit: Unit, spelling: Spelling) -> Option<Option<u64>> {
+    fn number(&self, unit: Unit, spelling: Spelling) -> Option<OldValue> {
         number(self, unit, spelling)
     }
 }
@@ -408,7 +423,7 @@ impl SettingValue for ConfigDuration {
         problem::<Self>(value, unit)
     }
 
-    fn number(&self, unit: Unit, spelling: Spelling) -> Option<Option<u64>> {
+    fn number(&self, unit: Unit, spelling: Spelling) -> Option<OldValue> {
         number(self, unit, spelling)
     }
 }

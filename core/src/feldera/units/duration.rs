@@ -1,6 +1,6 @@
 //! [`ConfigDuration`].
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -147,7 +147,7 @@ impl fmt::Display for ConfigDuration {
         let mut text = String::new();
         for (unit, nanos) in UNITS {
             if rest >= nanos {
-                text += &format!("{}{unit}", rest / nanos);
+                write!(text, "{}{unit}", rest / nanos)?;
                 rest %= nanos;
             }
         }

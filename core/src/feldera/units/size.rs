@@ -117,7 +117,7 @@ fn bytes_of(unit: &str) -> Option<u64> {
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exact = UNITS.iter().filter(|&&(_, bytes)| self.0 != 0 && self.0 % bytes == 0);
+        let exact = UNITS.iter().filter(|&&(_, bytes)| self.0 != 0 && self.0.is_multiple_of(bytes));
         let (number, unit) = exact
             .map(|&(name, bytes)| (self.0 / bytes, name))
             .min_by_key(|&(number, _)| number)
