@@ -50,13 +50,14 @@
 //! * **Releases 0.366 and 0.367 renamed all durations and sizes of configurations**: `max_rss_mb: 16000` became
 //!   `max_rss: "16G"`. [`RuntimeConfig`](pipelines::RuntimeConfig) has one field for both names, and requests use the name
 //!   that the server reads.
-//! * **A completed token does not mean that a subscriber has the changes.** They may still be on their way in its stream.
-//!   [`Subscription::ingest`] and [`AwaitDelivery`] wait until they are delivered, and tell which of both is proved.
+//! * **A completed token does not mean that a subscriber has the changes.** They may still be on their way in its
+//!   stream. [`Subscription::ingest`] and [`AwaitDelivery`] wait until they are delivered, and tell which of both is
+//!   proved.
 //! * `Bearer` is the word before a key, and an API key begins with `apikey:`, which belongs to it. A
 //!   [`Secret`](crate::Secret) as credentials does just that.
 //!
-//! Ad-hoc queries over WebSocket are not covered: this library exchanges HTTP requests and responses. The same query runs
-//! over HTTP with the same formats, see [`AdhocQuery`](stream::AdhocQuery).
+//! Ad-hoc queries over WebSocket are not covered: this library exchanges HTTP requests and responses. The same query
+//! runs over HTTP with the same formats, see [`AdhocQuery`](stream::AdhocQuery).
 #![doc = include_str!("flows.md")]
 #![doc = include_str!("operations.md")]
 

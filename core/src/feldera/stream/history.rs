@@ -26,11 +26,11 @@ const KEPT: usize = 50_000;
 /// cursor also resumes after a restart of the program.
 ///
 /// **If it does not**, lines are compared by a hash of their text; of the last 50,000, as many as a server keeps, which
-/// takes 400 kB. If the server has discarded the last lines that were seen, nothing is left out. A line whose connection
-/// ended in the middle of it comes again when it is whole. What is repeated is held back until it is clear that it is
-/// that: at most what a server keeps, 1 MB. Nearly all lines hold a time. Those that do not may be alike, and then the
-/// log may be continued in several ways, of which the one that repeats least is taken; a gap between two lines that are
-/// alike is not seen.
+/// takes 400 kB. If the server has discarded the last lines that were seen, nothing is left out. A line whose
+/// connection ended in the middle of it comes again when it is whole. What is repeated is held back until it is clear
+/// that it is that: at most what a server keeps, 1 MB. Nearly all lines hold a time. Those that do not may be alike,
+/// and then the log may be continued in several ways, of which the one that repeats least is taken; a gap between two
+/// lines that are alike is not seen.
 ///
 /// ```
 /// # use pipewright::driver::Runtime;
@@ -109,8 +109,8 @@ impl LogHistory {
         Self::default()
     }
 
-    /// Returns the position behind the last line that was accepted, for [`GetLogs::cursor`](super::GetLogs::cursor), and
-    /// to be saved. It is the beginning if no line was read, or if the server does not number lines.
+    /// Returns the position behind the last line that was accepted, for [`GetLogs::cursor`](super::GetLogs::cursor),
+    /// and to be saved. It is the beginning if no line was read, or if the server does not number lines.
     pub fn cursor(&self) -> LogCursor {
         match &self.at {
             Some((epoch, sequence)) if self.matching.is_none() => LogCursor::behind(epoch, *sequence),

@@ -18,7 +18,8 @@ operations! { FelderaApi;
     /// The statement is part of the address, so that long ones do not fit.
     ///
     /// The server also takes queries over WebSocket. That form is not covered, because this library exchanges HTTP
-    /// requests and responses; the same query runs over HTTP with the same formats. [Reference](https://docs.feldera.com/api/execute-ad-hoc-sql).
+    /// requests and responses; the same query runs over HTTP with the same formats.
+    /// [Reference](https://docs.feldera.com/api/execute-ad-hoc-sql).
     Once GET "/v0/pipelines/{pipeline_name}/query" AdhocQuery "pipeline_adhoc_sql" -> QueryResult {
         effect |op| if op.only_reads() { Safe } else { Once };
         streaming;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  Identifying ──the subscription's process──▶ Sending ──token──▶ Processing ──complete──▶ Settling
-//!   │ another one                               │ (of a token: at once)  │ ▲                │ │ no steps on this server
+//!   │ another one                               │ (of a token: at once)  │ ▲                │ │ no steps sent
 //!   ▼                                           ▼                        │ └ progress       │ └──▶ Completed
 //!  failed: Restarted                    rejected ▶ Diagnosis ▶ failed    ▼                  ▼
 //!                                                       delivered ▶ Verifying ──the same process──▶ Delivered
@@ -11,7 +11,7 @@
 //! | state | event | next |
 //! |---|---|---|
 //! | Identifying | the statistics are of the process that the caller read before it subscribed | Sending, or Processing if there is a token |
-//! | Identifying | of another one, or none is known and the server tells one | failed: [`Restarted`](Interruption::Restarted); no rows were sent |
+//! | Identifying | of another one, or none is known and the server tells one | failed: [`Restarted`](super::Interruption::Restarted); no rows were sent |
 //! | Sending | a token | Processing |
 //! | Sending | no answer | failed: **ambiguous** |
 //! | Sending | rejected | Diagnosis; failed |
@@ -24,11 +24,11 @@
 //! | Settling | 4 s have passed, a subscription was read since, and none has ever shown steps | Completed |
 //! | Settling | the stall timeout has passed | failed: [`Overdue`](Undelivered::Overdue) |
 //! | Verifying | statistics of the same process | Delivered |
-//! | Verifying | of another one | failed: [`Restarted`](Interruption::Restarted) |
+//! | Verifying | of another one | failed: [`Restarted`](super::Interruption::Restarted) |
 //!
 //! Invariants: rows are sent once. *Delivered* needs one process from before the subscription to after the last chunk:
-//! it gave out the token, counted the steps and sent the chunks, so that the numbers can be compared. It also needs that
-//! no chunk was lost meanwhile. In doubt, the flow fails or says less.
+//! it gave out the token, counted the steps and sent the chunks, so that the numbers can be compared. It also needs
+//! that no chunk was lost meanwhile. In doubt, the flow fails or says less.
 
 mod decide;
 mod machine;
@@ -58,26 +58,27 @@ use crate::flow::{Runner, goal};
 ///
 /// 1. Read the [process](crate::feldera::stats::GlobalMetrics::process) from the statistics.
 /// 2. Subscribe with [`HttpOutput`](crate::feldera::stream::HttpOutput). Without
-///    [`backpressure`](crate::feldera::stream::HttpOutput::backpressure) the server may discard chunks, and the flow fails.
+///    [`backpressure`](crate::feldera::stream::HttpOutput::backpressure) the server may discard chunks, and the flow
+///    fails.
 /// 3. Start the flow with the process and the progress of the subscription. For several subscriptions, use
 ///    [`subscription`](Self::subscription).
-/// 4. Drive it, and read the subscription in turn: handle each chunk, then call [`DeliveryWatch::observe`]; at the end of
-///    the stream, [`DeliveryWatch::ended`].
+/// 4. Drive it, and read the subscription in turn: handle each chunk, then call [`DeliveryWatch::observe`]; at the end
+///    of the stream, [`DeliveryWatch::ended`].
 ///
-/// A subscription delivers the changes of rows that were sent after it began. For a token of earlier rows, the flow must
-/// get the progress from before they were sent.
+/// A subscription delivers the changes of rows that were sent after it began. For a token of earlier rows, the flow
+/// must get the progress from before they were sent.
 ///
 /// # Errors
 /// * [`FlowError::Failed`](crate::error::FlowError::Failed) with
-///   [`Interruption::Restarted`](super::Interruption::Restarted) if the process is not the one of the subscription. At the
-///   beginning, no rows were sent.
+///   [`Interruption::Restarted`](super::Interruption::Restarted) if the process is not the one of the subscription. At
+///   the beginning, no rows were sent.
 /// * `Failed` with [`Interruption::Undelivered`](super::Interruption::Undelivered) if the rows are ingested, but a
 ///   subscription lost chunks or ended. Subscribe again with a snapshot.
 /// * `Failed` with the interruptions of [`AwaitCompletion`](super::AwaitCompletion), for example if the pipeline is
 ///   paused or crashes.
 /// * [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous) if the rows were sent and not answered.
-/// * [`FlowError::Service`](crate::error::FlowError::Service) if the rows were rejected. With the code `ParseErrors`, all
-///   other rows are ingested, see [`parse_errors`](crate::feldera::data::parse_errors).
+/// * [`FlowError::Service`](crate::error::FlowError::Service) if the rows were rejected. With the code `ParseErrors`,
+///   all other rows are ingested, see [`parse_errors`](crate::feldera::data::parse_errors).
 ///
 /// ```
 /// # let stats = r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u","buffered_input_records":0,
@@ -129,8 +130,8 @@ impl AwaitDelivery {
         Self::of(Source::Rows(rows), process.into(), subscription)
     }
 
-    /// Waits for the rows of a token. The process was read before the caller subscribed, the progress of the subscription
-    /// is one from before the rows were sent. Call [`DeliveryWatch::observe`] with the present one.
+    /// Waits for the rows of a token. The process was read before the caller subscribed, the progress of the
+    /// subscription is one from before the rows were sent. Call [`DeliveryWatch::observe`] with the present one.
     pub fn new(
         pipeline: impl Into<String>,
         token: CompletionToken,
@@ -146,8 +147,8 @@ impl AwaitDelivery {
         Self { source, process, subscriptions, has_steps: true, stall_timeout, timeout: None }
     }
 
-    /// Adds another subscription to the same process. Its index for [`DeliveryWatch::observe`] is 1 for the first one that
-    /// is added, then 2, 3 and so on.
+    /// Adds another subscription to the same process. Its index for [`DeliveryWatch::observe`] is 1 for the first one
+    /// that is added, then 2, 3 and so on.
     pub fn subscription(mut self, progress: EgressProgress) -> Self {
         self.subscriptions.push(Subscription::new(progress));
         self
@@ -161,8 +162,8 @@ impl AwaitDelivery {
         self
     }
 
-    /// Sets how long the circuit may make no progress, and how long a subscription may lag behind the completion; a minute
-    /// by default, `None` is for ever.
+    /// Sets how long the circuit may make no progress, and how long a subscription may lag behind the completion; a
+    /// minute by default, `None` is for ever.
     pub fn stall_timeout(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.stall_timeout = time.into();
         self
