@@ -273,10 +273,7 @@ impl Findings {
         let absent = if matches!(steps.last(), Some(Step::Key(_))) { try_out(None) } else { Cost::Field };
         let is_in_list = steps.iter().any(|step| matches!(step, Step::Item(_)));
         let allowed = match exception(name, &general(steps)) {
-            Some(exception) => {
-                self.used.insert(*exception);
-                Cost::More
-            }
+            Some(_) => Cost::More,
             None if absent > Cost::Field => {
                 self.required.insert(place.clone());
                 // An item at the most, and not the list.
@@ -289,6 +286,9 @@ impl Findings {
             .map(|(what, odd)| (what, try_out(Some(odd))))
             .chain([("absent", absent)])
             .collect();
+        // An exception that costs no more than its field is none any more.
+        let is_needed = costs.iter().any(|(_, cost)| *cost > Cost::Field);
+        self.used.extend(exception(name, &general(steps)).filter(|_| is_needed));
         for (what, cost) in costs {
             if cost > allowed {
                 self.bad.insert(format!("{place}: {what}: {cost:?}"));

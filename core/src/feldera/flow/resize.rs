@@ -172,8 +172,8 @@ enum Next {
     Fail(Interruption),
 }
 
-/// The tables of the module's documentation. `deployment` is that of an accepted request.
-fn decide(wanted: &DynamicResources, accepted: Option<Option<&str>>, seen: &Pipeline) -> Next {
+/// The tables of the module's documentation.
+fn decide(wanted: &DynamicResources, progress: &Progress, seen: &Pipeline) -> Next {
     use PipelineStatus::{Initializing, Provisioning, Replaying, Unavailable};
     if is_to_stop(seen) {
         return Next::Fail(end_of(seen));
@@ -182,14 +182,14 @@ fn decide(wanted: &DynamicResources, accepted: Option<Option<&str>>, seen: &Pipe
     let is_stored = stored.is_some_and(|stored| stored.agrees_with(wanted));
     let is_used = wanted.memory_max.is_none() || memory_max(seen) == wanted.memory_max;
     let is_up = !matches!(seen.deployment_status, Initializing | Provisioning | Unavailable | Replaying);
-    let Some(deployment) = accepted else {
+    let Progress::Accepted(deployment) = progress else {
         return match (is_up, is_stored && is_used) {
             (false, _) => Next::Wait,
             (true, true) => Next::Done,
             (true, false) => Next::Patch,
         };
     };
-    match (deployment, seen.deployment_id.as_deref()) {
+    match (deployment.as_deref(), seen.deployment_id.as_deref()) {
         (Some(was), Some(is)) if was != is => {
             return Next::Fail(Interruption::Replaced { was: was.to_owned(), is: is.to_owned() });
         }
@@ -219,17 +219,12 @@ impl ResizeMachine {
     }
 
     fn patch(&self) -> PatchPipeline {
-        let mut config = DynamicConfig::default();
-        config.resources = Some(self.goal.wanted.clone());
+        let config = DynamicConfig { resources: Some(self.goal.wanted.clone()) };
         PatchPipeline::new(&*self.goal.pipeline).deployment_config(config)
     }
 
     fn decide(&mut self, seen: Pipeline, cx: &mut FlowContext<FelderaApi>) -> Option<Result<Resized, FlowError>> {
-        let accepted = match &self.progress {
-            Progress::Accepted(deployment) => Some(deployment.as_deref()),
-            Progress::Unsent | Progress::Unknown(_) => None,
-        };
-        match decide(&self.goal.wanted, accepted, &seen) {
+        match decide(&self.goal.wanted, &self.progress, &seen) {
             Next::Wait => None,
             Next::Done => {
                 let changed = !matches!(self.progress, Progress::Unsent);

@@ -46,7 +46,7 @@ impl DynamicResources {
 
     /// Returns whether everything that `wanted` sets has the same value here. Sizes are compared by their bytes.
     pub(crate) fn agrees_with(&self, wanted: &Self) -> bool {
-        fn same<T: PartialEq>(wanted: Option<T>, is: Option<T>) -> bool {
+        fn same<T: PartialEq + Copy>(wanted: Option<T>, is: Option<T>) -> bool {
             wanted.is_none() || wanted == is
         }
         same(wanted.cpu_cores_min, self.cpu_cores_min)
