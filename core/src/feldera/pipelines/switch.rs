@@ -20,7 +20,7 @@ use crate::schema::WireField;
 /// let mut config = RuntimeConfig::default();
 /// config.storage = Some(Switch::Off);
 /// config.set("fault_tolerance", &serde_json::json!({ "checkpoint_interval": null }))?;
-/// let text = r#"{"storage":null,"fault_tolerance":{"checkpoint_interval_secs":null}}"#;
+/// let text = r#"{"storage":null,"fault_tolerance":{"checkpoint_interval":null}}"#;
 /// assert_eq!(serde_json::to_string(&config)?, text);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
