@@ -38,6 +38,8 @@ impl<R: Runtime> Feldera<R> {
 /// #     ("GET /v0/pipelines/orders/stats", 200, stats),
 /// #     ("POST /v0/pipelines/orders/ingress/items", 200, r#"{"token":"eyJ1"}"#),
 /// #     ("GET /v0/pipelines/orders/completion_status", 200, r#"{"status":"inprogress","step":37}"#),
+/// #     ("GET /v0/pipelines/orders/completion_status", 200, r#"{"status":"inprogress","step":37}"#),
+/// #     ("GET /v0/pipelines/orders/completion_status", 200, r#"{"status":"inprogress","step":37}"#),
 /// #     ("GET /v0/pipelines/orders/stats", 200, stats),
 /// # ]);
 /// use pipewright::feldera::data::{DataFormat, HttpInput};
