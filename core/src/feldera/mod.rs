@@ -48,8 +48,8 @@
 //! * **400 `ParseErrors` means that all other rows are in**: see [`parse_errors`](data::parse_errors).
 //! * **A stream may be cut off and still end properly**: see [`stream`].
 //! * **Releases 0.366 and 0.367 renamed all durations and sizes of configurations**: `max_rss_mb: 16000` became
-//!   `max_rss: "16G"`. [`RuntimeConfig`](pipelines::RuntimeConfig) has one field for both names, and requests use the name
-//!   that the server reads.
+//!   `max_rss: "16G"`. [`RuntimeConfig`](pipelines::RuntimeConfig) has one field for both names, and requests use the
+//!   name that the server reads.
 //! * **A completed token does not mean that a subscriber has the changes.** They may still be on their way in its
 //!   stream. [`Subscription::ingest`] and [`AwaitDelivery`] wait until they are delivered, and tell which of both is
 //!   proved.

@@ -86,9 +86,7 @@ json_structs! {
 
     /// What matters most of an application.
     pub struct ApplicationSummary in kebab {
-        /// The application.
         pub id: ApplicationId,
-        /// Its name.
         pub name: String,
         /// When it was submitted.
         pub start_time: Millis,
@@ -104,9 +102,7 @@ json_structs! {
 
     /// All about an application.
     pub struct ApplicationDetails in kebab {
-        /// The application.
         pub id: ApplicationId,
-        /// Its name.
         pub name: String,
         /// Its state.
         pub status: ApplicationState,
@@ -118,7 +114,6 @@ json_structs! {
         pub duration: i64,
         /// When it entered each state.
         pub timestamps: BTreeMap<ApplicationState, Millis>,
-        /// Its jobs.
         pub jobs: Vec<JobSummary>,
     }
 

@@ -79,11 +79,9 @@ string_enums! {
 
     /// What kind of snapshot it is.
     pub enum SnapshotType {
-        /// A checkpoint.
         Checkpoint = "CHECKPOINT",
         /// A checkpoint that holds records in flight.
         UnalignedCheckpoint = "UNALIGNED_CHECKPOINT",
-        /// A savepoint.
         Savepoint = "SAVEPOINT",
         /// The savepoint that a job was stopped with.
         SyncSavepoint = "SYNC_SAVEPOINT",
@@ -223,7 +221,6 @@ json_structs! {
         pub persisted_data: Option<i64>,
         /// Subtasks that take part.
         pub num_subtasks: i32,
-        /// Subtasks that have acknowledged it.
         pub num_acknowledged_subtasks: i32,
         /// What kind of snapshot it is.
         pub checkpoint_type: Option<SnapshotType>,

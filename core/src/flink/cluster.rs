@@ -43,7 +43,6 @@ json_structs! {
         pub jobs_running: u32,
         /// Jobs that ended by themselves or were stopped.
         pub jobs_finished: u32,
-        /// Jobs that were cancelled.
         pub jobs_cancelled: u32,
         /// Jobs that failed for good.
         pub jobs_failed: u32,

@@ -40,7 +40,6 @@ json_structs! {
 
     /// A data set.
     pub struct Dataset {
-        /// Its id.
         pub id: DatasetId,
         /// Whether all of its partitions are there.
         pub is_complete: bool = "isComplete",

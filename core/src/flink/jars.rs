@@ -256,7 +256,6 @@ json_structs! {
 
     /// An uploaded jar.
     pub struct Jar {
-        /// Its id.
         pub id: JarId,
         /// The file name that it was uploaded under.
         pub name: String,
@@ -276,7 +275,6 @@ json_structs! {
 
     /// The answer to a run.
     pub struct Submitted {
-        /// The job.
         pub job_id: JobId = "jobid",
         /// The application around it. Since 2.3; equal to the job's id.
         pub application_id: Option<ApplicationId> = "applicationId",
@@ -284,7 +282,6 @@ json_structs! {
 
     /// The answer to a run as an application.
     pub struct ApplicationSubmitted {
-        /// The application.
         pub application_id: ApplicationId = "applicationid",
     }
 
@@ -308,7 +305,6 @@ json_structs! {
 
     /// A vertex.
     pub struct Node {
-        /// Its id.
         pub id: String,
         /// How many subtasks it has.
         pub parallelism: i64,

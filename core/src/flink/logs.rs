@@ -53,7 +53,6 @@ json_structs! {
 
     /// What a thread is doing.
     pub struct ThreadInfo {
-        /// The thread's name.
         pub name: String = "threadName",
         /// Its state and its stack, as Java prints them. Of at most `cluster.thread-dump.stacktrace-max-depth` (8)
         /// frames.
@@ -62,7 +61,6 @@ json_structs! {
 
     /// An option of the configuration.
     pub struct ConfigEntry {
-        /// Its key.
         pub key: String,
         /// Its value; of secrets, `******`.
         pub value: Option<String>,
@@ -70,7 +68,6 @@ json_structs! {
 
     /// What a JVM was started with.
     pub struct Environment {
-        /// The JVM.
         pub jvm: Jvm,
         /// Its class path.
         pub classpath: Vec<String>,

@@ -149,7 +149,6 @@ string_enums! {
         Max = "max",
         /// The mean.
         Avg = "avg",
-        /// The sum.
         Sum = "sum",
         /// How unequal they are: 0 when they are all the same, 100 when one has everything. Since 1.20.
         Skew = "skew",
@@ -175,7 +174,6 @@ json_structs! {
         pub max: Option<f64>,
         /// The mean.
         pub avg: Option<f64>,
-        /// The sum.
         pub sum: Option<f64>,
         /// How unequal they are: 0 when they are all the same, 100 when one has everything. Since 1.20.
         pub skew: Option<f64>,

@@ -173,7 +173,6 @@ json_structs! {
 
     /// A rescale of a job.
     pub struct RescaleDetails in camel {
-        /// Its id.
         pub id: RescaleId = "rescaleUuid",
         /// Which requirements it was to meet.
         pub requirements_id: Option<String> = "resourceRequirementsUuid",
@@ -199,15 +198,12 @@ json_structs! {
 
     /// A vertex in a rescale.
     pub struct VertexRescale in camel {
-        /// Its id.
         pub id: VertexId = "jobVertexId",
         /// Its operators.
         pub name: String = "jobVertexName",
         /// The group whose tasks share slots.
         pub slot_sharing_group_id: String,
-        /// That group's name.
         pub slot_sharing_group_name: String,
-        /// What it was to have.
         pub desired_parallelism: Option<i32>,
         /// What it needs at least.
         pub sufficient_parallelism: Option<i32>,
@@ -219,9 +215,7 @@ json_structs! {
 
     /// A slot sharing group in a rescale.
     pub struct SlotsRescale in camel {
-        /// Its id.
         pub id: String = "slotSharingGroupId",
-        /// Its name.
         pub name: String = "slotSharingGroupName",
         /// What was asked for.
         pub request_resource_profile: Option<ResourceProfile>,
@@ -239,7 +233,6 @@ json_structs! {
 
     /// What a slot has; -1 for what does not matter.
     pub struct ResourceProfile in camel {
-        /// CPU cores.
         pub cpu_cores: f64,
         /// MiB.
         pub task_heap_memory: i32,

@@ -72,7 +72,6 @@ string_enums! {
 json_structs! {
     /// A background operation was started, or had been with the same id.
     pub struct Trigger {
-        /// Its id.
         pub request_id: TriggerId = "request-id",
     }
 

@@ -78,7 +78,6 @@ json_structs! {
 
     /// A TaskManager.
     pub struct TaskManager in camel {
-        /// Its id.
         pub id: TaskManagerId,
         /// Its address for the JobManager.
         pub path: String,
@@ -88,7 +87,6 @@ json_structs! {
         pub jmx_port: Option<i32>,
         /// When it was heard of last: a moment, in spite of the name on the wire.
         pub last_heartbeat: Millis = "timeSinceLastHeartbeat",
-        /// Its task slots.
         pub slots_number: u32,
         /// Those without a task.
         pub free_slots: u32,
@@ -112,9 +110,7 @@ json_structs! {
 
     /// A slot that a job has taken.
     pub struct AllocatedSlot {
-        /// The job.
         pub job: JobId = "jobId",
-        /// What the slot has.
         pub resource: Resource,
         /// How many tasks are in it. Since 2.1.
         pub assigned_tasks: Option<i32> = "assignedTasks",
@@ -122,7 +118,6 @@ json_structs! {
 
     /// What slots have. **MiB**, not bytes.
     pub struct Resource in camel {
-        /// Cores.
         pub cpu_cores: f64,
         /// Task heap; MiB.
         pub task_heap_memory: i64,
@@ -138,7 +133,6 @@ json_structs! {
 
     /// A machine.
     pub struct Hardware in camel {
-        /// Cores.
         pub cpu_cores: i32,
         /// Bytes; -1 for unknown.
         pub physical_memory: i64,
@@ -150,13 +144,9 @@ json_structs! {
 
     /// How the memory of a TaskManager is divided. Bytes; `None` where it is not configured.
     pub struct MemoryConfiguration in camel {
-        /// Heap of the framework.
         pub framework_heap: Option<i64>,
-        /// Heap of the tasks.
         pub task_heap: Option<i64>,
-        /// Off-heap memory of the framework.
         pub framework_off_heap: Option<i64>,
-        /// Off-heap memory of the tasks.
         pub task_off_heap: Option<i64>,
         /// Network buffers.
         pub network_memory: Option<i64>,
@@ -220,7 +210,6 @@ json_structs! {
 
     /// What a garbage collector did.
     pub struct GarbageCollector {
-        /// Its name.
         pub name: String,
         /// How often it ran.
         pub count: i64,

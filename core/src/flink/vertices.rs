@@ -97,7 +97,6 @@ operations! { FlinkRest;
 string_enums! {
     /// Whether back pressure was measured.
     pub enum SampleState {
-        /// It was.
         Ok = "ok",
         /// It was not yet; or there is no such job or vertex.
         Deprecated = "deprecated",
@@ -117,7 +116,6 @@ string_enums! {
 json_structs! {
     /// A vertex and all its subtasks.
     pub struct VertexDetails {
-        /// The vertex.
         pub id: VertexId,
         /// Its operators.
         pub name: String,
@@ -177,9 +175,7 @@ json_structs! {
         pub max: i64,
         /// The mean.
         pub avg: i64,
-        /// The sum.
         pub sum: i64,
-        /// The median.
         pub median: i64,
         /// The 25th percentile.
         pub p25: i64,
@@ -191,7 +187,6 @@ json_structs! {
 
     /// What a vertex counted.
     pub struct VertexAccumulators {
-        /// The vertex.
         pub id: VertexId,
         /// The accumulators, of all subtasks together.
         pub accumulators: Vec<Accumulator> = "user-accumulators",
@@ -255,7 +250,6 @@ json_structs! {
 
     /// A vertex by TaskManager.
     pub struct VertexTaskManagers {
-        /// The vertex.
         pub id: VertexId,
         /// Its operators.
         pub name: String,
@@ -303,13 +297,11 @@ json_structs! {
     pub struct SubtaskCount {
         /// Its number.
         pub subtask: u32,
-        /// Its attempt.
         pub attempt: u32,
         /// Host and port of the TaskManager. Since 1.19.
         pub endpoint: Option<String>,
         /// The host. Before 2.0.
         pub host: Option<String>,
-        /// The accumulators.
         pub accumulators: Vec<Accumulator> = "user-accumulators",
     }
 
@@ -321,7 +313,6 @@ json_structs! {
         pub attempt: u32,
         /// The attempt's id within the cluster.
         pub id: String,
-        /// The accumulators.
         pub accumulators: Vec<Accumulator> = "user-accumulators",
     }
 }

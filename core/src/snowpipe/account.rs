@@ -29,7 +29,6 @@ string_enums! {
         KeypairJwt = "KEYPAIR_JWT",
         /// An access token of Snowflake's or another OAuth server.
         OAuth = "OAUTH",
-        /// A programmatic access token.
         ProgrammaticAccessToken = "PROGRAMMATIC_ACCESS_TOKEN",
     }
 }

@@ -225,7 +225,6 @@ pub(super) fn finish(
 json_structs! {
     /// The rows are buffered.
     pub struct Appended {
-        /// For the next append.
         pub next_continuation_token: Option<String>,
         /// `OK` or `Success`, or nothing.
         pub message: Option<String>,

@@ -84,7 +84,8 @@ fn stored() -> Value {
         },
         "fault_tolerance": { "model": "at_least_once", "checkpoint_interval": null },
         "max_buffering_delay": "3ms", "clock_resolution": "250ms", "env": { "KEY": "value" },
-        "resources": { "cpu_cores_min": 0.5, "memory_max": "16Gi", "autoscaling": { "storage": { "scale_factor": 1.5 } } },
+        "resources": { "cpu_cores_min": 0.5, "memory_max": "16Gi",
+            "autoscaling": { "storage": { "scale_factor": 1.5 } } },
         "dev_tweaks": { "storage_max": "3Mi", "merger": "push_merger" },
         "pipeline_template_configmap": { "name": "map", "key": "k" },
     })

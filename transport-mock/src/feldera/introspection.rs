@@ -76,7 +76,9 @@ pub(super) fn configuration(config: &Config) -> Value {
     let added = if config.release < Release::V0_337 {
         json!({ "telemetry": "" })
     } else {
-        json!({ "posthog": "", "conceptualhq": "", "product_fruits": "", "unstable_features": null, "build_source": "source" })
+        json!({
+            "posthog": "", "conceptualhq": "", "product_fruits": "", "unstable_features": null, "build_source": "source"
+        })
     };
     merge(&mut configuration, added);
     if config.release >= Release::V0_375 {

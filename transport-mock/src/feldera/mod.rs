@@ -14,8 +14,8 @@
 //! A program has tables, and views that are `SELECT * FROM` a table: anything else does not compile. A table keeps the
 //! rows that are pushed into it. Queries and snapshots need a materialized view, or a table `WITH ('materialized' =
 //! 'true')`. A table can have connectors: `datagen` with one plan, whose limit and rate count, and `file_input`, whose
-//! file is never there; a view can have `file_output`, which only counts. Egress, logs and time series go on: their responses have an [`OpenBody`] among their
-//! extensions, by which [`Manager::read`] gives the rest.
+//! file is never there; a view can have `file_output`, which only counts. Egress, logs and time series go on: their
+//! responses have an [`OpenBody`] among their extensions, by which [`Manager::read`] gives the rest.
 //!
 //! How things really are, as opposed to what the API says about them, is seen with [`Manager::pipelines`] and
 //! [`Manager::requests`], and what its processes have done with [`Manager::history`]. What goes wrong behind the API:

@@ -4,8 +4,8 @@
 //! discarded, or, with backpressure, not even begun, and then the whole pipeline stands still. After 3 s of silence
 //! comes a record that says nothing. When the process ends, so does the body, properly and without a word.
 //!
-//! Since 0.375 a log can be resumed after a cursor: the headers of the answer tell where it starts and how many lines are
-//! lost, and its body has lines of the log only. Without a cursor, the end of the log is told in a line of its own.
+//! Since 0.375 a log can be resumed after a cursor: the headers of the answer tell where it starts and how many lines
+//! are lost, and its body has lines of the log only. Without a cursor, the end of the log is told in a line of its own.
 //!
 //! As a real server does, it accepts the update format `debezium` and then drops all rows: only the pipeline's log
 //! tells.

@@ -15,14 +15,14 @@ use crate::schema::{json_structs, operations};
 operations! { FelderaApi;
     /// Subscribes to the changes of a table or a view. The subscription exists when the head of the answer is there.
     ///
-    /// **Without [`backpressure`](Self::backpressure) the server discards what a slow reader does not take**: the only sign
-    /// is [`Chunk::lost`]. With it nothing is lost, and a reader that rests stops the whole pipeline. Rows that were there
-    /// before come only with [`send_snapshot`](Self::send_snapshot), of materialized relations, since 0.298.
+    /// **Without [`backpressure`](Self::backpressure) the server discards what a slow reader does not take**: the only
+    /// sign is [`Chunk::lost`]. With it nothing is lost, and a reader that rests stops the whole pipeline. Rows that
+    /// were there before come only with [`send_snapshot`](Self::send_snapshot), of materialized relations, since 0.298.
     ///
-    /// The stream ends without a message when the pipeline stops or dies. **Another subscription is another stream**: it
-    /// needs its own decoder, its numbers begin at 0 again, and neither stream has the changes in between. A client that
-    /// holds a copy of the view subscribes again with a snapshot and begins a new copy with the first chunk. The copy is
-    /// complete when [`Egress::is_past_snapshot`] is true. Do the same if [`Chunk::lost`] was not 0.
+    /// The stream ends without a message when the pipeline stops or dies. **Another subscription is another stream**:
+    /// it needs its own decoder, its numbers begin at 0 again, and neither stream has the changes in between. A client
+    /// that holds a copy of the view subscribes again with a snapshot and begins a new copy with the first chunk. The
+    /// copy is complete when [`Egress::is_past_snapshot`] is true. Do the same if [`Chunk::lost`] was not 0.
     ///
     /// Rejected with 404 `ConfigError.UnknownOutputStream`, 400 for a format or a snapshot that does not exist, 429
     /// `ApiConnectionLimit`, 503 if the pipeline is not deployed.

@@ -11,9 +11,10 @@ operations! { FelderaApi;
     /// Runs SQL on what materialized tables and views hold: `SELECT`, `INSERT`, `PREPARE` and `EXECUTE`; of several
     /// statements the last may return rows.
     ///
-    /// An error in the middle of it comes with status 200 and a proper end: [`QueryResult`] tells a result that is whole
-    /// from one that is not, by its format. Refused with 400 `AdHocQueryError` when it cannot be planned; an error in the
-    /// first batch of `ArrowIpc` or `Parquet` comes as 503 `PipelineInteractionUnreachable`, and is not tried again.
+    /// An error in the middle of it comes with status 200 and a proper end: [`QueryResult`] tells a result that is
+    /// whole from one that is not, by its format. Refused with 400 `AdHocQueryError` when it cannot be planned; an
+    /// error in the first batch of `ArrowIpc` or `Parquet` comes as 503 `PipelineInteractionUnreachable`, and is not
+    /// tried again.
     ///
     /// The statement is part of the address, so that long ones do not fit.
     ///

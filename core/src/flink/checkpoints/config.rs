@@ -16,7 +16,6 @@ operations! { FlinkRest;
 string_enums! {
     /// How often a record counts after a failure.
     pub enum CheckpointMode {
-        /// Once.
         ExactlyOnce = "exactly_once",
         /// Once or more.
         AtLeastOnce = "at_least_once",

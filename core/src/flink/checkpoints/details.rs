@@ -48,7 +48,6 @@ json_structs! {
         pub persisted_data: Option<i64>,
         /// Subtasks that take part.
         pub num_subtasks: i32,
-        /// Subtasks that have acknowledged it.
         pub num_acknowledged_subtasks: i32,
         /// The subtasks taken together; `None` before the first has acknowledged it, and in [`Checkpoint::tasks`].
         pub summary: Option<Box<VertexCheckpointSummary>>,

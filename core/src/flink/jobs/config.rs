@@ -73,9 +73,7 @@ operations! { FlinkRest;
 json_structs! {
     /// How a job is set up.
     pub struct JobConfig {
-        /// The job.
         pub id: JobId = "jid",
-        /// Its name.
         pub name: String,
         /// What its programmer chose; `None` when that cannot be read.
         pub execution: Option<ExecutionConfig> = "execution-config",

@@ -18,7 +18,6 @@ string_enums! {
         Deploying = "DEPLOYING",
         /// Restoring its state.
         Initializing = "INITIALIZING",
-        /// Running.
         Running = "RUNNING",
         /// Ended by itself.
         Finished = "FINISHED",
@@ -26,7 +25,6 @@ string_enums! {
         Canceling = "CANCELING",
         /// Cancelled.
         Canceled = "CANCELED",
-        /// Failed.
         Failed = "FAILED",
         /// Being taken over from a lost JobManager.
         Reconciling = "RECONCILING",
@@ -36,15 +34,12 @@ string_enums! {
 json_structs! {
     /// All about one job, as it was up to 3 s ago.
     pub struct JobDetails in kebab {
-        /// The job.
         pub id: JobId = "jid",
         /// The application around it. Since 2.3.
         pub application_id: Option<crate::flink::ApplicationId>,
-        /// Its name.
         pub name: String,
         /// Always false, whether it can be stopped or not.
         pub is_stoppable: bool = "isStoppable",
-        /// Its state.
         pub state: JobState,
         /// `STREAMING` or `BATCH`. Since 1.20.
         pub job_type: Option<String>,
@@ -74,7 +69,6 @@ json_structs! {
 
     /// A vertex of a job.
     pub struct VertexSummary {
-        /// Its id.
         pub id: VertexId,
         /// The group whose tasks share slots. Since 1.20.
         pub slot_sharing_group_id: Option<String> = "slotSharingGroupId",
@@ -100,7 +94,6 @@ json_structs! {
 
     /// What went through a vertex or a task.
     pub struct IoMetrics in kebab {
-        /// Bytes read.
         pub read_bytes: i64,
         /// Whether all tasks have reported them.
         pub read_bytes_complete: bool,
@@ -108,7 +101,6 @@ json_structs! {
         pub write_bytes: i64,
         /// Whether all tasks have reported them.
         pub write_bytes_complete: bool,
-        /// Records read.
         pub read_records: i64,
         /// Whether all tasks have reported them.
         pub read_records_complete: bool,

@@ -162,7 +162,6 @@ json_structs! {
 
     /// A job and its state.
     pub struct JobIdWithStatus {
-        /// The job.
         pub id: JobId,
         /// Its state.
         pub status: JobState,
@@ -176,9 +175,7 @@ json_structs! {
 
     /// What matters most of a job.
     pub struct JobSummary in kebab {
-        /// The job.
         pub id: JobId = "jid",
-        /// Its name.
         pub name: String,
         /// `STREAMING` or `BATCH`. Since 2.3.
         pub job_type: Option<String> = "jobType",
@@ -190,7 +187,6 @@ json_structs! {
         pub end_time: Millis,
         /// From start to end, or to now; milliseconds.
         pub duration: i64,
-        /// Its state.
         pub state: JobState,
         /// When something changed last.
         pub last_modification: Millis,
@@ -212,7 +208,6 @@ json_structs! {
         pub deploying: u32,
         /// Restoring their state.
         pub initializing: Option<u32>,
-        /// Running.
         pub running: u32,
         /// Ended.
         pub finished: u32,
@@ -220,7 +215,6 @@ json_structs! {
         pub canceling: u32,
         /// Cancelled.
         pub canceled: u32,
-        /// Failed.
         pub failed: u32,
         /// Being taken over from a lost JobManager.
         pub reconciling: u32,

@@ -44,7 +44,6 @@ json_structs! {
 
     /// How a job ended.
     pub struct JobResult in kebab {
-        /// The job.
         pub id: JobId,
         /// Its name. Since 2.3.
         pub name: Option<String>,
@@ -113,7 +112,6 @@ json_structs! {
     pub struct OldException {
         /// The stack trace.
         pub exception: String,
-        /// The task.
         pub task: Option<String>,
         /// Host and port of the TaskManager.
         pub location: Option<String>,
@@ -129,7 +127,6 @@ json_structs! {
     pub struct Accumulators {
         /// Of the job itself: always empty, whatever the job does.
         pub job: Vec<Accumulator> = "job-accumulators",
-        /// Of its tasks.
         pub tasks: Vec<Accumulator> = "user-task-accumulators",
         /// The same in Java's own serialisation, as Base64, if that was asked for.
         pub serialized: BTreeMap<String, String> = "serialized-user-task-accumulators",
@@ -137,7 +134,6 @@ json_structs! {
 
     /// Something that was counted.
     pub struct Accumulator {
-        /// Its name.
         pub name: String,
         /// Its Java class.
         pub kind: String = "type",

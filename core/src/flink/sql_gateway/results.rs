@@ -38,11 +38,8 @@ json_structs! {
 
     /// A column.
     pub struct ColumnInfo {
-        /// Its name.
         pub name: String,
-        /// Its type.
         pub logical_type: LogicalType = "logicalType",
-        /// Its comment.
         pub comment: Option<String>,
     }
 
@@ -78,11 +75,8 @@ json_structs! {
 
     /// A field of a row type.
     pub struct RowField {
-        /// Its name.
         pub name: String,
-        /// Its type.
         pub field_type: LogicalType = "fieldType",
-        /// What it is for.
         pub description: Option<String>,
     }
 

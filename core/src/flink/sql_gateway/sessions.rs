@@ -56,7 +56,6 @@ operations! { FlinkSqlGateway;
     Once POST "/sessions/{session_handle}/configure-session" ConfigureSession "configureSession" -> Acknowledged {
         path { session_handle: SessionHandle }
         json {
-            /// The statement.
             statement: String,
         }
         json? {
@@ -83,7 +82,6 @@ operations! { FlinkSqlGateway;
 json_structs! {
     /// A new session.
     pub struct OpenedSession {
-        /// Its handle.
         pub session_handle: SessionHandle = "sessionHandle",
     }
 

@@ -115,7 +115,6 @@ operations! { FlinkSqlGateway;
 json_structs! {
     /// A statement was taken.
     pub struct Submitted {
-        /// Its handle.
         pub operation_handle: OperationHandle = "operationHandle",
     }
 
@@ -145,7 +144,6 @@ string_enums! {
         Finished = "FINISHED",
         /// Cancelled.
         Canceled = "CANCELED",
-        /// Closed.
         Closed = "CLOSED",
         /// Failed: [`FetchResults`] tells why.
         Error = "ERROR",

@@ -87,7 +87,6 @@ operations! { SnowpipeIngest;
             request_id: RequestId = "requestId",
         }
         json {
-            /// The channels.
             channel_names: Vec<String>,
         }
     }
@@ -116,13 +115,9 @@ json_structs! {
 
     /// What a channel is like. Counters run since the channel was made, over all opens.
     pub struct ChannelStatus {
-        /// Its database.
         pub database_name: Option<String>,
-        /// Its schema.
         pub schema_name: Option<String>,
-        /// Its pipe.
         pub pipe_name: Option<String>,
-        /// Its name.
         pub channel_name: Option<String>,
         /// `SUCCESS`, or why it must not be used. See [`is_healthy`](Self::is_healthy).
         pub channel_status_code: ErrorCode,

@@ -20,13 +20,10 @@ json_structs! {
     /// ```
     #[derive(Eq, PartialOrd, Ord, Hash)]
     pub struct ChannelPath {
-        /// The database.
         pub database: String,
-        /// The schema.
         pub schema: String,
         /// The pipe; `<TABLE>-STREAMING` is the default one of a table.
         pub pipe: String,
-        /// The channel.
         pub channel: String,
     }
 }

@@ -343,7 +343,9 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn alone_and_without_a_lost_reply_every_row_comes_in_once(seed: u64, release in any_release(), faults in 0_u64..20, rows in 0_u64..60) {
+    fn alone_and_without_a_lost_reply_every_row_comes_in_once(
+        seed: u64, release in any_release(), faults in 0_u64..20, rows in 0_u64..60,
+    ) {
         let scene = scene(seed, release);
         let mut fate = Fate::default();
         let trial =

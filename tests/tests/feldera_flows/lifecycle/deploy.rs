@@ -287,7 +287,10 @@ fn a_changed_setting_resets_no_other() {
         (
             "0.337.0",
             json!({ "workers": 8, "max_rss_mb": 500, "storage": { "cache_mib": 3, "min_storage_bytes": null } }),
-            json!({ "workers": 8, "max_rss_mb": 16_000, "storage": { "cache_mib": 3 }, "resources": { "memory_mb_max": 1500 } }),
+            json!({
+                "workers": 8, "max_rss_mb": 16_000,
+                "storage": { "cache_mib": 3 }, "resources": { "memory_mb_max": 1500 }
+            }),
         ),
         (
             "0.375.0",

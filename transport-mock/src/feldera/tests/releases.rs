@@ -73,7 +73,8 @@ fn since_0_367_settings_have_units_and_new_names() {
     let config = sim.configured(&json!({
         "max_rss_mb": 16_001, "max_buffering_delay": "1500us", "clock_resolution_usecs": null, "workers": 4,
         "resources": { "memory_mb_max": 2000, "storage_max": "400Gi" }, "nobody_knows": 1,
-        "storage": { "cache_mib": 1024, "backend": { "name": "file", "config": { "sync": { "retention_min_age": 30 } } } },
+        "storage": { "cache_mib": 1024,
+            "backend": { "name": "file", "config": { "sync": { "retention_min_age": 30 } } } },
     }));
     assert_eq!(config["max_rss"], "16001M");
     assert_eq!((&config["max_buffering_delay"], &config["clock_resolution"]), (&json!("1ms500us"), &Value::Null));

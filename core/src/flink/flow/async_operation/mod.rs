@@ -44,7 +44,6 @@ pub(super) use machine::AsyncOperation;
 json_structs! {
     /// What is known of a trigger.
     pub struct TriggerState {
-        /// The job.
         pub job: JobId,
         /// The id, chosen by us.
         pub trigger_id: TriggerId,

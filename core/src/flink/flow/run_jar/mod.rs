@@ -68,7 +68,6 @@ pub(super) use machine::RunMachine;
 json_structs! {
     /// What to run, once its jar is on the cluster.
     pub(super) struct JarRun {
-        /// The jar.
         pub jar: JarId,
         /// The class with the main method.
         pub entry_class: Option<String>,
@@ -87,7 +86,6 @@ json_structs! {
     }
 
     struct RunState {
-        /// What to run.
         pub run: JarRun,
         /// The job's id.
         pub job: JobId,

@@ -157,7 +157,6 @@ json_structs! {
     struct UpgradeState {
         /// How far it is.
         pub phase: UpgradePhase,
-        /// The job that is upgraded.
         pub job: JobId,
         /// How to run the old jar.
         pub old: JarRun,

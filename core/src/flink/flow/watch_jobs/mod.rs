@@ -230,7 +230,6 @@ json_structs! {
 
     /// A job that is watched.
     struct SavedJob {
-        /// The job.
         pub id: JobId,
         /// Its last state; `None` if it was never listed.
         pub state: Option<JobState>,
