@@ -1,18 +1,18 @@
-//! Feldera: the [API](https://docs.feldera.com/api/) of its manager and, through it, of pipelines; releases 0.104 to
-//! 0.375.
+//! Feldera: the [API](https://docs.feldera.com/api/) of its manager, and of pipelines through the manager; releases
+//! 0.104 to 0.375.
 //!
-//! | room | what |
+//! | module | content |
 //! |---|---|
-//! | [`platform`], [`health`] | log-in, configuration, session, events and health of the platform |
-//! | [`access`] | API keys, trust in issuers, tenants and members |
-//! | [`pipelines`] | list, create, look at, change, delete |
+//! | [`platform`], [`health`] | login, configuration, session, events and health of the platform |
+//! | [`access`] | API keys, trust in token issuers, tenants and members |
+//! | [`pipelines`] | list, create, read, change and delete pipelines |
 //! | [`lifecycle`] | start, stop, pause, resume, approve, clear |
 //! | [`programs`] | validate and compare programs |
 //! | [`data`] | ingress, completion tokens, connectors, transactions |
-//! | [`checkpoints`] | make, look after, send |
-//! | [`stats`], [`metrics`], [`events`], [`profiles`] | what a pipeline does |
+//! | [`checkpoints`] | make checkpoints, list them, copy them to an object store |
+//! | [`stats`], [`metrics`], [`events`], [`profiles`] | statistics, metrics, events and profiles of a pipeline |
 //! | [`stream`] | changes of views, queries, logs, time series |
-//! | [flows](#flows) | what takes several exchanges: compiled, started, stopped, rows in and processed, transactions, checkpoints |
+//! | [flows](#flows) | goals that take several exchanges: compile, deploy, start, stop, ingest, checkpoint and others |
 //!
 //! With a blocking runtime, common use is one line each:
 //!
@@ -35,26 +35,26 @@
 //! # Ok(()) }
 //! ```
 //!
-//! What one has to know about Feldera, and what the types and flows take care of:
+//! What to know about Feldera, and how the types and flows handle it:
 //!
-//! * **A success of start, stop, pause, resume and clear records a wish.** The status seen right afterwards is the old
-//!   one, and `Stopped` is no end while the pipeline is to be something else: [`EnsureRunning`], [`EnsurePaused`],
-//!   [`Stop`] and [`ClearStorage`] wait until it is granted.
-//! * **The manager shows `Running` for some seconds after the process has ended.** The process itself is asked before a
-//!   flow says that a pipeline is up, and the cause of its end is waited for.
-//! * **503 is used for refusals that never clear.** Codes decide: see [`ErrorCode::class`].
-//! * **Nobody knows whether data that was answered with a timeout or a 503 has arrived**, and there is nothing to find
-//!   out by. [`HttpInput`](data::HttpInput) is never sent twice by itself.
-//! * **400 `ParseErrors` means that all other rows are in**: see [`parse_errors`](data::parse_errors).
+//! * **Start, stop, pause, resume and clear only set the desired status.** Right after a success, the actual status is
+//!   still the old one. `Stopped` is not final while the desired status differs. [`EnsureRunning`], [`EnsurePaused`],
+//!   [`Stop`] and [`ClearStorage`] wait until the actual status agrees.
+//! * **The manager shows `Running` for some seconds after the process has ended.** A flow reports that a pipeline is up
+//!   only after the process itself has answered. If the process has ended, the flow waits up to ten seconds for the cause.
+//! * **503 also stands for rejections that never clear.** The error code decides: see [`ErrorCode::class`].
+//! * **If an ingress request times out or is answered with 503, its rows may or may not have been ingested.** Feldera
+//!   offers no way to check. So [`HttpInput`](data::HttpInput) is never sent twice automatically.
+//! * **400 `ParseErrors` means that all other rows were ingested**: see [`parse_errors`](data::parse_errors).
 //! * **A stream may be cut off and still end properly**: see [`stream`].
 //! * **Releases 0.366 and 0.367 renamed all durations and sizes of configurations**: `max_rss_mb: 16000` became
 //!   `max_rss: "16G"`. [`RuntimeConfig`](pipelines::RuntimeConfig) has one field for both names, and requests use the
 //!   name that the server reads.
-//! * **A completed token does not mean that a subscriber has the changes.** They may still be on their way in its
-//!   stream. [`Subscription::ingest`] and [`AwaitDelivery`] wait until they are delivered, and tell which of both is
-//!   proved.
-//! * `Bearer` is the word before a key, and an API key begins with `apikey:`, which belongs to it. A
-//!   [`Secret`](crate::Secret) as credentials does just that.
+//! * **A completed token does not mean that a subscriber has received the changes.** They may still be on their way.
+//!   [`Subscription::ingest`] and [`AwaitDelivery`] wait until the changes are delivered. If the server is too old to
+//!   show that, the [`DeliveryProof`] says so.
+//! * **An API key is sent as `Bearer apikey:…`**: the prefix `apikey:` belongs to the key. A [`Secret`](crate::Secret)
+//!   as credentials is sent after `Bearer`.
 //!
 //! Ad-hoc queries over WebSocket are not covered: this library exchanges HTTP requests and responses. The same query
 //! runs over HTTP with the same formats, see [`AdhocQuery`](stream::AdhocQuery).
@@ -107,16 +107,16 @@ pub use self::value::{Accepted, Download, Json, SecretText};
 use crate::error::ServiceError;
 use crate::operation::{OperationInfo, Service};
 
-/// The API of Feldera: a marker, the [`Service`] of its operations.
+/// A marker for the API of Feldera: the [`Service`] of its operations.
 #[derive(Clone, Copy, Debug)]
 pub enum FelderaApi {}
 
-/// A Feldera. See [`Client`](crate::driver::Client) for what it can.
+/// A client for Feldera. See [`Client`](crate::driver::Client) for its methods.
 pub type Feldera<T> = crate::driver::Client<FelderaApi, T>;
 
 impl Service for FelderaApi {
     const NAME: &'static str = "feldera";
-    // The server reads more; but longer addresses than this are none to the `http` crate.
+    // The server reads longer lines, but the `http` crate rejects longer addresses.
     const MAX_REQUEST_LINE: usize = 65_000;
     const VERSIONS: &'static [&'static str] = &["/v0"];
 
@@ -125,7 +125,7 @@ impl Service for FelderaApi {
     }
 }
 
-/// The rows of all tables.
+/// Returns all operations, from the tables of the modules.
 pub(crate) fn operations() -> impl Iterator<Item = &'static OperationInfo> {
     [
         platform::OPERATIONS,

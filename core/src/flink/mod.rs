@@ -1,7 +1,7 @@
 //! Apache Flink: the [REST API](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/) of
 //! JobManagers from 1.18 on.
 //!
-//! | room | what |
+//! | module | content |
 //! |---|---|
 //! | [`cluster`] | overview, configuration, version, shutdown |
 //! | [`jobmanager`], [`taskmanagers`] | configuration, logs, threads |
@@ -9,13 +9,13 @@
 //! | [`applications`] | what main methods submit, since 2.3 |
 //! | [`jobs`] | list, overview, details, status, cancel, exceptions, execution result, accumulators |
 //! | [`vertices`] | vertices and subtasks: details, times, accumulators, watermarks, back pressure |
-//! | [`metrics`] | of everything, plain and aggregated |
-//! | [`savepoints`] | savepoint, stop with savepoint, and what became of them |
+//! | [`metrics`] | metrics of all parts of the cluster, plain and aggregated |
+//! | [`savepoints`] | savepoint, stop with savepoint, and their outcomes |
 //! | [`checkpoints`] | statistics, triggers |
-//! | [`history`] | the same of jobs that have ended, from a HistoryServer |
-//! | [`rescaling`] | bounds of the parallelism, what became of rescales |
-//! | [`disposal`], [`datasets`] | savepoints and cluster data sets deleted |
-//! | [`flamegraph`], [`profiler`] | what threads are doing, by samples |
+//! | [`history`] | jobs that have ended, from a HistoryServer |
+//! | [`rescaling`] | bounds of the parallelism, outcomes of rescales |
+//! | [`disposal`], [`datasets`] | delete savepoints and cluster data sets |
+//! | [`flamegraph`], [`profiler`] | samples of what the threads are doing |
 //! | [`sql_gateway`] | the SQL Gateway, a service of its own: sessions, statements, pages of rows |
 //! | [flows](#flows) | [`RunJar`], [`AwaitJob`], [`WatchJob`], [`WatchJobs`], [`TakeSavepoint`], [`StopWithSavepoint`], [`TriggerCheckpoint`], [`AwaitCheckpoint`], [`Cancel`], [`UpgradeJob`], [`Rescale`], [`DisposeSavepoint`], [`DeleteDataset`], [`SampleFlameGraph`], [`Profile`], [`ReadMetrics`], [`ReadAggregatedMetrics`] |
 //!
@@ -35,16 +35,17 @@
 //! # Ok(()) }
 //! ```
 //!
-//! What one has to know about Flink, and what the types and flows take care of:
+//! What to know about Flink, and how the types and flows handle it:
 //!
 //! * **COMPLETED does not mean success.** A trigger's outcome is in
 //!   [`SavepointStatus::outcome`](savepoints::SavepointStatus::outcome).
 //! * **A trigger for a job that does not exist is accepted**; the rejection comes as the operation's failure.
-//! * **Status codes are irregular**: an unknown job is 404 here and 500 there. [`is_unknown_job`] knows.
+//! * **Status codes are irregular**: an unknown job is 404 for some operations and 500 for others. Call
+//!   [`is_unknown_job`].
 //! * **Answers are cached** for `web.refresh-interval` (3 s), except [`GetJobStatus`](jobs::GetJobStatus),
 //!   [`GetJobs`](jobs::GetJobs), [`GetJobsOverview`](jobs::GetJobsOverview),
-//!   [`GetJobExecutionResult`](jobs::GetJobExecutionResult) and triggers. The flows decide by those.
-//! * **Running a jar may fail although a job was submitted.** Only a chosen job id makes it possible to find out.
+//!   [`GetJobExecutionResult`](jobs::GetJobExecutionResult) and triggers. The flows decide by these operations.
+//! * **Running a jar may fail although a job was submitted.** Only with a chosen job id can a client find out.
 #![doc = include_str!("flows.md")]
 #![doc = include_str!("operations.md")]
 

@@ -3,8 +3,8 @@
 //!
 //! | module or type | what |
 //! |---|---|
-//! | [`account`] | the account host: where rows go, and the token that they go with |
-//! | [`channels`] | open, drop, and what became of the rows |
+//! | [`account`] | the account host: returns the ingest host and the token for it |
+//! | [`channels`] | open, drop, status: which rows are committed or rejected |
 //! | [`append`] | rows, exactly once by a continuation token |
 //! | [`elastic`] | rows, at least once, without a channel |
 //! | [`rows`] | values and ready-made lines into batches: size, age, compression, offset tokens |
@@ -42,7 +42,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What one has to know, and what the types take care of:
+//! What to know, and how the types handle it:
 //!
 //! * **200 to an append means buffered**, neither committed nor valid. What is committed says
 //!   [`ChannelStatus::last_committed_offset_token`](channels::ChannelStatus::last_committed_offset_token); that rows

@@ -23,7 +23,7 @@
 //! **Which version is spoken** is a matter of the base address. Without a version in it a gateway speaks its newest
 //! one; `http://gateway:8083/v2` asks for version 2. What a version does not have is rejected with 404.
 //!
-//! What one has to know about the gateway, and what the types and flows take care of:
+//! What to know about the gateway, and how the types and flows handle it:
 //!
 //! * **Every statement is accepted**, nonsense too; what is wrong with it comes from
 //!   [`FetchResults`](statements::FetchResults).
