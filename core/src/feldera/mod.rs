@@ -41,7 +41,8 @@
 //!   still the old one. `Stopped` is not final while the desired status differs. [`EnsureRunning`], [`EnsurePaused`],
 //!   [`Stop`] and [`ClearStorage`] wait until the actual status agrees.
 //! * **The manager shows `Running` for some seconds after the process has ended.** A flow reports that a pipeline is up
-//!   only after the process itself has answered. If the process has ended, the flow waits up to ten seconds for the cause.
+//!   only after the process itself has answered. If the process has ended, the flow waits up to ten seconds for the
+//!   cause.
 //! * **503 also stands for rejections that never clear.** The error code decides: see [`ErrorCode::class`].
 //! * **If an ingress request times out or is answered with 503, its rows may or may not have been ingested.** Feldera
 //!   offers no way to check. So [`HttpInput`](data::HttpInput) is never sent twice automatically.

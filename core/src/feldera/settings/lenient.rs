@@ -1,4 +1,4 @@
-//! Reading without losing: a value of a kind that a setting does not take is kept as JSON.
+//! Reads settings without loss: a value of a type that a setting does not take is kept as JSON.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,10 +9,10 @@ use serde::{Deserializer, Serialize};
 use super::{SettingValue, Unit};
 use crate::feldera::Json;
 
-/// A value of a setting, or the JSON that is none.
+/// A value of a setting, or the JSON that cannot be read as a value.
 pub(in crate::feldera) type Read<T> = Result<T, Json>;
 
-/// The one key of a number that `serde_json` hands over as a map, while its feature `arbitrary_precision` is on.
+/// The only key of a map by which `serde_json` passes a number if its feature `arbitrary_precision` is on.
 const NUMBER: &str = "$serde_json::private::Number";
 
 /// A JSON number.
@@ -25,7 +25,7 @@ pub(in crate::feldera) enum Number {
 
 impl Number {
     /// # Errors
-    /// If it is not finite.
+    /// If the number is not finite.
     pub(super) fn to_json(self) -> Result<Json, serde_json::Error> {
         match self {
             Self::Unsigned(number) => Json::of(&number),
@@ -47,7 +47,7 @@ impl<T> AnyValue<T> {
     }
 }
 
-/// The value of a setting, or else the scalar as JSON.
+/// Returns the value of a setting if it could be read, otherwise the scalar as JSON.
 fn or_json<T, V: Serialize + ?Sized, E: Error>(value: Option<T>, scalar: &V) -> Result<Read<T>, E> {
     match value {
         Some(value) => Ok(Ok(value)),
@@ -122,7 +122,7 @@ impl<'de, T: SettingValue> Visitor<'de> for AnyValue<T> {
 /// Reads an object that is not a record of settings.
 ///
 /// # Errors
-/// The reader's.
+/// Those of the deserializer.
 pub(super) fn read_object<'de, T: SettingValue, A: MapAccess<'de>>(mut map: A) -> Result<Read<T>, A::Error> {
     let mut text = String::from("{");
     while let Some(name) = map.next_key::<String>()? {
@@ -139,10 +139,10 @@ pub(super) fn read_object<'de, T: SettingValue, A: MapAccess<'de>>(mut map: A) -
     Ok(T::of_json(&value).ok_or(value))
 }
 
-/// The number that a map with this key stands for, if it stands for one.
+/// Returns the number that a map with this key stands for; `None` if it does not stand for a number.
 ///
 /// # Errors
-/// The reader's.
+/// Those of the deserializer.
 pub(in crate::feldera) fn number_behind<'de, A: MapAccess<'de>>(
     name: &str,
     map: &mut A,

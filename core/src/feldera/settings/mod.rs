@@ -1,12 +1,12 @@
-//! [`settings!`]: records of settings, which are read, changed and sent back.
+//! [`settings!`]: records of settings that a caller reads, changes and sends back.
 //!
 //! They differ from other records in three ways:
 //!
-//! | what | why |
+//! | difference | reason |
 //! |---|---|
-//! | a setting that is unknown, or whose value cannot be read, is kept in `unknown` and written back | a change replaces the whole configuration, and would reset the setting otherwise |
+//! | an unknown setting, or one whose value cannot be read, is kept in `unknown` and written back | a request replaces the whole configuration: a setting that is left out would be reset |
 //! | some settings have an old and a new name | releases 0.366 and 0.367 renamed all durations and sizes, see [`Unit`] |
-//! | a setting that is absent is not written | the server has defaults |
+//! | an absent setting is not written | the server uses its default |
 
 mod lenient;
 mod spelling;
@@ -51,22 +51,22 @@ macro_rules! settings {
         #[non_exhaustive]
         pub struct $name {
             $( $(#[$field_meta])* pub $field: $type, )*
-            /// The settings that this version of the library does not know, or whose values it cannot read. They are
-            /// sent as they are.
+            /// The settings that this version of the library does not know, or whose values it cannot read. Requests
+            /// send them unchanged.
             pub unknown: ::std::collections::BTreeMap<String, $crate::feldera::Json>,
             source: $crate::feldera::settings::Source,
         }
 
         impl $name {
-            /// Sets a setting by its name, also one that this version of the library does not know. A setting that has
-            /// two names can be set under both. `null` stands for Feldera's default, unless the setting's own
-            /// documentation says that it switches the setting off.
+            /// Sets a setting by its name, even if this version of the library does not know it. A setting that has two
+            /// names can be set under either name. `null` stands for Feldera's default. For a
+            /// [`Switch`](crate::feldera::pipelines::Switch), it switches the setting off.
             ///
             /// A server ignores settings that it does not know.
             ///
             /// # Errors
-            /// If the value cannot be written as JSON, or if the setting is known and has values of another kind. The
-            /// error names the setting.
+            /// * If the value cannot be written as JSON.
+            /// * If the setting is known and takes another type of value. The error names the setting.
             pub fn set<T: ::serde::Serialize + ?Sized>(
                 &mut self,
                 name: &str,
@@ -147,7 +147,7 @@ macro_rules! settings {
             ) -> ::std::result::Result<(), M::Error> {
                 $( $crate::feldera::settings::names!($field $($old $unit)?).put(&self.$field, map, spelling)?; )*
                 for (name, value) in &self.unknown {
-                    // A value that cannot be read was replaced by one that can.
+                    // The caller has replaced the unreadable value by a valid one.
                     let is_replaced = false $( || {
                         let names = $crate::feldera::settings::names!($field $($old $unit)?);
                         names.has(name) && !$crate::schema::WireField::is_absent(&self.$field)
@@ -210,7 +210,7 @@ macro_rules! settings {
     )*};
 }
 
-/// The names of a setting.
+/// Builds the [`Names`] of a setting.
 macro_rules! names {
     ($field:ident) => {
         $crate::feldera::settings::Names { new: stringify!($field), old: None }
@@ -227,20 +227,20 @@ pub(super) use {names, settings};
 
 /// A record of settings. Implemented by [`settings!`].
 pub(super) trait Settings: Sized {
-    /// Reads the settings. What cannot be read is kept as it is.
+    /// Reads the settings, and keeps unreadable values unchanged.
     ///
     /// # Errors
-    /// The reader's.
+    /// Those of the deserializer.
     fn of_map<'de, A: MapAccess<'de>>(map: A) -> Result<Read<Self>, A::Error>;
 
     /// Writes the settings that are not absent.
     ///
     /// # Errors
-    /// The serializer's.
+    /// Those of the serializer.
     fn write_fields<M: SerializeMap>(&self, map: &mut M, spelling: Spelling) -> Result<(), M::Error>;
 }
 
-/// The names of a setting: the new one, and the old one with the unit that its numbers count in.
+/// The names of a setting: the new name, and the old name with the unit of its numbers.
 #[derive(Clone, Copy)]
 pub(super) struct Names {
     pub(super) new: &'static str,
@@ -259,19 +259,19 @@ impl Names {
     /// Reads a value that the caller has given.
     ///
     /// # Errors
-    /// When it is of another kind.
+    /// If the setting takes another type of value.
     pub(super) fn read<T: SettingValue>(&self, name: &str, value: &Json) -> Result<T, serde_json::Error> {
         T::read_setting(value, self.unit())
             .map_err(|error| serde::de::Error::custom(format_args!("cannot set {name}: {error}")))
     }
 
-    /// Reads a value into a field. What cannot be read is kept under its name. If both names are there, which no server
-    /// writes and each rejects, the new one counts.
+    /// Reads a value into a field, and keeps an unreadable value under its name. If a record has both names, the new
+    /// name wins. No server writes both, and each server rejects both.
     ///
     /// Never inlined, as [`read_into`](crate::schema::read_into).
     ///
     /// # Errors
-    /// The reader's.
+    /// Those of the deserializer.
     #[inline(never)]
     pub(super) fn read_into<'de, T: SettingValue, A: MapAccess<'de>>(
         &self,
@@ -298,7 +298,7 @@ impl Names {
     /// Writes the setting under the name that the server reads.
     ///
     /// # Errors
-    /// The serializer's.
+    /// Those of the serializer.
     pub(super) fn put<T: SettingValue, M: SerializeMap>(
         &self,
         value: &T,
@@ -315,10 +315,10 @@ impl Names {
     }
 }
 
-/// How a record was read. It is no part of the value.
+/// How a record was read. Comparisons ignore it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Source {
-    /// Whether a renamed setting had its new name, so that the server that has written it reads new names.
+    /// Whether a renamed setting had its new name. If so, the server that wrote it also reads new names.
     pub(super) has_new_names: bool,
 }
 
@@ -328,7 +328,7 @@ impl PartialEq for Source {
     }
 }
 
-/// A value with the spelling to write it in.
+/// A value, and the spelling in which it is written.
 pub(super) struct Spelled<'a, T> {
     pub(super) value: &'a T,
     pub(super) spelling: Spelling,
@@ -340,10 +340,10 @@ impl<T: SettingValue> Serialize for Spelled<'_, T> {
     }
 }
 
-/// Keeps a setting that is unknown. Returns the number that a map with this key stands for, if it stands for one.
+/// Keeps an unknown setting. If the map with this key stands for a number, returns the number instead.
 ///
 /// # Errors
-/// The reader's.
+/// Those of the deserializer.
 pub(super) fn read_unknown<'de, A: MapAccess<'de>>(
     name: String,
     map: &mut A,
@@ -359,7 +359,7 @@ pub(super) fn read_unknown<'de, A: MapAccess<'de>>(
 /// Reads a record of settings.
 ///
 /// # Errors
-/// When it is not an object.
+/// If the value is not an object.
 pub(super) fn read<'de, T: SettingValue, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     struct Record<T>(PhantomData<T>);
 
@@ -381,7 +381,7 @@ pub(super) fn read<'de, T: SettingValue, D: Deserializer<'de>>(deserializer: D) 
 /// Writes a record of settings.
 ///
 /// # Errors
-/// The serializer's.
+/// Those of the serializer.
 pub(super) fn write<T: Settings + SettingValue, S: Serializer>(
     settings: &T,
     serializer: S,

@@ -5,7 +5,7 @@ use crate::operation::{RequestContext, ServerVersion};
 /// The first release that reads all durations and sizes under their new names.
 const RENAMED: ServerVersion = ServerVersion::new(0, 367, 0);
 
-/// Under which names settings are written, and in which form.
+/// The names and the form in which settings are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::feldera) enum Spelling {
     /// The old name with a number, for servers before 0.367. A value that is not a whole number of the unit is rounded
@@ -13,13 +13,13 @@ pub(in crate::feldera) enum Spelling {
     Old,
     /// The new name with a text that has a unit.
     New,
-    /// For a server whose version is not known. The new names if the record was read with some. Otherwise the old name
-    /// with a number, which all releases up to now read, if it can hold the value, and else the new one.
+    /// For a server of unknown version. The new names if the record was read with new names. Otherwise the old name
+    /// with a number if the number can hold the value exactly: all releases up to now read it. Otherwise the new name.
     Common,
 }
 
 impl Spelling {
-    /// The spelling for a server; `None` if its version is not known.
+    /// Returns the spelling for a server; `version` is `None` if it is not known.
     pub(in crate::feldera) fn of(version: Option<ServerVersion>) -> Self {
         match version {
             Some(version) if version < RENAMED => Self::Old,
@@ -35,7 +35,7 @@ impl From<RequestContext<'_>> for Spelling {
     }
 }
 
-/// What a number under an old name counts.
+/// The unit of a number under an old name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::feldera) enum Unit {
     Bytes,
@@ -50,7 +50,7 @@ pub(in crate::feldera) enum Unit {
 }
 
 impl Unit {
-    /// What it is called.
+    /// Returns the plural of the unit's name.
     pub(super) const fn plural(self) -> &'static str {
         match self {
             Self::Bytes => "bytes",
@@ -63,7 +63,7 @@ impl Unit {
         }
     }
 
-    /// How many bytes or nanoseconds one is.
+    /// Returns the number of bytes or nanoseconds in a unit.
     pub(super) const fn factor(self) -> u64 {
         match self {
             Self::Bytes => 1,

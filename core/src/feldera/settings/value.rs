@@ -13,9 +13,9 @@ use crate::feldera::units::from_nanos;
 use crate::feldera::{ByteSize, ConfigDuration, InvalidUnit, Json, SecretText};
 use crate::schema::WireField;
 
-/// The value of a setting. It is made of what stands in JSON; `None` if that is of another kind.
+/// The value of a setting. The constructors return `None` if the JSON has another type.
 pub(in crate::feldera) trait SettingValue: WireField + Clone {
-    /// What its values are, for errors.
+    /// The expected values, for errors.
     const EXPECTED: &'static str;
 
     fn of_null() -> Option<Self> {
@@ -26,7 +26,7 @@ pub(in crate::feldera) trait SettingValue: WireField + Clone {
         None
     }
 
-    /// Of a number, which counts in the unit.
+    /// Reads a number that counts in the unit.
     fn of_number(_: Number, _unit: Option<Unit>) -> Option<Self> {
         None
     }
@@ -35,25 +35,25 @@ pub(in crate::feldera) trait SettingValue: WireField + Clone {
         None
     }
 
-    /// Of a list or an object.
+    /// Reads a list or an object.
     fn of_json(_: &Json) -> Option<Self> {
         None
     }
 
-    /// Of an object without a field.
+    /// Reads an object without fields.
     fn of_nothing() -> Option<Self> {
         None
     }
 
-    /// Of an object that is being read.
+    /// Reads an object from a deserializer.
     ///
     /// # Errors
-    /// The reader's.
+    /// Those of the deserializer.
     fn of_map<'de, A: MapAccess<'de>>(map: A) -> Result<Read<Self>, A::Error> {
         lenient::read_object(map)
     }
 
-    /// Why a value cannot be read.
+    /// Returns why a value cannot be read.
     fn problem(value: &Json, _unit: Option<Unit>) -> String {
         format!("{} is not {}", crate::error::excerpt(value.get().as_bytes(), 40), Self::EXPECTED)
     }
@@ -61,32 +61,32 @@ pub(in crate::feldera) trait SettingValue: WireField + Clone {
     /// Reads a value that the caller has given.
     ///
     /// # Errors
-    /// When it is of another kind.
+    /// If the setting takes another type of value.
     fn read_setting(value: &Json, unit: Option<Unit>) -> Result<Self, Error> {
         let mut reader = serde_json::Deserializer::from_str(value.get());
         let read = AnyValue::new(unit).deserialize(&mut reader)?;
         read.map_err(|value| Error::custom(Self::problem(&value, unit)))
     }
 
-    /// Writes the value as the new name has it.
+    /// Writes the value in the form of the new name.
     ///
     /// # Errors
-    /// The serializer's.
+    /// Those of the serializer.
     fn write_setting<S: Serializer>(&self, serializer: S, _spelling: Spelling) -> Result<S::Ok, S::Error> {
         self.write(serializer)
     }
 
-    /// What goes out under the old name. `None` if the new name is to be used.
+    /// Returns the value to write under the old name; `None` if the new name must be used.
     fn number(&self, _unit: Unit, _spelling: Spelling) -> Option<OldValue> {
         None
     }
 
-    /// Whether a setting in it was read under its new name.
+    /// Returns whether the value contains a setting that was read under its new name.
     fn has_new_names(&self) -> bool {
         false
     }
 
-    /// Takes over what is given in `wanted`, and keeps the rest.
+    /// Copies the settings that are given in `wanted`, and keeps the others.
     fn overlay(&mut self, wanted: &Self) {
         if !wanted.is_absent() {
             self.clone_from(wanted);
@@ -110,7 +110,7 @@ impl Serialize for OldValue {
     }
 }
 
-/// Texts of which some are known.
+/// Implements [`SettingValue`] for open enums.
 macro_rules! string_settings {
     ($($type:ty),* $(,)?) => {$(
         impl $crate::feldera::settings::SettingValue for $type {
@@ -301,10 +301,10 @@ trait Quantity: Sized {
     /// A text that has a unit.
     const EXAMPLE: &'static str;
 
-    /// That many units; `None` if it is too large.
+    /// Converts a number of units; `None` if it is too large.
     fn of_units(number: u64, unit: Unit) -> Option<Self>;
 
-    /// The number of bytes or nanoseconds.
+    /// Returns the number of bytes or nanoseconds.
     fn amount(&self) -> u128;
 }
 
@@ -332,7 +332,7 @@ impl Quantity for ConfigDuration {
     }
 }
 
-/// Reads a size or a duration of a text with a unit.
+/// Reads a size or a duration from a text with a unit.
 fn of_text<T: FromStr>(text: &str, unit: Option<Unit>) -> Option<T> {
     if lacks_unit(text, unit) { None } else { text.parse().ok() }
 }
@@ -343,7 +343,7 @@ fn lacks_unit(text: &str, unit: Option<Unit>) -> bool {
     matches!(unit, Some(Unit::Megabytes | Unit::Mebibytes)) && text.parse::<f64>().is_ok()
 }
 
-/// Reads a size or a duration of a whole number that counts in the unit, whether or not it is written with a point.
+/// Reads a size or a duration from a whole number of units. The number may be written with a decimal point.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -360,7 +360,7 @@ fn of_number<T: Quantity>(number: Number, unit: Option<Unit>) -> Option<T> {
     T::of_units(number, unit?)
 }
 
-/// Why a size or a duration cannot be read.
+/// Returns why a size or a duration cannot be read.
 fn problem<T: Quantity + FromStr<Err = InvalidUnit>>(value: &Json, unit: Option<Unit>) -> String {
     let example = T::EXAMPLE;
     match value.parse::<String>() {
@@ -378,7 +378,7 @@ fn problem<T: Quantity + FromStr<Err = InvalidUnit>>(value: &Json, unit: Option<
     }
 }
 
-/// The number of units that goes out under the old name.
+/// Returns the number of units to write under the old name.
 fn number(of: &impl Quantity, unit: Unit, spelling: Spelling) -> Option<OldValue> {
     let (amount, factor) = (of.amount(), u128::from(unit.factor()));
     match spelling {
