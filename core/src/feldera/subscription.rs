@@ -1,4 +1,4 @@
-//! [`Subscription`]: a subscription on a blocking client, that knows which process it is of.
+//! [`Subscription`]: a subscription on a blocking client, with the process that serves it.
 
 use std::fmt;
 
@@ -13,12 +13,13 @@ use crate::feldera::stream::Egress;
 impl<R: Runtime> Feldera<R> {
     /// Subscribes to a table or view, in order to read the changes of rows that are ingested later.
     ///
-    /// Set [`backpressure`](HttpOutput::backpressure): without it, the server discards what is read too slowly.
+    /// Set [`backpressure`](HttpOutput::backpressure): without it, the server discards chunks if the caller reads too
+    /// slowly. With it, a caller that stops reading stops the pipeline.
     ///
     /// # Errors
     /// As [`GetStats`] and [`HttpOutput`].
     pub fn subscribe(&self, output: HttpOutput) -> Result<Subscription<'_, R>, FlowError> {
-        // Read before the subscription begins: if the process is the same one later, the subscription is of it.
+        // Read before the subscription begins: if the same process runs later, it serves the subscription.
         let process = self.call(GetStats::new(output.pipeline_name.clone()))?.global_metrics.process();
         let stream = self.open(output)?;
         Ok(Subscription { client: self, process, stream, has_steps: true })
@@ -70,7 +71,8 @@ pub struct Subscription<'c, R> {
 }
 
 impl<R> Subscription<'_, R> {
-    /// Returns the process that the subscription is of, for [`AwaitDelivery`].
+    /// Returns the process that serves the subscription, for [`AwaitDelivery`]; `None` if the server does not report
+    /// it.
     pub fn process(&self) -> Option<&str> {
         self.process.as_deref()
     }
@@ -95,8 +97,8 @@ impl<R> Subscription<'_, R> {
 }
 
 impl<R: Runtime> Subscription<'_, R> {
-    /// Ingests rows, and reads the subscription until it has delivered every change that they caused. Each chunk is
-    /// given to `on_chunk`, also those of other rows.
+    /// Ingests rows, and reads the subscription until it has delivered every change that the rows caused. Passes each
+    /// chunk to `on_chunk`, including chunks with changes of other rows.
     ///
     /// To set options, run an [`AwaitDelivery`] with [`run`](Self::run).
     ///
@@ -108,7 +110,7 @@ impl<R: Runtime> Subscription<'_, R> {
     }
 
     /// Runs a goal that was created with the [process](Self::process) and the [progress](Self::progress) of this
-    /// subscription, and of no other. Reads the subscription meanwhile, and gives each chunk to `on_chunk`.
+    /// subscription only. Reads the subscription at the same time, and passes each chunk to `on_chunk`.
     ///
     /// A timeout takes effect between two chunks, which are at most 3 s apart while the pipeline lives.
     ///

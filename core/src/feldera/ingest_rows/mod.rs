@@ -1,4 +1,4 @@
-//! [`IngestRows`]: all rows of a source into a table, in one call.
+//! [`IngestRows`]: ingests all rows of a source into a table, in one call.
 
 mod feeder;
 mod source;
@@ -15,7 +15,8 @@ use super::flow::{Ingest, IngestEvent, Ingestion};
 use crate::driver::{Client, ListenerResult, Runtime, ignore_notices};
 use crate::flow::Notice;
 
-/// What [`Feldera::ingest`] does: the goal of its flow, and two policies. Made of an [`Ingest`].
+/// A goal for [`Feldera::ingest`]: an [`Ingest`], a policy for rejected rows and a policy for unconfirmed rows. Create
+/// it from an [`Ingest`].
 ///
 /// ```no_run
 /// # use pipewright::driver::Runtime;
@@ -39,28 +40,29 @@ pub struct IngestRows {
     on_unconfirmed: OnUnconfirmed,
 }
 
-/// What an [`IngestRows`] does when a row is rejected: by Feldera, or by the flow because it cannot be sent.
+/// The policy of an [`IngestRows`] for a row that Feldera rejects, or that the flow cannot send.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnRejected {
-    /// Reads no more rows, ingests the rows that were read, and fails.
+    /// Stops reading, ingests the rows that were read before, and fails.
     #[default]
     Fail,
-    /// Continues. The summary counts the rows, and names the first hundred.
+    /// Continues without the row. The summary counts these rows, and lists the first hundred.
     Skip,
 }
 
-/// What an [`IngestRows`] does with rows that may or may not have been ingested.
+/// The policy of an [`IngestRows`] for rows that may or may not have been ingested.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnUnconfirmed {
-    /// Sends nothing more, and fails. The error has the rows.
+    /// Stops sending, and fails. The rows are in [`IngestError::unsettled`].
     #[default]
     Fail,
-    /// Continues without knowing. The summary counts the rows, and names the first hundred chunks.
+    /// Continues without sending them again, so that rows may be missing. The summary counts these rows, and lists the
+    /// first hundred chunks.
     Skip,
-    /// Sends them again, up to five times; then fails. Use it for tables with a primary key: see
-    /// [`Ingest::resend_unconfirmed`].
+    /// Sends them again, up to five times, then fails. Use it only for tables with a primary key: in other tables, rows
+    /// may be duplicated. See [`Ingest::resend_unconfirmed`].
     Resend,
 }
 
@@ -88,8 +90,8 @@ impl<R: Runtime> Client<FelderaApi, R> {
     /// Ingests all rows of a source into a table, and waits until they are processed. Ignores notices.
     ///
     /// The source is [`Rows`] for an iterator, [`Csv`] or [`Ndjson`] for a reader, or your own [`RowSource`]. Rows are
-    /// sent when a chunk is full, when the source has nothing to give at the moment, and at its end. While the source
-    /// blocks, nothing is sent. The [goal](Ingest::buffer_bytes) bounds the memory.
+    /// sent when a chunk is full, when the source has no row yet, and at its end. While the source blocks, no rows are
+    /// sent. [`Ingest::buffer_bytes`] bounds the memory.
     ///
     /// ```
     /// # let stats = r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u","buffered_input_records":0,
@@ -111,14 +113,15 @@ impl<R: Runtime> Client<FelderaApi, R> {
     /// ```
     ///
     /// # Errors
-    /// [`IngestFailure`] lists the reasons. If the source fails, or a row is rejected, the rows that were read before
-    /// are ingested first. The error has the summary, and all rows that are not known to be ingested.
+    /// [`IngestFailure`] lists the reasons. If the source fails or a row is rejected, the rows that were read before
+    /// are ingested first. The error has the summary, and all rows that are not known to be ingested: see
+    /// [`IngestError::unsettled`].
     pub fn ingest(&self, goal: impl Into<IngestRows>, rows: impl RowSource) -> Result<IngestSummary, Box<IngestError>> {
         self.ingest_with(goal, rows, ignore_notices, |_, _| ())
     }
 
-    /// Ingests all rows of a source as [`ingest`](Self::ingest) does. Gives each notice to `on_notice`, and each event
-    /// of the flow with the flow to `on_event`, for example to show progress.
+    /// Ingests all rows of a source as [`ingest`](Self::ingest) does. Passes each notice to `on_notice`, and each event
+    /// with the flow to `on_event`, for example to show progress.
     ///
     /// # Errors
     /// As [`ingest`](Self::ingest), and [`FlowError::Stopped`](crate::error::FlowError::Stopped) if `on_notice` returns

@@ -21,7 +21,7 @@ const CHUNK: usize = 64 * 1024;
 const MAX_RECORD: usize = 16 * 1024 * 1024;
 
 /// A source of rows for [`Feldera::ingest`](crate::feldera::Feldera::ingest). [`Rows`], [`Csv`] and [`Ndjson`] are
-/// sources. Implement it for a source that has nothing to give at times, such as a queue, or that deletes rows.
+/// sources. Implement it for a source that sometimes has no row yet, such as a queue, or that deletes rows.
 ///
 /// An ingestion calls [`advance`](Self::advance) until the end, and [`push`](Self::push) for each row.
 pub trait RowSource {
@@ -34,20 +34,21 @@ pub trait RowSource {
     /// Returns the number of the last row that was read, or of the line where it begins, counted from 1.
     fn position(&self) -> u64;
 
-    /// Gives the row to the flow. Called again for the same row if the flow's buffer was full.
+    /// Passes the row to the flow. Called again for the same row if the flow's buffer was full.
     ///
     /// # Errors
-    /// The flow's.
+    /// Those of the flow's method.
     fn push(&mut self, ingestion: &mut Ingestion) -> Result<u64, PushError<()>>;
 }
 
-/// What a source has next.
+/// The next item of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NextRow {
     /// A row.
     Row,
-    /// No row yet. The ingestion sends what waits, and asks again at once: wait for a while before.
+    /// No row yet. The ingestion sends the buffered rows, and calls [`RowSource::advance`] again at once: wait for a
+    /// while before you return this.
     Pending,
     /// No more rows.
     End,
@@ -69,14 +70,14 @@ pub struct Rows<I: Iterator, T> {
 }
 
 impl<I: Iterator> Rows<I, I::Item> {
-    /// The rows that an iterator yields.
+    /// Creates a source from an iterator of rows.
     pub fn new(rows: impl IntoIterator<IntoIter = I, Item = I::Item>) -> Self {
         Self { items: rows.into_iter(), read: Ok, row: None, position: 0 }
     }
 }
 
 impl<I: Iterator<Item = Result<T, E>>, T, E: Into<BoxError>> Rows<I, T> {
-    /// The rows that an iterator yields until an error. The error ends the ingestion.
+    /// Creates a source from an iterator of results. The first error ends the ingestion.
     pub fn fallible(rows: impl IntoIterator<IntoIter = I, Item = Result<T, E>>) -> Self {
         Self { items: rows.into_iter(), read: |row| row.map_err(Into::into), row: None, position: 0 }
     }
@@ -112,19 +113,19 @@ impl<I: Iterator, T> fmt::Debug for Rows<I, T> {
 /// out. A quoted field may have line feeds. A record may have up to 16 MiB.
 ///
 /// A reader with a timeout, such as a socket, may answer [`WouldBlock`](ErrorKind::WouldBlock) or
-/// [`TimedOut`](ErrorKind::TimedOut): the ingestion then sends what waits, and reads again.
+/// [`TimedOut`](ErrorKind::TimedOut): the ingestion then sends the buffered rows, and reads again.
 pub struct Csv<R> {
     records: Records<R>,
     has_header: bool,
 }
 
 impl<R: Read> Csv<R> {
-    /// The records that a reader gives. It needs no buffer of its own.
+    /// Creates a source from a reader. The reader needs no buffer of its own.
     pub fn new(reader: R) -> Self {
         Self { records: Records::new(reader, true), has_header: false }
     }
 
-    /// Leaves out the first record: Feldera takes the columns in the order in which the table declares them.
+    /// Leaves out the first record. Feldera reads the columns in the order in which the table declares them.
     pub fn skip_header(mut self) -> Self {
         self.has_header = true;
         self
@@ -153,11 +154,11 @@ impl<R: Read> RowSource for Csv<R> {
 /// plain row for a goal with [`UpdateFormat::Raw`](crate::feldera::data::UpdateFormat::Raw). Blank lines are left out.
 /// A line may have up to 16 MiB.
 ///
-/// Readers with a timeout are read as by [`Csv`].
+/// A reader with a timeout works as with [`Csv`].
 pub struct Ndjson<R>(Records<R>);
 
 impl<R: Read> Ndjson<R> {
-    /// The records that a reader gives. It needs no buffer of its own.
+    /// Creates a source from a reader. The reader needs no buffer of its own.
     pub fn new(reader: R) -> Self {
         Self(Records::new(reader, false))
     }

@@ -7,17 +7,17 @@ use std::ops::RangeInclusive;
 use crate::error::FlowError;
 use crate::feldera::flow::IngestChunk;
 
-/// What an ingestion has done. Rows are numbered as the source numbers them: from 1, by row or by line.
+/// Counts of an ingestion. Rows have the numbers of the source: counted from 1, by row or by line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IngestSummary {
-    /// Rows that the source has given.
+    /// Rows that were read from the source.
     pub rows_read: u64,
-    /// Rows of them that cannot be sent, and were left out.
+    /// Rows that were left out because they cannot be sent.
     pub rows_invalid: u64,
-    /// Rows that were sent. Rows of a request that is known to have ingested nothing do not count.
+    /// Rows that were sent. Rows of a request that certainly ingested no rows do not count.
     pub rows_sent: u64,
-    /// Rows that are ingested. After a success they are processed, too.
+    /// Rows that are ingested. After a success, they are also processed.
     pub rows_ingested: u64,
     /// Rows that Feldera has rejected because it cannot parse them.
     pub rows_rejected: u64,
@@ -25,7 +25,7 @@ pub struct IngestSummary {
     pub rejected: Vec<RejectedPosition>,
     /// Rows that may or may not have been ingested.
     pub rows_unconfirmed: u64,
-    /// The first hundred chunks with such rows.
+    /// The row numbers of the first hundred chunks with unconfirmed rows.
     pub unconfirmed: Vec<RangeInclusive<u64>>,
 }
 
@@ -33,13 +33,13 @@ pub struct IngestSummary {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RejectedPosition {
-    /// The number of the row or line. `None` if Feldera's error does not tell.
+    /// The number of the row or line; `None` if Feldera's error does not contain it.
     pub row: Option<u64>,
-    /// What is wrong with it, without its text.
+    /// The problem, without the text of the row.
     pub problem: String,
 }
 
-/// One line, for logs.
+/// Writes one line, for logs.
 impl fmt::Display for IngestSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} rows are ingested", self.rows_ingested, self.rows_read)?;
@@ -63,27 +63,28 @@ impl fmt::Display for RejectedPosition {
     }
 }
 
-/// An ingestion that has failed, and how far it came.
+/// The error of a failed ingestion, with its progress.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct IngestError {
-    /// Why the ingestion has stopped.
+    /// The reason of the failure.
     pub failure: IngestFailure,
-    /// The error of the flow, if it could not ingest the rows before the failure. The rows that it leaves are in
+    /// The error of the flow if it could not ingest the rows that were read before the failure. These rows are in
     /// `unsettled`.
     pub flow_error: Option<FlowError>,
-    /// What was done until then.
+    /// The counts up to the failure.
     pub summary: IngestSummary,
-    /// The rows that were read and are not known to be ingested or rejected:
-    /// [unconfirmed](IngestChunk::is_unconfirmed) ones, and ones that were never sent. Skipped rows are not among them.
+    /// The rows that were read and are not known to be ingested or rejected. They are
+    /// [unconfirmed](IngestChunk::is_unconfirmed), or were never sent. Skipped rows are not included.
+    /// [`IngestChunk::rows`] counts rows from 0 in the order in which they were pushed, unlike the summary.
     pub unsettled: Vec<IngestChunk>,
 }
 
-/// Why an ingestion has stopped.
+/// The reason why an ingestion failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum IngestFailure {
-    /// The source has failed: the error of the iterator or the reader.
+    /// The source failed: the iterator or the reader returned an error.
     Source {
         /// The number of the last row or line that was read.
         row: u64,
@@ -92,8 +93,8 @@ pub enum IngestFailure {
     },
     /// A row cannot be sent, or Feldera has rejected it: see [`OnRejected`](super::OnRejected).
     Rejected(RejectedPosition),
-    /// The flow has ended with an error: see [`Ingest`](crate::feldera::Ingest). A [`FlowError::Ambiguous`] if rows are
-    /// unconfirmed: see [`OnUnconfirmed`](super::OnUnconfirmed).
+    /// The flow ended with an error: see [`Ingest`](crate::feldera::Ingest). The error is [`FlowError::Ambiguous`] if
+    /// rows are unconfirmed: see [`OnUnconfirmed`](super::OnUnconfirmed).
     Flow(FlowError),
 }
 

@@ -10,25 +10,26 @@
 //!
 //! | state | event | next |
 //! |---|---|---|
-//! | Identifying | the statistics are of the process that the caller read before it subscribed | Sending, or Processing if there is a token |
-//! | Identifying | of another one, or none is known and the server tells one | failed: [`Restarted`](super::Interruption::Restarted); no rows were sent |
+//! | Identifying | the statistics are from the process that the caller read before it subscribed | Sending; Processing if the goal has a token |
+//! | Identifying | from another process, or the caller knew no process and the server reports one | failed: [`Restarted`](super::Interruption::Restarted); no rows were sent |
 //! | Sending | a token | Processing |
-//! | Sending | no answer | failed: **ambiguous** |
+//! | Sending | the outcome is unknown | failed: **ambiguous** |
 //! | Sending | rejected | Diagnosis; failed |
 //! | Processing, Settling | all subscriptions are [delivered](self::decide) | Verifying |
-//! | Processing, Settling | the step is known, and one subscription cannot deliver any more | failed: [`Undelivered`] |
+//! | Processing, Settling | the step is known, and a subscription can no longer deliver it | failed: [`Undelivered`] |
 //! | Processing | progress, and the step is not known or no steps were shown | polls the status at once |
-//! | Processing | the token cannot be completed any more | failed, as [`AwaitCompletion`] |
+//! | Processing | the token can no longer be completed | failed, as [`AwaitCompletion`] |
 //! | Processing | complete | Settling |
-//! | Settling | complete without a step (before 0.242), or the caller says that the server has no steps | Completed |
-//! | Settling | 4 s have passed, a subscription was read since, and none has ever shown steps | Completed |
+//! | Settling | complete without a step (before 0.242), or the caller called `without_steps` | Completed |
+//! | Settling | 4 s have passed, a subscription was read since, and no subscription has ever shown steps | Completed |
 //! | Settling | the stall timeout has passed | failed: [`Overdue`](Undelivered::Overdue) |
-//! | Verifying | statistics of the same process | Delivered |
-//! | Verifying | of another one | failed: [`Restarted`](super::Interruption::Restarted) |
+//! | Verifying | the statistics are from the same process | Delivered |
+//! | Verifying | the statistics are from another process | failed: [`Restarted`](super::Interruption::Restarted) |
 //!
-//! Invariants: rows are sent once. *Delivered* needs one process from before the subscription to after the last chunk:
-//! it gave out the token, counted the steps and sent the chunks, so that the numbers can be compared. It also needs
-//! that no chunk was lost meanwhile. In doubt, the flow fails or says less.
+//! Invariants: rows are sent once. *Delivered* requires that the same process ran from before the subscription until
+//! after the last chunk. Only then can the numbers be compared: this process issued the token, counted the steps and
+//! sent the chunks. *Delivered* also requires that no chunk was lost in between. Otherwise the flow fails, or ends with
+//! *Completed*.
 
 mod decide;
 mod machine;
@@ -45,16 +46,17 @@ use crate::feldera::tuning::STALL_TIMEOUT;
 use crate::flow::{Runner, goal};
 
 /// Ingests rows, or takes a completion token, and waits until subscriptions have delivered every change that the rows
-/// caused: the caller reads its own writes.
+/// caused. So the caller can read its own writes.
 ///
-/// Subscribe first, then send the rows. The caller reads the subscription and tells the flow its
-/// [progress](crate::feldera::stream::Egress::progress): this is an event flow with one event. On a blocking client,
-/// [`Feldera::subscribe`](crate::driver::Client::subscribe) does all that.
+/// On a blocking client, call [`Feldera::subscribe`](crate::driver::Client::subscribe), then
+/// [`Subscription::ingest`](crate::feldera::Subscription::ingest). Otherwise subscribe first, then start this flow. It
+/// is an event flow with one event. The caller reads the subscription, and passes its
+/// [progress](crate::feldera::stream::Egress::progress) to the flow.
 ///
 /// | result | proof |
 /// |---|---|
-/// | [`Delivered`](DeliveryProof::Delivered) | the subscriptions have shown `processed_steps` of at least the token's `step`, and the changes came before it |
-/// | [`Completed`](DeliveryProof::Completed) | the token is complete. The server never sends `processed_steps`, as those up to 0.337: the changes may still be on their way |
+/// | [`Delivered`](DeliveryProof::Delivered) | the subscriptions have shown `processed_steps` of at least the token's `step`; the changes came before that chunk |
+/// | [`Completed`](DeliveryProof::Completed) | the token is complete, but the server never sends `processed_steps`, as up to 0.337; the changes may still be on their way |
 ///
 /// 1. Read the [process](crate::feldera::stats::GlobalMetrics::process) from the statistics.
 /// 2. Subscribe with [`HttpOutput`](crate::feldera::stream::HttpOutput). Without
@@ -62,21 +64,22 @@ use crate::flow::{Runner, goal};
 ///    fails.
 /// 3. Start the flow with the process and the progress of the subscription. For several subscriptions, use
 ///    [`subscription`](Self::subscription).
-/// 4. Drive it, and read the subscription in turn: handle each chunk, then call [`DeliveryWatch::observe`]; at the end
-///    of the stream, [`DeliveryWatch::ended`].
+/// 4. Poll the flow and read the subscription in turn. Handle each chunk, then call [`DeliveryWatch::observe`]. At the
+///    end of the stream, call [`DeliveryWatch::ended`].
 ///
-/// A subscription delivers the changes of rows that were sent after it began. For a token of earlier rows, the flow
-/// must get the progress from before they were sent.
+/// A subscription delivers the changes of rows that were sent after it began. If you pass a token
+/// of earlier rows, also pass the progress from before these rows were sent.
 ///
 /// # Errors
 /// * [`FlowError::Failed`](crate::error::FlowError::Failed) with
-///   [`Interruption::Restarted`](super::Interruption::Restarted) if the process is not the one of the subscription. At
-///   the beginning, no rows were sent.
+///   [`Interruption::Restarted`](super::Interruption::Restarted) if another process runs than the process of the
+///   subscription. If the flow notices that before it sends the rows, it does not send them.
 /// * `Failed` with [`Interruption::Undelivered`](super::Interruption::Undelivered) if the rows are ingested, but a
 ///   subscription lost chunks or ended. Subscribe again with a snapshot.
 /// * `Failed` with the interruptions of [`AwaitCompletion`](super::AwaitCompletion), for example if the pipeline is
 ///   paused or crashes.
-/// * [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous) if the rows were sent and not answered.
+/// * [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous) if the request with the rows got no answer: they may
+///   or may not have been ingested.
 /// * [`FlowError::Service`](crate::error::FlowError::Service) if the rows were rejected. With the code `ParseErrors`,
 ///   all other rows are ingested, see [`parse_errors`](crate::feldera::data::parse_errors).
 ///
@@ -124,14 +127,14 @@ pub struct AwaitDelivery {
 }
 
 impl AwaitDelivery {
-    /// Ingests rows. The process was read before the caller subscribed, the progress of the subscription is the present
-    /// one.
+    /// Ingests rows. Pass the process that was read before you subscribed, and the current progress of the
+    /// subscription.
     pub fn ingest(rows: HttpInput, process: impl Into<Option<String>>, subscription: EgressProgress) -> Self {
         Self::of(Source::Rows(rows), process.into(), subscription)
     }
 
-    /// Waits for the rows of a token. The process was read before the caller subscribed, the progress of the
-    /// subscription is one from before the rows were sent. Call [`DeliveryWatch::observe`] with the present one.
+    /// Waits for the rows of a token. Pass the process that was read before you subscribed, and the progress of the
+    /// subscription from before the rows were sent. Then call [`DeliveryWatch::observe`] with the current progress.
     pub fn new(
         pipeline: impl Into<String>,
         token: CompletionToken,
@@ -147,8 +150,8 @@ impl AwaitDelivery {
         Self { source, process, subscriptions, has_steps: true, stall_timeout, timeout: None }
     }
 
-    /// Adds another subscription to the same process. Its index for [`DeliveryWatch::observe`] is 1 for the first one
-    /// that is added, then 2, 3 and so on.
+    /// Adds another subscription to the same process. For [`DeliveryWatch::observe`], the first added subscription has
+    /// index 1, the second index 2, and so on.
     pub fn subscription(mut self, progress: EgressProgress) -> Self {
         self.subscriptions.push(Subscription::new(progress));
         self
@@ -156,21 +159,21 @@ impl AwaitDelivery {
 
     /// Declares that the server never sends `processed_steps`. The flow ends with
     /// [`Completed`](DeliveryProof::Completed) as soon as the token is complete, unless a subscription has shown steps.
-    /// Otherwise it finds that out itself, which takes up to 7 s.
+    /// Without this call, the flow needs up to 7 s to find out that the server sends no steps.
     pub fn without_steps(mut self) -> Self {
         self.has_steps = false;
         self
     }
 
     /// Sets how long the circuit may make no progress, and how long a subscription may lag behind the completion; a
-    /// minute by default, `None` is for ever.
+    /// minute by default. `None` disables both limits.
     pub fn stall_timeout(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.stall_timeout = time.into();
         self
     }
 }
 
-/// What an [`AwaitDelivery`] has proved.
+/// The result of an [`AwaitDelivery`]: what it has proved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "`Completed` proves less than `Delivered`"]
@@ -195,30 +198,30 @@ pub enum DeliveryProof {
 }
 
 impl DeliveryProof {
-    /// Whether it is [`Delivered`](Self::Delivered).
+    /// Returns whether this is [`Delivered`](Self::Delivered).
     pub fn is_delivered(&self) -> bool {
         matches!(self, Self::Delivered { .. })
     }
 }
 
-/// Why it is not known whether a subscription has delivered the changes of rows that were ingested.
+/// The reason why it is unknown whether a subscription has delivered the changes of ingested rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Undelivered {
     /// The server discarded chunks, which may have been the changes: the subscription was read too slowly.
     #[non_exhaustive]
     ChunksLost {
-        /// How many since before the rows were sent.
+        /// The number of chunks that were lost since the rows were sent.
         chunks: u64,
     },
     /// The subscription ended before it had shown the step.
     SubscriptionEnded,
-    /// The progress of another subscription was passed.
+    /// The caller passed the progress of another subscription.
     Resubscribed,
-    /// The rows were completed long ago, and the subscription has not shown their step.
+    /// The rows were completed, and the subscription did not show their step within the stall timeout.
     #[non_exhaustive]
     Overdue {
-        /// The number of steps that was waited for.
+        /// The number of steps that the flow waited for.
         step: u64,
     },
 }
@@ -254,13 +257,13 @@ pub struct DeliveryWatch {
 }
 
 impl DeliveryWatch {
-    /// Tells how far a subscription has been read, after the caller has handled its last chunk. Then poll the flow. The
-    /// index is 0 for the subscription that the flow was created with; others are ignored unless they were added.
+    /// Records how far a subscription was read. Call it after you have handled a chunk, then poll the flow. Index 0 is
+    /// the subscription that the flow was created with. An index that was not added is ignored.
     pub fn observe(&mut self, subscription: usize, progress: EgressProgress) {
         self.runner.parts_mut().0.observe(subscription, progress);
     }
 
-    /// Tells that the stream of a subscription has ended, in whatever way.
+    /// Records that the stream of a subscription has ended, with or without an error.
     pub fn ended(&mut self, subscription: usize) {
         self.runner.parts_mut().0.ended(subscription);
     }

@@ -13,7 +13,7 @@ use crate::error::FlowError;
 use crate::feldera::data::{DataFormat, UpdateFormat};
 use crate::json::{self, NonFinite, WriteError};
 
-/// Rows that go out together, as they are written. Rows are counted from 0 in the order in which they were pushed.
+/// Rows of one request, in their encoded form. Rows are counted from 0 in the order in which they were pushed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IngestChunk {
     first: u64,
@@ -24,22 +24,22 @@ pub struct IngestChunk {
 }
 
 impl IngestChunk {
-    /// Whether its rows may be in already: they were sent before, and nobody knows what became of that.
+    /// Returns whether the rows may already be ingested: they were sent before, and the outcome is unknown.
     pub fn is_unconfirmed(&self) -> bool {
         self.unconfirmed
     }
 
-    /// Which rows.
+    /// Returns the numbers of the rows.
     pub fn rows(&self) -> Range<u64> {
         self.first..self.first + self.ends.len() as u64
     }
 
-    /// How many rows.
+    /// Returns the number of rows.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether the chunk has no rows.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
