@@ -6,34 +6,38 @@
 //!  └─┘ └─▶ failed: stopped                  not yet ─────────┘ └─▶ failed: stopped, restarted, resized by another client
 //! ```
 //!
-//! Before the request, and after one whose outcome is unknown:
+//! Before the request:
 //!
-//! | the pipeline | the stored sizes | the process uses | then |
+//! | the pipeline | the stored sizes | the process reports | then |
 //! |---|---|---|---|
-//! | is stopped, or is to be | anything | anything | failed: `Stopped` or `Crashed` |
-//! | does not run yet | anything | anything | wait |
-//! | is up | those that are wanted | the wanted `memory_max` | done, without a request |
-//! | is up | anything else | anything | PATCH; after an unknown outcome: **ambiguous** |
+//! | has the desired status `Stopped` or `Suspended` | any | any | failed: `Stopped` or `Crashed` |
+//! | starts, or does not answer | any | any | wait |
+//! | is up | the requested sizes | the requested `memory_max` | done, without a request |
+//! | is up | other sizes, or the requested sizes with another reported `memory_max` | any | PATCH |
 //!
-//! After the server accepted it:
+//! If the outcome of the request is unknown, the same table holds, except that the flow does not send PATCH again. If
+//! the requested sizes are stored, the flow continues as after an acceptance. Every failure is **ambiguous** then.
 //!
-//! | the pipeline | the stored sizes | the process uses | then |
+//! After the server accepted the request:
+//!
+//! | the pipeline | the stored sizes | the process reports | then |
 //! |---|---|---|---|
-//! | is stopped, or is to be | anything | anything | failed: `Stopped` or `Crashed` |
-//! | is another deployment | anything | anything | failed: `Replaced` |
-//! | starts again | anything | anything | failed: `Restarted` |
-//! | is up, or does not answer for a while | others | anything | failed: `Resized` |
-//! | is up, or does not answer for a while | those that are wanted, or not shown | the wanted `memory_max` | done |
-//! | is up, or does not answer for a while | those that are wanted, or not shown | anything else | wait |
+//! | has the desired status `Stopped` or `Suspended` | any | any | failed: `Stopped` or `Crashed` |
+//! | is another deployment | any | any | failed: `Replaced` |
+//! | starts again | any | any | failed: `Restarted` |
+//! | is up, or does not answer | other sizes | any | failed: `Resized` |
+//! | does not answer | the requested sizes, or not shown | any | wait |
+//! | is up | the requested sizes, or not shown | the requested `memory_max` | done |
+//! | is up | the requested sizes, or not shown | another `memory_max` | wait |
 //!
 //! | the answer to PATCH | then |
 //! |---|---|
-//! | 200 with the wanted sizes | wait for `memory_max`, or done if none is wanted |
-//! | 200 without them: a release that does not know the request | failed |
-//! | 400 `DeploymentRestrictedToRunning`, `InvalidDeploymentPatch`, 405 `UnsupportedPipelineAction` | failed with it |
-//! | no answer | the pipeline is read again: it shows whether the sizes are stored |
+//! | 200 with the requested sizes | wait for `memory_max`; done at the next poll if no `memory_max` is requested |
+//! | 200 without them: the release does not know the request | failed |
+//! | 400 `DeploymentRestrictedToRunning`, `InvalidDeploymentPatch`, 405 `UnsupportedPipelineAction` | failed with this rejection |
+//! | no answer | read the pipeline: it shows whether the sizes are stored |
 //!
-//! Invariants: repeating the request changes nothing, because it sets values. The flow claims only what it has seen:
+//! Invariants: repeating the request changes nothing, because it sets values. The flow proves only what it has read:
 //! `memory_max` of the process. Feldera shows neither the processors nor the minimum memory that a process has.
 
 use std::ops::ControlFlow;
@@ -48,23 +52,26 @@ use crate::feldera::{ByteSize, FelderaApi};
 use crate::flow::{Call, FlowContext, StateMachine, Transition, done, goal};
 
 /// Changes the processors and the memory of a running pipeline without a restart, and waits until its process uses the
-/// new maximum memory. Since 0.375, where it is experimental and must be enabled (`--enable-pipeline-resize`).
+/// new maximum memory. Since 0.375, where resizing is experimental and must be enabled with
+/// `--enable-pipeline-resize`.
 ///
 /// **What the result proves:** the server has stored the sizes, and [`Resized::memory_max`] is what the process itself
 /// reports. Feldera does not show whether a process has its new processors and its new minimum memory, so the flow
-/// cannot wait for them, and does not claim it.
+/// cannot wait for them.
 ///
 /// The flow sends no request if the pipeline has the sizes already. If it was interrupted, run it again from the
 /// beginning.
 ///
 /// # Errors
-/// * [`FlowError::Service`] with 400 `InvalidDeploymentPatch` if the sizes contradict each other (`details.reason`),
-///   with 400 `DeploymentRestrictedToRunning` if the pipeline does not run, with 405 `UnsupportedPipelineAction` if the
-///   runner cannot resize a running pipeline.
+/// * [`FlowError::Service`] with 400 `InvalidDeploymentPatch` if the sizes contradict each other: see `details.reason`.
+/// * `Service` with 400 `DeploymentRestrictedToRunning` if the pipeline does not run.
+/// * `Service` with 405 `UnsupportedPipelineAction` if the runner cannot resize a running pipeline.
 /// * [`FlowError::Failed`] with an [`Interruption`] if the pipeline stops, restarts, is replaced, or is resized by
-///   another client ([`Interruption::Resized`]) in the meantime; without one if no size is given, or if the server
-///   ignores the request because it is older.
-/// * [`FlowError::Ambiguous`] if the request got no answer and the sizes are not stored so far.
+///   another client ([`Interruption::Resized`]) in the meantime.
+/// * `Failed` without an interruption if no size is given, or if the server is older than 0.375 and ignores the
+///   request.
+/// * [`FlowError::Ambiguous`] if the request got no answer and the sizes are not stored. Run the goal again: a second
+///   request changes nothing.
 ///
 /// ```
 /// # const EIGHT: &str = r#"{"deployment_status":"Running","deployment_desired_status":"Running",
@@ -127,10 +134,10 @@ impl Resize {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Resized {
-    /// The pipeline as it was seen last.
+    /// The pipeline at the last poll.
     pub pipeline: Pipeline,
-    /// The maximum memory that the process reports. `None` if no maximum was wanted: then nothing proves that the
-    /// process uses the new sizes.
+    /// The maximum memory that the process reports. `None` if no maximum was requested: then the result does not prove
+    /// that the process uses the new sizes.
     pub memory_max: Option<ByteSize>,
     /// Whether the flow sent a request. If not, the pipeline had the sizes already.
     pub changed: bool,
@@ -151,28 +158,28 @@ enum State {
     Patch(Box<Call<PatchPipeline>>),
 }
 
-/// How far the request is.
+/// The progress of the request.
 #[derive(Debug)]
 enum Progress {
-    /// It was not sent.
+    /// The request was not sent.
     Unsent,
-    /// It got no answer, and this is the error that says so.
+    /// The request got no answer: this is its error.
     Unknown(FlowError),
-    /// The server accepted it, for this deployment.
+    /// The server accepted the request for this deployment.
     Accepted(Option<String>),
 }
 
-/// What follows from a look.
+/// The consequence of a poll.
 #[derive(Debug, PartialEq)]
 enum Next {
     Done,
     Wait,
-    /// Ask for the sizes; after an unknown outcome, that is the end.
+    /// Send the request. After an unknown outcome: check whether the sizes are stored.
     Patch,
     Fail(Interruption),
 }
 
-/// The tables of the module's documentation.
+/// Decides as the tables of the module's documentation.
 fn decide(wanted: &DynamicResources, progress: &Progress, seen: &Pipeline) -> Next {
     use PipelineStatus::{Initializing, Provisioning, Replaying, Unavailable};
     if is_to_stop(seen) {
@@ -204,7 +211,7 @@ fn decide(wanted: &DynamicResources, progress: &Progress, seen: &Pipeline) -> Ne
     }
 }
 
-/// The maximum memory that the process reports.
+/// Returns the maximum memory that the process reports.
 fn memory_max(seen: &Pipeline) -> Option<ByteSize> {
     seen.deployment_runtime_status_details.as_ref()?.memory_max
 }
@@ -296,7 +303,7 @@ impl StateMachine for ResizeMachine {
                 let seen = match self.poller.poll(cx, "the pipeline to use the new sizes")? {
                     Ok(seen) => seen,
                     Err(error) => {
-                        // An unknown outcome is not forgotten because the pipeline cannot be read.
+                        // The unknown outcome matters more to the caller than the error of reading the pipeline.
                         return done(Err(match std::mem::replace(&mut self.progress, Progress::Unsent) {
                             Progress::Unknown(unknown) => unknown,
                             Progress::Unsent | Progress::Accepted(_) => error,

@@ -1,4 +1,4 @@
-//! Changes of a table or a view.
+//! [`HttpOutput`]: the changes of a table or a view.
 
 use std::ops::Range;
 
@@ -13,16 +13,18 @@ use crate::operation::Operation as _;
 use crate::schema::{json_structs, operations};
 
 operations! { FelderaApi;
-    /// Subscribes to the changes of a table or a view. The subscription exists when the head of the answer is there.
+    /// Subscribes to the changes of a table or a view. The subscription exists as soon as the client has
+    /// received the head of the response.
     ///
-    /// **Without [`backpressure`](Self::backpressure) the server discards what a slow reader does not take**: the only
-    /// sign is [`Chunk::lost`]. With it nothing is lost, and a reader that rests stops the whole pipeline. Rows that
-    /// were there before come only with [`send_snapshot`](Self::send_snapshot), of materialized relations, since 0.298.
+    /// **Without [`backpressure`](Self::backpressure), the server discards chunks if the client reads too slowly.**
+    /// Only [`Chunk::lost`] shows that. With backpressure, no chunk is lost, but a client that stops reading stops the
+    /// whole pipeline. To receive the existing rows of a materialized table or view, set
+    /// [`send_snapshot`](Self::send_snapshot) (since 0.298).
     ///
-    /// The stream ends without a message when the pipeline stops or dies. **Another subscription is another stream**:
-    /// it needs its own decoder, its numbers begin at 0 again, and neither stream has the changes in between. A client
-    /// that holds a copy of the view subscribes again with a snapshot and begins a new copy with the first chunk. The
-    /// copy is complete when [`Egress::is_past_snapshot`] is true. Do the same if [`Chunk::lost`] was not 0.
+    /// The stream ends without a message when the pipeline stops or crashes. **A new subscription is a new stream**: it
+    /// needs its own decoder, its numbers begin at 0 again, and neither stream contains the changes in between. A
+    /// client that holds a copy of the view subscribes again with a snapshot and begins a new copy with the first
+    /// chunk. The copy is complete when [`Egress::is_past_snapshot`] is true. Do the same if [`Chunk::lost`] was not 0.
     ///
     /// Rejected with 404 `ConfigError.UnknownOutputStream`, 400 for a format or a snapshot that does not exist, 429
     /// `ApiConnectionLimit`, 503 if the pipeline is not deployed.
@@ -37,23 +39,23 @@ operations! { FelderaApi;
             table_name: String,
         }
         query {
-            /// How rows are written.
+            /// The format of the rows.
             format: DataFormat,
         }
         query? {
             /// Whether the pipeline waits for the reader; false by default.
             backpressure: bool,
-            /// First sends what is there; false by default. Since 0.298: a release before that ignores it, marks no
-            /// chunk, and sends changes only.
+            /// Whether to send the existing rows first; false by default. Since 0.298: earlier releases ignore it, and
+            /// send only changes.
             send_snapshot: bool,
-            /// JSON comes as a list, which it does in any case.
+            /// Has no effect: JSON rows are always sent as a list.
             array: bool,
-            /// What a row of JSON is: `InsertDelete`, which is the default, or `Snowflake`. `Debezium` and `Redis` are
-            /// an error when the request is built: the server would drop every row, or panic.
+            /// The format of a JSON row: `InsertDelete` (default) or `Snowflake`. With `Debezium` or `Redis`, building
+            /// the request fails, because the server would drop every row, or panic.
             update_format: UpdateFormat,
         }
         local? {
-            /// How long a chunk may be; 16 MiB by default. A chunk of a snapshot holds up to 10,000 rows.
+            /// The maximum length of a chunk; 16 MiB by default. A chunk of a snapshot holds up to 10,000 rows.
             limit: LineLimit,
         }
     }
@@ -68,7 +70,7 @@ fn output_format(op: &HttpOutput) -> Result<(), BuildError> {
     Ok(())
 }
 
-/// Changes, in chunks as the server made them.
+/// A decoder for changes, in the chunks in which the server sent them.
 ///
 /// ```
 /// use pipewright::decode::{Decoder, LineLimit};
@@ -90,13 +92,13 @@ fn output_format(op: &HttpOutput) -> Result<(), BuildError> {
 pub struct Egress {
     lines: Lines,
     count: u64,
-    /// The number that comes next if nothing is lost.
+    /// The number of the next chunk if no chunk is lost.
     next: u64,
     lost: u64,
     processed_steps: Option<u64>,
     past_snapshot: bool,
     head: Head,
-    /// Where the rows are: in the line, or in the text.
+    /// The places of the rows in the line, or in the text.
     rows: Vec<Range<usize>>,
     text: Vec<u8>,
     payload: Payload,
@@ -122,21 +124,21 @@ enum Payload {
 }
 
 json_structs! {
-    /// What a line is when its fields come in another order than they do today.
+    /// A line whose fields have another order than servers write today.
     struct Line {
         pub sequence_number: u64,
         pub snapshot: Option<bool>,
-        /// How many steps' output came before it.
+        /// The number of steps whose output was sent before this line.
         pub processed_steps: Option<u64>,
-        /// The text of rows, of formats other than JSON.
+        /// Rows in a text format other than JSON.
         pub text_data: Option<String>,
-        /// Binary rows: a list of bytes, or a text.
+        /// Rows in a binary format: a list of bytes, or a text.
         pub bin_data: Option<Json>,
     }
 }
 
 impl Egress {
-    /// A decoder at the beginning of a body, for records up to a length.
+    /// Creates a decoder at the beginning of a body, with a maximum length of chunks.
     pub fn new(limit: LineLimit) -> Self {
         Self {
             lines: Lines::new(limit),
@@ -153,19 +155,20 @@ impl Egress {
         }
     }
 
-    /// How many chunks were lost so far.
+    /// Returns the number of chunks that were lost so far.
     pub fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// Returns how far the subscription has been read, the present chunk included. A flow
-    /// [`AwaitDelivery`](crate::feldera::AwaitDelivery) needs it.
+    /// Returns how far the subscription has been read, including the current chunk. Pass it to an
+    /// [`AwaitDelivery`](crate::feldera::AwaitDelivery) flow.
     pub fn progress(&self) -> EgressProgress {
         EgressProgress { chunks: self.count, lost: self.lost, processed_steps: self.processed_steps }
     }
 
-    /// Whether the snapshot has ended: the present chunk, or one before it, is not of it. Without a snapshot, and of
-    /// one of an empty view, that is the first chunk, which takes up to 3 s when there is nothing to say.
+    /// Returns whether the snapshot has ended: the current chunk or an earlier chunk is not part of the snapshot.
+    /// Without a snapshot, or if the view is empty, the first chunk ends it. If there are no changes, this is a
+    /// heartbeat after up to 3 s.
     pub fn is_past_snapshot(&self) -> bool {
         self.past_snapshot
     }
@@ -176,7 +179,7 @@ impl Egress {
         (self.payload, self.head) = (Payload::None, Head::default());
     }
 
-    /// Reads the present line.
+    /// Reads the current line.
     fn read(&mut self) -> Result<(), String> {
         self.clear();
         let line = self.lines.item();
@@ -185,7 +188,7 @@ impl Egress {
             None => self.slow()?,
         }
         let number = self.head.sequence_number;
-        // A number that goes back is another stream's, and nothing can be said about what was lost.
+        // A smaller number belongs to another stream: it is unknown what was lost.
         self.head.lost =
             number.checked_sub(self.next).ok_or_else(|| format!("number {number} came after {}", self.next - 1))?;
         self.lost = self.lost.saturating_add(self.head.lost);
@@ -235,13 +238,13 @@ impl Egress {
     }
 }
 
-/// The rows of a line whose fields come in any order, as they stand there.
+/// Returns the unparsed rows of a line whose fields have any order.
 fn json_data(line: &str) -> Option<&str> {
     let fields: std::collections::BTreeMap<&str, &RawValue> = serde_json::from_str(line).ok()?;
     fields.get("json_data").map(|data| data.get()).filter(|data| *data != "null")
 }
 
-/// Reads a line whose fields come in the order in which servers write them.
+/// Reads a line whose fields have the order in which servers write them.
 fn fast(line: &[u8], rows: &mut Vec<Range<usize>>, text: &mut Vec<u8>) -> Option<(Head, Payload)> {
     let rest = line.strip_prefix(b"{\"sequence_number\":")?;
     let digits = rest.iter().position(|byte| !byte.is_ascii_digit()).filter(|digits| (1..20).contains(digits))?;
@@ -269,7 +272,7 @@ fn fast(line: &[u8], rows: &mut Vec<Range<usize>>, text: &mut Vec<u8>) -> Option
     (line.get(end..) == Some(b"}")).then_some((head, Payload::Json))
 }
 
-/// Reads the rest of a chunk behind the output of a step.
+/// Reads the rest of a chunk that follows the output of a step.
 fn end_of_step(head: Head, rest: &[u8]) -> Option<(Head, Payload)> {
     let digits = rest.strip_prefix(b",\"processed_steps\":")?.strip_suffix(b"}")?;
     if digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
@@ -329,7 +332,7 @@ impl Decoder for Egress {
         if let Some(error) = &self.error {
             return Err(error.clone());
         }
-        // Each record has its line end: one without is cut off, however the body ended.
+        // Each record ends with a line end. A record without it is cut off, even if the body ended properly.
         self.lines.finish(End::Truncated)
     }
 }
@@ -342,7 +345,7 @@ pub struct EgressProgress {
     pub chunks: u64,
     /// Chunks that were lost.
     pub lost: u64,
-    /// The largest [`Chunk::processed_steps`]; `None` until there was one.
+    /// The largest [`Chunk::processed_steps`] so far; `None` before the first.
     pub processed_steps: Option<u64>,
 }
 
@@ -350,14 +353,15 @@ pub struct EgressProgress {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Chunk<'a> {
-    /// Its number; they begin at 0 with each subscription.
+    /// The number of the chunk, counted from 0 in each subscription.
     pub sequence_number: u64,
-    /// It is of the snapshot. The first one that is not ends the snapshot; at the latest a heartbeat does, after 3 s.
+    /// Whether the chunk is part of the snapshot. The first chunk that is not ends the snapshot; a heartbeat does so
+    /// after 3 s at the latest.
     pub snapshot: bool,
-    /// How many chunks were lost right before it.
+    /// The number of chunks that were lost directly before this chunk.
     pub lost: u64,
-    /// How many steps' output has been sent before it: that of all steps below this number. Only on an empty chunk
-    /// behind the output of a step; `None` on all others. Servers up to 0.337 never send it.
+    /// The server has sent the output of all steps below this number. Only an empty chunk after the output of a step
+    /// has this number; other chunks have `None`. Servers up to 0.337 never send it.
     pub processed_steps: Option<u64>,
     text: &'a [u8],
     rows: &'a [Range<usize>],
@@ -365,19 +369,19 @@ pub struct Chunk<'a> {
 }
 
 impl<'a> Chunk<'a> {
-    /// Whether it says only that the path is alive, as the server does after 3 s of silence.
+    /// Returns whether this is a heartbeat: the server sends one after 3 s without another chunk.
     pub fn is_heartbeat(&self) -> bool {
         self.is_empty && self.processed_steps.is_none()
     }
 
-    /// Its rows, as they were written: JSON values; lines of CSV without their ends, the last column of which is the
-    /// weight. What is in them is checked by whoever reads them.
+    /// Returns the unparsed rows: JSON values, or lines of CSV without line ends, whose last column is the weight.
+    /// Their contents are not checked.
     pub fn rows(&self) -> ChunkRows<'a> {
         ChunkRows { text: self.text, rows: self.rows.iter() }
     }
 }
 
-/// Rows of a chunk.
+/// An iterator over the rows of a chunk.
 #[derive(Clone, Debug)]
 pub struct ChunkRows<'a> {
     text: &'a [u8],

@@ -1,4 +1,4 @@
-//! Logs over several connections: each line once.
+//! [`LogHistory`]: reads a log over several connections, each line once.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -6,10 +6,10 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::{LogCursor, LogPosition};
 
-/// How many lines a server keeps at the most.
+/// The maximum number of lines that a server keeps.
 const KEPT: usize = 50_000;
 
-/// What was read of a log so far, so that the next connection repeats no line.
+/// A history of the lines that were read from a log, so that the next connection repeats no line.
 ///
 /// ```text
 ///  open GetLogs with cursor() ──▶ connected(position) ──▶ accept(line) for each line
@@ -17,20 +17,23 @@ const KEPT: usize = 50_000;
 ///            └──────────────── the connection ends ◀─────────────┘
 /// ```
 ///
-/// | server | how it resumes | what is told about lost lines |
+/// | server | how the history resumes | information about lost lines |
 /// |---|---|---|
-/// | the response tells its [position](LogPosition), as on 0.375 | at the [cursor](Self::cursor) | their number, see [`LogResume`] |
-/// | up to 0.337 | each connection begins with all that is kept; repeated lines are left out | [`may_miss`](Self::may_miss) |
+/// | the response has a [position](LogPosition), as on 0.375 | at the [cursor](Self::cursor) | their number: see [`LogResume`] |
+/// | up to 0.337 | each connection begins with all kept lines; the history leaves out repeated lines | whether lines may be lost: [`may_miss`](Self::may_miss) |
 ///
-/// **If the response tells its position**, each line has a number, so that nothing is compared or held back. A saved
-/// cursor also resumes after a restart of the program.
+/// **If the response has a position**, each line has a number. The history compares and holds back no lines. Save the
+/// cursor to resume after a restart of the program.
 ///
-/// **If it does not**, lines are compared by a hash of their text; of the last 50,000, as many as a server keeps, which
-/// takes 400 kB. If the server has discarded the last lines that were seen, nothing is left out. A line whose
-/// connection ended in the middle of it comes again when it is whole. What is repeated is held back until it is clear
-/// that it is that: at most what a server keeps, 1 MB. Nearly all lines hold a time. Those that do not may be alike,
-/// and then the log may be continued in several ways, of which the one that repeats least is taken; a gap between two
-/// lines that are alike is not seen.
+/// **If the response has no position**, the history compares lines with the last 50,000 lines that were read: a server
+/// keeps no more. It stores a hash of each line, which takes 400 kB.
+///
+/// * While new lines match old lines, they are held back until it is clear whether they are repeated. These are at most
+///   the lines that a server keeps, 1 MB. Call [`release`](Self::release) if no more lines follow.
+/// * If the server has discarded the last lines that were read, the history leaves out no line.
+/// * If a connection ended in the middle of a line, the whole line follows on the next connection.
+/// * Nearly all lines contain a time. If lines without a time are equal, the log can continue in several ways. The
+///   history assumes the way that repeats the fewest lines. It does not detect a gap between two equal lines.
 ///
 /// ```
 /// # use pipewright::driver::Runtime;
@@ -53,78 +56,80 @@ const KEPT: usize = 50_000;
 /// ```
 #[derive(Debug, Default)]
 pub struct LogHistory {
-    /// The server's number of the last line; `None` if it does not tell.
+    /// The epoch and the number of the last line; `None` if the server does not number lines.
     at: Option<(Box<str>, u64)>,
-    /// How many lines of the connection were read before.
+    /// The number of lines of this connection that were read before.
     repeated: u64,
-    /// Of each line a hash, oldest first. Only while the server does not number lines.
+    /// A hash of each line, oldest first. Used only if the server does not number lines.
     seen: VecDeque<u64>,
-    /// The last line, which may be a part of one.
+    /// The last line, which may be incomplete.
     last: Vec<u8>,
     matching: Option<Matching>,
     may_miss: bool,
 }
 
-/// How a connection continues the ones before it.
+/// How a connection continues the previous connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LogResume {
-    /// No line was read before.
+    /// This is the first connection: no line was read before.
     First {
-        /// Lines that the server has discarded before the first one, as far as it counts them.
+        /// The number of lines that the server has discarded before the first line, as far as the server counts them.
         lost: u64,
     },
-    /// The next line is the one behind the last one that was read.
+    /// The connection continues directly after the last line that was read.
     Exact,
-    /// The server has discarded lines behind the last one that was read.
+    /// The server has discarded lines after the last line that was read.
     Gap {
-        /// How many.
+        /// The number of discarded lines.
         lost: u64,
     },
-    /// The log is another one: the runner was restarted, or the pipeline deleted and created again. What was not read
-    /// of the log before is lost; the new one is read from its beginning.
+    /// The connection reads a new log: the runner was restarted, or the pipeline was deleted and created again. Unread
+    /// lines of the previous log are lost. The new log is read from its beginning.
     NewEpoch {
-        /// Lines that were lost, as far as the server counts them.
+        /// The number of lost lines, as far as the server counts them.
         lost: u64,
     },
-    /// The server does not number lines, or did not for the connection before. Lines are compared with those that were
-    /// seen; [`may_miss`](LogHistory::may_miss) tells about lost ones.
+    /// The server does not number lines, or did not on the previous connection. The history compares lines with the
+    /// lines that were read. Call [`may_miss`](LogHistory::may_miss) to check for lost lines.
     Compared,
 }
 
 /// The beginning of a connection, compared with the end of the history.
 #[derive(Debug, Default)]
 struct Matching {
-    /// Where in the history the next line may be, in ascending order. `None` before the first line: anywhere.
+    /// The possible places of the next line in the history, in ascending order. `None` before the first line: any
+    /// place.
     places: Option<Vec<usize>>,
-    /// Lines that were seen before if a place holds, and are new if none does.
+    /// Lines that are repeated if a place proves right, and new if all prove wrong.
     held: Vec<Vec<u8>>,
-    /// The history's end was reached.
+    /// Whether the end of the history was reached.
     reached: bool,
 }
 
 impl LogHistory {
-    /// A history without lines.
+    /// Creates a history without lines.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Returns the position behind the last line that was accepted, for [`GetLogs::cursor`](super::GetLogs::cursor),
-    /// and to be saved. It is the beginning if no line was read, or if the server does not number lines.
+    /// Returns the position after the last accepted line. Pass it to [`GetLogs::cursor`](super::GetLogs::cursor), and
+    /// save it. It is the beginning if no line was read, or if the server does not number lines.
     pub fn cursor(&self) -> LogCursor {
         match &self.at {
             Some((epoch, sequence)) if self.matching.is_none() => LogCursor::behind(epoch, *sequence),
-            // What is held back comes again, and is compared again.
+            // The next connection sends the lines that are held back again, and they are compared again.
             _ => LogCursor::start(),
         }
     }
 
-    /// Begins a connection at the position that its response tells. Lines that were held back come again.
+    /// Begins a connection at the position of its response. Discards the lines that were held back, because the server
+    /// sends them again.
     pub fn connected(&mut self, position: Option<&LogPosition>) -> LogResume {
         let before = self.at.take().filter(|_| self.matching.is_none());
         (self.matching, self.repeated, self.may_miss) = (None, 0, false);
         let Some(LogPosition { epoch, sequence, gap }) = position else {
-            // The server numbered lines, and has stopped to: none of them can be recognized.
+            // The server no longer numbers lines: the lines that were read by number cannot be recognized.
             self.may_miss = before.is_some();
             return self.compare_all();
         };
@@ -156,13 +161,14 @@ impl LogHistory {
         LogResume::Compared
     }
 
-    /// Whether lines may be missing between the last one of the connections before and the first new one of this.
+    /// Returns whether lines may be missing between the last line of the previous connections and the first new line of
+    /// this connection.
     pub fn may_miss(&self) -> bool {
         self.may_miss
     }
 
-    /// Takes the next line of the present connection, and gives those that are new: none, the line, or also lines
-    /// before it.
+    /// Takes the next line of the current connection, and returns the new lines: no line, this line, or this line after
+    /// lines that were held back.
     pub fn accept<'a>(&mut self, line: &'a [u8]) -> impl Iterator<Item = Cow<'a, [u8]>> + use<'a> {
         let is_new = self.repeated == 0 && self.compare(line);
         match &mut self.at {
@@ -177,8 +183,8 @@ impl LogHistory {
         held.into_iter().map(Cow::Owned).chain(is_new.then_some(Cow::Borrowed(line)))
     }
 
-    /// Gives the lines that are held back as new ones: for a connection that has said no more for a while, or has ended
-    /// without another one.
+    /// Returns the lines that are held back, as new lines. Call it if a connection has sent no line for a while, or if
+    /// it has ended and you open no other connection.
     pub fn release(&mut self) -> Vec<Vec<u8>> {
         let Some(Matching { held, reached, .. }) = self.matching.take() else { return Vec::new() };
         self.may_miss = !reached;
@@ -200,13 +206,14 @@ impl LogHistory {
         self.last.extend_from_slice(line);
     }
 
-    /// Whether the line, and with it those that are held back, is new.
+    /// Returns whether the line is new. If so, the lines that are held back are new, too.
     fn compare(&mut self, line: &[u8]) -> bool {
         let Some(matching) = &mut self.matching else { return true };
         let (end, hash) = (self.seen.len(), hash(line));
         let is_first = matching.places.is_none();
         let mut places = matching.places.take().unwrap_or_else(|| (0..end).collect());
-        // Half a line is the history's end if all before it fits, so that one line alone tells nothing.
+        // An incomplete line is the end of the history only if the lines before it match, so a single line proves
+        // nothing.
         let is_rest = places.last() == Some(&(end - 1)) && !is_first;
         let completes = is_rest && line.len() > self.last.len() && line.starts_with(&self.last);
         places.retain(|place| self.seen.get(*place) == Some(&hash));
@@ -230,7 +237,7 @@ impl LogHistory {
     }
 }
 
-/// Continues behind a line that was read earlier, for example before the program was restarted.
+/// Continues after a line that was read earlier, for example before the program was restarted.
 impl From<LogCursor> for LogHistory {
     fn from(cursor: LogCursor) -> Self {
         let at = cursor.epoch().map(|epoch| (epoch.into(), cursor.sequence()));

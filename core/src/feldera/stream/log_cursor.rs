@@ -1,4 +1,4 @@
-//! [`LogCursor`] and [`LogPosition`]: where in a log a request begins.
+//! [`LogCursor`] and [`LogPosition`]: positions in a log.
 
 use std::error::Error;
 use std::fmt;
@@ -10,10 +10,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::error::excerpt;
 use crate::url::Parameter;
 
-/// A position in a pipeline's log: behind a line that was read, or at the beginning.
+/// A position in a pipeline's log: after a line that was read, or at the beginning.
 ///
-/// Its text is `<epoch>:<sequence>`, or empty for the beginning. It is what the server takes and what serde writes, so
-/// that a program can save it.
+/// Its text is `<epoch>:<sequence>`, or empty for the beginning. The server takes this text, and serde writes it. So a
+/// program can save the cursor.
 ///
 /// ```
 /// use pipewright::feldera::stream::LogCursor;
@@ -28,17 +28,17 @@ use crate::url::Parameter;
 pub struct LogCursor(Option<(Box<str>, u64)>);
 
 impl LogCursor {
-    /// The beginning of what the server has kept.
+    /// Creates a cursor at the beginning of the lines that the server has kept.
     pub fn start() -> Self {
         Self(None)
     }
 
-    /// The position behind a line.
+    /// Creates a cursor after a line.
     pub(super) fn behind(epoch: &str, sequence: u64) -> Self {
         Self(Some((epoch.into(), sequence)))
     }
 
-    /// Returns the life of the server's buffer that the position belongs to; `None` at the beginning.
+    /// Returns the [epoch](LogPosition::epoch) of the server's buffer; `None` at the beginning.
     pub fn epoch(&self) -> Option<&str> {
         self.0.as_ref().map(|(epoch, _)| &**epoch)
     }
@@ -105,23 +105,23 @@ impl fmt::Display for LogCursorError {
 
 impl Error for LogCursorError {}
 
-/// Where the body of a response begins, as its head says. Servers up to 0.337 do not say, nor does a response to a
-/// request without a cursor.
+/// The position at which the body of a response begins, from its headers. Servers up to 0.337 do not send these
+/// headers. Later servers send them only if the request has a cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogPosition {
-    /// The life of the server's buffer. It ends when the runner restarts and when the pipeline is deleted, not when the
-    /// pipeline is stopped. From the header `feldera-logs-epoch`.
+    /// The id of the server's buffer. A new epoch begins when the runner restarts, or when the pipeline is deleted and
+    /// created again, but not when the pipeline stops. From the header `feldera-logs-epoch`.
     pub epoch: String,
     /// The number of the line before the first one of the body. From the header `feldera-logs-seq`.
     pub sequence: u64,
-    /// How many lines the server has discarded between the cursor of the request and the first line of the body; 0 if
-    /// none. From the header `feldera-logs-gap`.
+    /// The number of lines that the server has discarded between the cursor of the request and the first line of the
+    /// body. From the header `feldera-logs-gap`.
     pub gap: u64,
 }
 
 impl LogPosition {
-    /// Reads the headers; `None` unless all three are there and can be read.
+    /// Reads the headers; `None` if a header is missing or invalid.
     pub(super) fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let text = |name: &str| headers.get(name)?.to_str().ok();
         let epoch = text("feldera-logs-epoch").filter(|epoch| !epoch.is_empty())?.to_owned();
@@ -130,7 +130,7 @@ impl LogPosition {
     }
 }
 
-/// Digits alone: `parse` would take a sign.
+/// Reads a number of digits only, because `parse` accepts a sign.
 fn number(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }

@@ -1,4 +1,4 @@
-//! Logs.
+//! [`GetLogs`]: the log of a pipeline.
 
 use bytes::Bytes;
 use http::Response;
@@ -11,32 +11,35 @@ use crate::operation::{FromResponse, Operation as _, OperationInfo};
 use crate::schema::operations;
 
 operations! { FelderaApi;
-    /// A pipeline's log: what the server has kept (1 MB or 50,000 lines), then what follows, without an end.
+    /// Streams a pipeline's log: first the lines that the server has kept (1 MB or 50,000 lines), then new lines,
+    /// without an end.
     ///
-    /// Works for stopped pipelines too, and continues over stop and start. The response ends when the pipeline is
-    /// deleted, when the runner restarts, and when it is read too slowly. No byte is sent while nothing is logged.
+    /// This works for stopped pipelines too, and continues when the pipeline stops and starts. The response ends when
+    /// the pipeline is deleted, when the runner restarts, or when the client reads too slowly. The server sends no byte
+    /// while the pipeline logs nothing.
     ///
-    /// To read a log over several connections, use a [`LogHistory`](super::LogHistory): it resumes with a
-    /// [`cursor`](Self::cursor), and on servers up to 0.337, which ignore the cursor, it leaves out what is repeated.
+    /// To read a log over several connections, use a [`LogHistory`](super::LogHistory). It resumes with a
+    /// [`cursor`](Self::cursor). Servers up to 0.337 ignore the cursor: there it leaves out repeated lines.
     ///
-    /// Rejected: 400 for a malformed cursor; 404 if the pipeline does not exist; 503 if the runner did not answer: send
-    /// the request again with the same cursor. [Reference](https://docs.feldera.com/api/stream-pipeline-logs).
+    /// Rejected with 400 if the cursor is malformed, with 404 if the pipeline does not exist, and with 503 if the
+    /// runner did not answer. After a 503, send the request again with the same cursor.
+    /// [Reference](https://docs.feldera.com/api/stream-pipeline-logs).
     Safe GET "/v0/pipelines/{pipeline_name}/logs" GetLogs "get_pipeline_logs" -> Logs {
         checks check;
         streaming;
         path { pipeline_name: String }
         query? {
-            /// `false` ends the response behind what the server has kept; `true` by default. Cannot be combined with a
-            /// cursor. Servers up to 0.337 ignore it.
+            /// `false` ends the response after the kept lines; `true` by default. It cannot be combined with a cursor.
+            /// Servers up to 0.337 ignore it.
             follow: bool,
-            /// Begins behind this position, and tells the [position](Logs::position). Without a cursor, the response
-            /// begins with what the server has kept and tells no position. Servers up to 0.337 ignore it.
+            /// Begins after this position. The response then has a [position](Logs::position). Without a cursor, the
+            /// response begins with the kept lines and has no position. Servers up to 0.337 ignore the cursor.
             cursor: LogCursor,
         }
     }
 }
 
-/// The server rejects the combination with 400.
+/// Rejects the combination that the server rejects with 400.
 fn check(logs: &GetLogs) -> Result<(), BuildError> {
     match (logs.follow, &logs.cursor) {
         (Some(false), Some(cursor)) => Err(BuildError::value(
@@ -49,10 +52,11 @@ fn check(logs: &GetLogs) -> Result<(), BuildError> {
     }
 }
 
-/// Lines of a log.
+/// A decoder for the lines of a log.
 ///
-/// If the response tells its [position](Self::position), lines end with `\n`. A last line without it is half of one and
-/// not an item: it has no number yet, and comes again whole. Otherwise nothing tells whether the last line is whole.
+/// If the response has a [position](Self::position), each complete line ends with `\n`. An unfinished last line is not
+/// an item: the next connection sends the whole line. If the response has no position, the last line is an item, and
+/// may be incomplete.
 ///
 /// ```
 /// use pipewright::decode::Decoder;
@@ -72,18 +76,18 @@ pub struct Logs {
 }
 
 impl Logs {
-    /// A decoder at the beginning of a body.
+    /// Creates a decoder at the beginning of a body.
     pub fn new() -> Self {
         Self { lines: Lines::new(LineLimit::default()), plain: Vec::new(), position: None }
     }
 
-    /// Returns where the body begins; `None` if the request had no cursor, or if the server does not number lines, as
-    /// up to 0.337.
+    /// Returns the position at which the body begins. `None` if the request had no cursor, or if the server does not
+    /// number lines (up to 0.337).
     pub fn position(&self) -> Option<&LogPosition> {
         self.position.as_ref()
     }
 
-    /// The present line without escape sequences for terminals.
+    /// Returns the current line without escape sequences for terminals.
     pub fn plain(&mut self) -> &[u8] {
         self.plain.clear();
         strip(self.lines.item(), &mut self.plain);
@@ -104,7 +108,7 @@ impl Default for Logs {
     }
 }
 
-/// Leaves out control sequences ([ECMA-48
+/// Removes control sequences ([ECMA-48
 /// §5.4](https://ecma-international.org/publications-and-standards/standards/ecma-48/)).
 fn strip(line: &[u8], out: &mut Vec<u8>) {
     let mut rest = line;

@@ -1,14 +1,14 @@
 //! Streams: changes of views, results of queries, logs, time series.
 //!
 //! A body that ends as HTTP says it should may still be cut off: Feldera's proxy ends bodies cleanly when a pipeline
-//! stops or panics. Each decoder tells by its format what can be told:
+//! stops or panics. Each decoder detects what its format allows:
 //!
-//! | stream | a proper end | after it |
+//! | stream | meaning of a proper end | what to do then |
 //! |---|---|---|
-//! | [`Egress`] | stop, panic or death of the pipeline: never the end of the data | another subscription, see [`HttpOutput`] |
-//! | [`QueryResult`] | whole, cut off or failed, as its format tells | a query that only reads may be sent again |
-//! | [`Logs`] | pipeline deleted, runner restarted, or read too slowly | another connection, through a [`LogHistory`] |
-//! | [`Samples`] | the pipeline has stopped | another connection repeats up to a minute: compare [`time`](super::stats::Sample::time) |
+//! | [`Egress`] | the pipeline has stopped, panicked or died: never the end of the data | subscribe again: see [`HttpOutput`] |
+//! | [`QueryResult`] | complete, cut off or failed: its format shows which | send the query again if it only reads |
+//! | [`Logs`] | the pipeline was deleted, the runner was restarted, or the client read too slowly | connect again with a [`LogHistory`] |
+//! | [`Samples`] | the pipeline has stopped | connect again; the server repeats up to a minute of samples: compare [`time`](super::stats::Sample::time) |
 //!
 //! To read the changes of rows that the same program ingests, and to know that there are no more, use a
 //! [`Subscription`](super::Subscription), or [`AwaitDelivery`](super::AwaitDelivery) on other drivers.

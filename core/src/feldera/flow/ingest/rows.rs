@@ -1,4 +1,4 @@
-//! Rows on their way: the buffer they wait in, and the chunks they go out in.
+//! The buffer of rows, and the chunks in which they are sent.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -44,12 +44,13 @@ impl IngestChunk {
         self.ends.is_empty()
     }
 
-    /// All of them as they are sent: records with a line feed after each.
+    /// Returns all rows in their encoded form: each record ends with a line feed.
     pub fn text(&self) -> &Bytes {
         &self.text
     }
 
-    /// Each row's number and its record, without the line feed: fit for [`push_record`](super::Ingestion::push_record).
+    /// Iterates over each row's number and its record without the line feed. A record can be passed to
+    /// [`push_record`](super::Ingestion::push_record).
     pub fn records(&self) -> impl Iterator<Item = (u64, &[u8])> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         let bounds = starts.zip(&self.ends);
@@ -60,47 +61,47 @@ impl IngestChunk {
     }
 }
 
-/// Lengths only: rows are nobody's business.
+/// Shows lengths only, because rows may be confidential.
 impl fmt::Debug for IngestChunk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "IngestChunk(rows {:?}, {} bytes)", self.rows(), self.text.len())
     }
 }
 
-/// A row was not taken. It is handed back.
+/// The error of a push: the row was not accepted, and is returned.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum PushError<R> {
-    /// The buffer is full. Poll the session until it yields an event, and push the row again.
+    /// The buffer is full. Poll the flow until it yields an event, then push the row again.
     Full {
         /// The row.
         row: R,
-        /// How many rows wait to be sent, or for an answer.
+        /// The number of rows that wait to be sent or for an answer.
         waiting_rows: u64,
-        /// The same in bytes.
+        /// The size of these rows in bytes.
         waiting_bytes: usize,
     },
     /// The row alone is larger than the buffer.
     TooLarge {
         /// The row.
         row: R,
-        /// How large it is.
+        /// The size of the row in bytes.
         bytes: usize,
-        /// How large the buffer is.
+        /// The size of the buffer in bytes.
         limit: usize,
     },
-    /// The row cannot be written so.
+    /// The row cannot be encoded in the format of the flow.
     Invalid {
         /// The row.
         row: R,
-        /// What is wrong, and what would be right.
+        /// The problem, and a correct form.
         problem: String,
     },
-    /// The session takes no more rows.
+    /// The flow has ended, and accepts no more rows.
     Ended {
         /// The row.
         row: R,
-        /// What it ended with; `None` after [`finish`](super::Ingestion::finish).
+        /// The error with which it ended; `None` after [`finish`](super::Ingestion::finish).
         error: Option<FlowError>,
     },
 }
