@@ -1,4 +1,4 @@
-//! [`Load`]: all rows of a source into a channel, exactly once, in one call.
+//! [`Load`]: loads all rows of a source into a channel, exactly once, in one call.
 
 mod loader;
 mod source;
@@ -13,7 +13,8 @@ use super::ingest::IngestClient;
 use crate::driver::{ListenerResult, Runtime, ignore_notices};
 use crate::flow::Notice;
 
-/// What [`IngestClient::load`] does: the goal of its writer, and two policies. Made of an [`OpenWriter`].
+/// A goal for [`IngestClient::load`]: an [`OpenWriter`], a policy for rejected rows and a policy for unconfirmed rows.
+/// Create it from an [`OpenWriter`].
 ///
 /// ```no_run
 /// # use pipewright::driver::Runtime;
@@ -37,30 +38,31 @@ pub struct Load {
     on_unconfirmed: OnUnconfirmed,
 }
 
-/// What a [`Load`] does when a row is rejected: by the service, or by the writer because it is not a JSON object that
-/// an append can hold.
+/// The policy of a [`Load`] for rejected rows. A row is rejected by the service, or by the writer if it is not a JSON
+/// object that fits into an append.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnRejected {
-    /// Reads no more rows, waits until the rows before are committed, and fails. The service reports rejected rows
-    /// seconds later: rows that were sent in the meantime are committed, too. The next load does not see the rejection.
+    /// Stops reading, waits until the rows that were read before are committed, and fails. The service reports rejected
+    /// rows seconds later, so rows that were sent in the meantime are committed, too. A load that is started again
+    /// continues after the committed rows: it does not report the rejection again.
     #[default]
     Fail,
-    /// Continues. The summary counts the rows and has the last reasons. The listener gets a notice of each row that the
-    /// writer leaves out.
+    /// Continues without the row. The summary counts these rows and has the last reasons. With
+    /// [`load_with`](IngestClient::load_with), the listener gets a notice of each row that the writer leaves out.
     Skip,
 }
 
-/// What a [`Load`] does when its writer ends with unconfirmed rows.
+/// The policy of a [`Load`] whose writer ends with unconfirmed rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnUnconfirmed {
-    /// Fails. The error has the rows, and a load that starts again continues behind the committed ones.
+    /// Fails. The rows are in [`LoadError::unsettled`]. To continue after the committed rows, start the load again.
     #[default]
     Fail,
-    /// Starts another writer, reads which rows are committed, and sends the others again. The load fails if nothing was
-    /// committed since the writer before was started, or if that writer ended with a
-    /// [`ChannelLost`](super::ChannelLost) or because of a timeout of the goal.
+    /// Starts another writer, reads which rows are committed, and sends the other rows again. The load fails if no row
+    /// was committed since the previous writer was started. It also fails if the previous writer ended with a
+    /// [`ChannelLost`](super::ChannelLost), or because of a timeout of the goal.
     Resend,
 }
 
@@ -88,12 +90,12 @@ impl<R: Runtime> IngestClient<R> {
     /// Loads all rows of a source into a channel, exactly once, and waits until they are committed. Ignores notices.
     ///
     /// The source is [`Rows`] for an iterator, [`Ndjson`] for a reader, or your own [`RowSource`]. Each row has an
-    /// offset token. If the channel has a committed token, the load skips the rows up to it: so start a load that has
-    /// failed again, with the same rows. **Equal tokens must mean equal rows**: give the goal a
+    /// offset token. If the channel has a committed token, the load skips the rows up to it. If a load fails, start it
+    /// again with the same rows. **Equal tokens must mean equal rows**: give the goal a
     /// [prefix](OpenWriter::token_prefix) that names the load.
     ///
-    /// The load reads a row, gives it to the writer, and sends what is to be sent. While the source blocks, nothing is
-    /// sent. While the writer is [full](OpenWriter::max_bytes), no row is read.
+    /// The load reads a row, passes it to the writer, and sends the batches that are due. While the source blocks, the
+    /// load sends nothing. While the writer is [full](OpenWriter::max_bytes), it reads no row.
     ///
     /// ```
     /// use pipewright::Secret;
@@ -128,13 +130,14 @@ impl<R: Runtime> IngestClient<R> {
     ///
     /// # Errors
     /// [`LoadFailure`] lists the reasons. Unless the writer itself has ended, the rows before the failure are committed
-    /// first. The error has the summary, and all rows that are not known to be committed.
+    /// first. The error has the summary, and all rows that are not known to be committed: see
+    /// [`LoadError::unsettled`].
     pub fn load(&self, goal: impl Into<Load>, rows: impl RowSource) -> Result<LoadSummary, Box<LoadError>> {
         self.load_with(goal, rows, ignore_notices, |_, _| ())
     }
 
-    /// Loads all rows of a source as [`load`](Self::load) does. Gives each notice to `on_notice`, and each event of the
-    /// writer with the writer to `on_event`, for example to save states and to show progress.
+    /// Loads all rows of a source as [`load`](Self::load) does. Passes each notice to `on_notice`, and each event
+    /// with the writer to `on_event`, for example to save states and to show progress.
     ///
     /// # Errors
     /// As [`load`](Self::load), and [`FlowError::Stopped`](crate::error::FlowError::Stopped) if `on_notice` returns an

@@ -17,34 +17,34 @@ type OffsetResult<O> = Result<O, BoxError>;
 const CHUNK: usize = 64 * 1024;
 
 /// A source of rows for [`IngestClient::load`](crate::snowpipe::IngestClient::load). [`Rows`] and [`Ndjson`] are
-/// sources; implement it for a source that has nothing to give at times, such as a queue.
+/// sources. Implement it for a source that sometimes has no row yet, such as a queue.
 ///
 /// A load calls [`resume`](Self::resume) once, then [`advance`](Self::advance) until the end, and
 /// [`push`](Self::push) for each row.
 pub trait RowSource {
-    /// Takes the last committed offset token of the channel: rows up to it are to be skipped.
+    /// Takes the last committed offset token of the channel. Skip the rows up to it.
     ///
     /// # Errors
-    /// If the token cannot be one of this source.
+    /// If this source has no such token: see [`OffsetError`].
     fn resume(&mut self, committed: Option<&str>) -> Result<(), BoxError>;
 
     /// Reads the next row.
     ///
     /// # Errors
-    /// If it cannot be read. Then the load commits the rows before, and fails.
+    /// If the row cannot be read. Then the load commits the rows before it, and fails.
     fn advance(&mut self) -> Result<NextRow, BoxError>;
 
     /// Returns the number of the last row or line that was read, counted from 1.
     fn position(&self) -> u64;
 
-    /// Gives the row to the writer, with its offset token. Called again for the same row if the writer was full.
+    /// Passes the row to the writer, with its offset token. Called again for the same row if the writer was full.
     ///
     /// # Errors
-    /// The writer's.
+    /// Those of the writer's method.
     fn push(&mut self, writer: &mut Writer) -> Result<(), PushError>;
 }
 
-/// What a source has next.
+/// The next item of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NextRow {
@@ -52,7 +52,8 @@ pub enum NextRow {
     Row,
     /// A row that is committed already.
     Committed,
-    /// No row yet. The load sends what is to be sent, and asks again at once: wait for a while before.
+    /// No row yet. The load sends the batches that are due, and calls [`RowSource::advance`] again at once: wait for a
+    /// while before you return this.
     Pending,
     /// No more rows.
     End,
@@ -61,7 +62,7 @@ pub enum NextRow {
 /// The rows of an iterator, with offset tokens.
 ///
 /// By default the offset of a row is its position, counted from 1. With [`offsets`](Self::offsets) it is a value of the
-/// row, such as an id that rises.
+/// row, such as an increasing id.
 ///
 /// ```
 /// # use pipewright::snowpipe::Rows;
@@ -83,14 +84,14 @@ pub struct Rows<I: Iterator, T, O = u64, F = fn(&T, u64) -> u64> {
 }
 
 impl<I: Iterator> Rows<I, I::Item> {
-    /// The rows that an iterator yields.
+    /// Creates a source from an iterator of rows.
     pub fn new(rows: impl IntoIterator<IntoIter = I, Item = I::Item>) -> Self {
         Self::with(rows.into_iter(), Ok)
     }
 }
 
 impl<I: Iterator<Item = Result<T, E>>, T, E: Into<BoxError>> Rows<I, T> {
-    /// The rows that an iterator yields until an error. The error ends the load.
+    /// Creates a source from an iterator of results. The first error ends the load.
     pub fn fallible(rows: impl IntoIterator<IntoIter = I, Item = Result<T, E>>) -> Self {
         Self::with(rows.into_iter(), |row| row.map_err(Into::into))
     }
@@ -101,8 +102,8 @@ impl<I: Iterator, T> Rows<I, T> {
         Self { items, read, row: None, position: 0, offset: |_, position| position, order: Order::of_positions() }
     }
 
-    /// Sets what the offset of a row is. It must rise from row to row, and [`FromStr`] must read what
-    /// [`Display`](fmt::Display) writes. Numbers are compared as such, a `String` byte by byte.
+    /// Sets how the offset of a row is computed. It must increase from row to row, and [`FromStr`] must read what
+    /// [`Display`](fmt::Display) writes. Numbers are compared by value, a `String` byte by byte.
     pub fn offsets<O>(self, offset: impl Fn(&T) -> O) -> Rows<I, T, O, impl Fn(&T, u64) -> O> {
         let Self { items, read, row, position, .. } = self;
         Rows { items, read, row, position, offset: move |row: &T, _| offset(row), order: Order::of_values() }
@@ -158,7 +159,7 @@ impl<I: Iterator, T, O, F> fmt::Debug for Rows<I, T, O, F> {
 /// ```
 ///
 /// A reader with a timeout, such as a socket, may answer [`WouldBlock`](ErrorKind::WouldBlock) or
-/// [`TimedOut`](ErrorKind::TimedOut): the load then sends what is to be sent, and reads again.
+/// [`TimedOut`](ErrorKind::TimedOut): the load then sends the batches that are due, and reads again.
 pub struct Ndjson<R, O = u64, F = fn(&[u8], u64) -> OffsetResult<u64>> {
     reader: R,
     buffer: Vec<u8>,
@@ -169,13 +170,13 @@ pub struct Ndjson<R, O = u64, F = fn(&[u8], u64) -> OffsetResult<u64>> {
 }
 
 impl<R: Read> Ndjson<R> {
-    /// The rows that a reader gives. It needs no buffer of its own.
+    /// Creates a source from a reader. The reader needs no buffer of its own.
     pub fn new(reader: R) -> Self {
         let (buffer, lines) = (vec![0; CHUNK], Lines::new(LineLimit::default()));
         Self { reader, buffer, lines, is_ended: false, offset: |_, line| Ok(line), order: Order::of_positions() }
     }
 
-    /// Sets what the offset of a line is. It must rise from line to line, and [`FromStr`] must read what
+    /// Sets how the offset of a line is computed. It must increase from line to line, and [`FromStr`] must read what
     /// [`Display`](fmt::Display) writes. An error ends the load.
     pub fn offsets<O>(
         self,
@@ -238,7 +239,7 @@ impl<R, O, F> fmt::Debug for Ndjson<R, O, F> {
     }
 }
 
-/// Why the rows of a source cannot continue the load in a channel.
+/// The error if the rows of a source cannot continue the load in a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OffsetError {

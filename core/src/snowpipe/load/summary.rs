@@ -7,26 +7,26 @@ use crate::error::{BuildError, FlowError};
 use crate::snowpipe::flow::{RejectedRows, UnsettledRows};
 use crate::snowpipe::rows::RowError;
 
-/// What a load has done.
+/// Counts of a load.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct LoadSummary {
-    /// Rows that the source has given.
+    /// Rows that were read from the source.
     pub rows_read: u64,
-    /// Rows of them that were committed before the load, and were skipped.
+    /// Rows that were skipped because they were committed before the load.
     pub rows_skipped: u64,
-    /// Rows of them that are not JSON objects that an append can hold, and were left out.
+    /// Rows that were left out because they are not JSON objects that an append can hold.
     pub rows_invalid: u64,
-    /// What is wrong with the last of these.
+    /// The problem of the last row that was left out.
     pub last_invalid: Option<RowError>,
     /// Rows that this load has committed, including those that the service has rejected.
     pub rows_committed: u64,
     /// Rows that were sent and are not known to be committed; none after a success.
     pub rows_unconfirmed: u64,
-    /// By how much the channel's count of inserted rows has grown; `None` if the service does not report it. It also
+    /// The increase of the channel's count of inserted rows; `None` if the service does not report it. It also
     /// counts rows of another writer, such as those that were buffered when the load began.
     pub rows_inserted: Option<u64>,
-    /// By how much the channel's count of rejected rows has grown.
+    /// The increase of the channel's count of rejected rows.
     pub rows_rejected: u64,
     /// The last rejection that the service has reported.
     pub last_rejected: Option<RejectedRows>,
@@ -36,7 +36,7 @@ pub struct LoadSummary {
     pub reopenings: u64,
 }
 
-/// One line, for logs.
+/// Writes one line, for logs.
 impl fmt::Display for LoadSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.committed {
@@ -58,26 +58,27 @@ impl fmt::Display for LoadSummary {
     }
 }
 
-/// A load that has failed, and how far it came.
+/// The error of a failed load, with its progress.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct LoadError {
-    /// Why the load has stopped.
+    /// The reason of the failure.
     pub failure: LoadFailure,
-    /// The error of the writer, if it could not commit the rows before the failure. The rows that it leaves are in
+    /// The error of the writer if it could not commit the rows that were read before the failure. These rows are in
     /// `unsettled`.
     pub writer_error: Option<FlowError>,
-    /// What was done until then.
+    /// The counts up to the failure.
     pub summary: LoadSummary,
     /// The rows that were read and are not known to be committed.
     pub unsettled: UnsettledRows,
 }
 
-/// Why a load has stopped.
+/// The reason why a load failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LoadFailure {
-    /// The source has failed: the error of the iterator or the reader, or an [`OffsetError`](super::OffsetError).
+    /// The source failed: the iterator or the reader returned an error, or the source an
+    /// [`OffsetError`](super::OffsetError).
     Source {
         /// The number of the last row or line that was read.
         row: u64,
@@ -88,14 +89,14 @@ pub enum LoadFailure {
     Row {
         /// The number of the row or line.
         row: u64,
-        /// What is wrong.
+        /// The problem.
         error: RowError,
     },
-    /// The writer does not take the offset token of a row.
+    /// The writer rejects the offset token of a row.
     Token {
         /// The number of the row or line.
         row: u64,
-        /// What is wrong.
+        /// The problem.
         error: BuildError,
     },
     /// The service has rejected rows: see [`OnRejected`](super::OnRejected).

@@ -6,22 +6,22 @@
 //!                 └─ missing for 10 s ──▶ Verify: is the job known? ── no ──▶ Gone
 //! ```
 //!
-//! | what is known of the job | what the overview says | events |
+//! | the flow knows of the job | the overview shows | events |
 //! |---|---|---|
-//! | nothing | a state in which it has not ended | `Appeared` |
-//! | nothing | a state in which it has ended | `Appeared`, `Ended` |
-//! | it has not ended | another state in which it has not ended | `StateChanged` |
-//! | it has not ended | a state in which it has ended | `Ended` |
-//! | it has ended | a state in which it has ended | none |
-//! | it has ended | a state in which it has not ended: the id was submitted again | `Appeared` |
-//! | it has not ended, or its id is watched | nothing for 10 s, and its status is unknown | `Gone`; the job is forgotten |
-//! | it has not ended, or its id is watched | nothing for 10 s, but the cluster knows its status | none |
-//! | it has ended | nothing for 10 s | none; the job is forgotten |
+//! | nothing | the job, not ended | `Appeared` |
+//! | nothing | the job, ended | `Appeared`, `Ended` |
+//! | it has not ended | another state, not ended | `StateChanged` |
+//! | it has not ended | the job, ended | `Ended` |
+//! | it has ended | the job, ended | none |
+//! | it has ended | the job, not ended: the id was submitted again | `Appeared` |
+//! | it has not ended, or its id is watched | no such job for 10 s, and its status is unknown | `Gone`; the flow forgets the job |
+//! | it has not ended, or its id is watched | no such job for 10 s, but the cluster knows its status | none |
+//! | it has ended | no such job for 10 s | none; the flow forgets the job |
 //!
-//! A poll that fails starts the 10 s again. So a failover does not show as jobs that are gone: while there is no
-//! leader, polls fail, and the next JobManager has 10 s to list the jobs that it recovers.
+//! A failed poll restarts the 10 s. So the flow does not report jobs as gone during a failover: polls fail until a new
+//! leader exists, and then the new JobManager has 10 s to list the jobs that it recovers.
 //!
-//! The machine remembers an id and a state for each watched job that the overview lists, and no more.
+//! The machine remembers only an id and a state for each watched job that the overview lists.
 
 mod machine;
 
@@ -53,7 +53,7 @@ use crate::schema::json_structs;
 /// | [`Gone`](JobListEvent::Gone) | the cluster no longer knows a job that had not ended |
 /// | [`AllEnded`](JobListEvent::AllEnded) | all watched jobs have ended or are gone; the last event |
 ///
-/// At the first poll, each watched job appears. One that has already ended yields `Appeared`, then `Ended`.
+/// At the first poll, each watched job appears. A job that has already ended yields `Appeared`, then `Ended`.
 ///
 /// The overview shows only the state at the time of each poll. If a job restarts and runs again between two polls,
 /// there is no event. If a job is submitted and forgotten between two polls, it never appears. The same holds for a job
@@ -62,13 +62,14 @@ use crate::schema::json_structs;
 /// If a job is missing from the overview, the flow does not report it at once. The cluster leaves a job out while its
 /// JobMaster does not answer, and a new JobManager may need a moment to list the jobs that it recovers. So the flow
 /// continues polling for 10 s, then asks for the status of this job. It yields `Gone` only if the cluster does not know
-/// the job. Without high availability, all jobs of a JobManager that dies are gone. A new JobManager lists no jobs that
-/// ended before it started; that is no event.
+/// the job. Without high availability, all jobs of a JobManager that dies are gone. A new JobManager does not list jobs
+/// that ended before it started; this yields no event.
 ///
 /// If a poll fails, the flow repeats it: until its deadline if it has one, otherwise for 90 s.
 ///
-/// [`resume`](Self::resume) continues with the events after the saved state. The state is given out after all events of
-/// a poll were yielded. So if the program dies in between, the resumed flow yields events of the last poll again.
+/// [`resume`](Self::resume) continues with the events after the saved state. The flow sends the state
+/// ([`Notice::Persist`](crate::flow::Notice::Persist)) after all events of a poll. If the program dies in between, the
+/// resumed flow yields events of the last poll again.
 ///
 /// # Errors
 /// * The error of the last poll if none succeeds for 90 s, or until the deadline.
@@ -140,7 +141,7 @@ impl WatchJobs {
         Self::new(Filter::All)
     }
 
-    /// Watches the jobs with these ids. One that the cluster does not know for 10 s is [`Gone`](JobListEvent::Gone).
+    /// Watches the jobs with these ids. A job that the cluster does not know for 10 s is [`Gone`](JobListEvent::Gone).
     pub fn of_ids(jobs: impl IntoIterator<Item = JobId>) -> Self {
         Self::new(Filter::Ids(jobs.into_iter().collect()))
     }
@@ -164,7 +165,7 @@ impl WatchJobs {
     }
 }
 
-/// What a [`WatchJobs`] yields.
+/// An event of a [`WatchJobs`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum JobListEvent {
@@ -178,7 +179,8 @@ pub enum JobListEvent {
         /// Its state at the last poll that listed it.
         previous: JobState,
     },
-    /// A job has ended: its state is FINISHED, CANCELED or FAILED. The last event of this job.
+    /// A job has ended: its state is FINISHED, CANCELED or FAILED. The last event of this job, unless
+    /// a job with its id appears again.
     Ended(JobSummary),
     /// The cluster no longer knows a job that had not ended, or does not know a job whose id is watched. The last event
     /// of this job, unless a job with its id appears again.
@@ -205,8 +207,7 @@ impl JobListEvent {
     }
 }
 
-/// The jobs of a cluster being watched. Created by [`WatchJobs::start`](crate::flow::Goal::start); poll it again after
-/// each event.
+/// A running [`WatchJobs`]. Created by [`WatchJobs::start`](crate::flow::Goal::start). Poll it again after each event.
 #[derive(Debug)]
 #[must_use = "an event flow does nothing until it is polled"]
 pub struct JobListWatch {
@@ -214,17 +215,17 @@ pub struct JobListWatch {
 }
 
 json_structs! {
-    /// What is saved.
+    /// The saved state.
     struct WatchJobsState {
-        /// The ids that are watched; `None` if any.
+        /// The watched ids; `None` if jobs are not selected by id.
         pub ids: Option<Vec<JobId>>,
-        /// The prefix of the names that are watched; `None` if any.
+        /// The prefix of the watched names; `None` if jobs are not selected by name.
         pub name_prefix: Option<String>,
         /// The time between two polls, in milliseconds.
         pub poll_interval: u64,
         /// As in the goal.
         pub until_all_ended: bool,
-        /// What is known of the jobs.
+        /// The known jobs.
         pub jobs: Vec<SavedJob>,
     }
 
