@@ -1,12 +1,12 @@
-//! The tables of operations in the documentation, held against the operations.
+//! Compares the tables of operations in the documentation with the operations.
 
 use pipewright::operation::OperationInfo;
 
-/// Each operation has one row in the page of its service, under its own name, and there is no other row. Operations are
-/// given by their type with its path, as `std::any::type_name` has it.
+/// Asserts that the page of a service has exactly one row for each operation. Pass each operation with the path of its
+/// type, from `std::any::type_name`.
 ///
 /// # Panics
-/// When that is not so.
+/// If a row is missing or superfluous.
 pub fn assert_lists(page: &str, operations: impl IntoIterator<Item = (&'static str, &'static OperationInfo)>) {
     let rows = page.lines().filter(|line| line.starts_with("| [`"));
     let mut documented: Vec<_> = rows

@@ -1,8 +1,8 @@
-//! The tests of the workspace that need more than one crate, and what they share.
+//! The tests of the workspace that need more than one crate, and their shared code.
 //!
-//! # What is where
+//! # Where to find a test
 //!
-//! `NAME::PATH` is the module `PATH` of the test binary `tests/tests/NAME`. This runs just that one:
+//! `NAME::PATH` is the module `PATH` of the test binary `tests/tests/NAME`. This command runs only that module:
 //!
 //! ```text
 //! cargo test -p pipewright-tests --test NAME PATH
@@ -12,7 +12,7 @@
 //! |---|---|
 //! | Requests of Feldera's operations, and recorded answers | `feldera_operations::recordings` |
 //! | Feldera's answers in other shapes; defaults of options | `feldera_operations::{shapes, metrics, defaults}` |
-//! | Feldera's settings: names, units, nothing lost | `feldera_operations::{settings, units}` |
+//! | Feldera's settings: names, units, no setting lost | `feldera_operations::{settings, units}` |
 //! | Feldera's streaming responses | `feldera_operations::{streams, simulated_streams}` |
 //! | Requests of Flink's operations | `flink_operations::requests` |
 //! | Flink's recorded answers | `flink_operations::{replies, traps}` |
@@ -36,7 +36,7 @@
 //! | Allocations | `common::allocations` |
 //! | A real Flink, if `FLINK_URL` is set: `export FLINK_URL=$(tests/flink/start)` | `flink_real` |
 //!
-//! Properties take more cases with `PROPTEST_CASES`. What has a command of its own:
+//! Set `PROPTEST_CASES` to run the properties with more cases. These tests have commands of their own:
 //!
 //! | What is tested | Where | Command |
 //! |---|---|---|
@@ -47,7 +47,7 @@
 //! | `flink_upgrade`, which is killed and resumes | `transport-ureq/tests/flink_upgrade` | `cargo test --test flink_upgrade` |
 //! | `snowpipe_ingest`, killed again and again | `transport-ureq/tests/snowpipe_ingest` | `.ci/run kills` |
 //! | 10,000 schedules of the writer | `snowpipe_flows::schedules` | `.ci/run schedules` |
-//! | Whether these notice a broken writer | `tests/mutants` | `tests/mutants/run`, `tests/mutants/run 4` |
+//! | Whether these schedules notice a broken writer | `tests/mutants` | `tests/mutants/run`, `tests/mutants/run 4` |
 //! | The official Python client of Feldera, against the simulator | `tests/clients` | `.ci/run clients` |
 //! | Recordings, with a report | `tests/fixtures` | `cargo run --bin replay -- tests/fixtures/flink` |
 //! | Types of the Feldera server | `tests/feldera-types` | `.ci/run feldera-types` |
@@ -60,22 +60,22 @@
 //!
 //! Snapshots are in `tests/tests/snapshots`, recordings in `tests/fixtures`.
 //!
-//! # What the tests share
+//! # Shared code
 //!
-//! * [`chaos`] is a real Flink cluster on a bad day.
-//! * [`fuzz`] is what the fuzz targets do.
+//! * [`chaos`] runs flows against a real Flink cluster with faults.
+//! * [`fuzz`] has the bodies of the fuzz targets.
 //! * [`har`] reads recordings (HAR 1.2).
-//! * [`encoding`] decompresses their bodies.
-//! * [`replay`] reads recorded answers with the types of their operations, and reports.
+//! * [`encoding`] decompresses the bodies of recordings.
+//! * [`replay`] parses recorded answers with the types of their operations, and writes a report.
 //! * [`routes`] finds the operation that an address belongs to.
 //! * [`replies`] reads an answer with the type of its operation, given by name.
 //! * [`json_coverage`] measures how much of an answer survives being read and written back.
-//! * [`shorten`] makes stack traces and Base64 bearable in snapshots.
+//! * [`shorten`] shortens stack traces and Base64 in snapshots.
 //! * [`unmatched`] says why recorded exchanges belong to no operation.
-//! * [`rival_client`] is a simulated Feldera with a second client in it.
-//! * [`documented`] holds the tables in the documentation against the operations.
-//! * [`recorded`] is a service whose answers are a function, and finds recorded answers by name.
-//! * [`synthetic_service`] is a service of our own and drives calls through all that can happen.
+//! * [`rival_client`] is a simulated Feldera with a built-in second client.
+//! * [`documented`] compares the tables in the documentation with the operations.
+//! * [`recorded`] is a runtime whose answers a function computes. It also finds recorded answers by name.
+//! * [`synthetic_service`] is an invented service. It drives calls through all possible outcomes.
 
 pub mod chaos;
 pub mod documented;
@@ -93,7 +93,7 @@ pub mod shorten;
 pub mod synthetic_service;
 pub mod unmatched;
 
-/// The README's conversation compiles.
+/// Compiles the examples of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;

@@ -1,4 +1,4 @@
-//! A service whose every answer is a function of the request, for flows that ask often.
+//! A runtime whose answers a function computes from the request, for flows with many requests.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -15,8 +15,8 @@ use pipewright_mock::START;
 
 use crate::har;
 
-/// Transport, clock and entropy in one. The function gets the vendor's name of the operation and the target, and gives
-/// status and JSON; `None` is a lost answer. Each exchange takes a millisecond.
+/// Transport, clock and entropy in one. The function takes the vendor's name of the operation and the target. It
+/// returns the status and JSON, or `None` for a lost answer. Each exchange takes a millisecond.
 pub struct Recorded<F> {
     now: Cell<Timestamp>,
     answer: RefCell<F>,

@@ -1,4 +1,4 @@
-//! A service of our own, whose answers are chosen freely, and a hand that drives a [`Call`] through them.
+//! An invented service with arbitrary answers, and a driver for a [`Call`].
 
 use std::fmt::{Debug, Write as _};
 use std::time::Duration;

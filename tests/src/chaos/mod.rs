@@ -1,4 +1,4 @@
-//! Seeded runs against a real Flink cluster on a bad day, checked against the cluster itself.
+//! Seeded runs against a real Flink cluster with faults. The results are compared with the cluster itself.
 //!
 //! | module | what |
 //! |---|---|

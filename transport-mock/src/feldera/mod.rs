@@ -1,9 +1,9 @@
 //! A simulated Feldera: the manager, and the processes of its pipelines, as seen through the manager's API.
 //!
-//! [`Manager::handle`] answers one request at a time, as a real server does: with its status codes and bodies, its
-//! desired statuses that are reached later, and its rejections. There is no network in it, no clock and no chance: time
-//! is an argument, and ids follow from [`Config::seed`]. Between two requests everything that is due by the time of the
-//! second one happens, in order.
+//! [`Manager::handle`] answers one request at a time, with the status codes, bodies and rejections of a real server. As
+//! there, the actual status follows the desired status later. The simulator uses no network, clock or randomness: time
+//! is an argument, and ids are derived from [`Config::seed`]. Each request first carries out everything that is due by
+//! its time, in order.
 //!
 //! ```text
 //!   program     Pending ▶ CompilingSql ▶ SqlCompiled ▶ CompilingRust ▶ Success       or SqlError, RustError, SystemError
@@ -11,14 +11,18 @@
 //!   storage     Cleared ▶ InUse ▶ Clearing ▶ Cleared
 //! ```
 //!
-//! A program has tables, and views that are `SELECT * FROM` a table: anything else does not compile. A table keeps the
-//! rows that are pushed into it. Queries and snapshots need a materialized view, or a table `WITH ('materialized' =
-//! 'true')`. A table can have connectors: `datagen` with one plan, whose limit and rate count, and `file_input`, whose
-//! file is never there; a view can have `file_output`, which only counts. Egress, logs and time series go on: their
-//! responses have an [`OpenBody`] among their extensions, by which [`Manager::read`] gives the rest.
+//! A program has tables, and views of the form `SELECT * FROM table`: other SQL does not compile. A table keeps the
+//! rows that are ingested. Queries and snapshots need a materialized view, or a table `WITH ('materialized' = 'true')`.
+//! A table can have these connectors:
 //!
-//! How things really are, as opposed to what the API says about them, is seen with [`Manager::pipelines`] and
-//! [`Manager::requests`], and what its processes have done with [`Manager::history`]. What goes wrong behind the API:
+//! * `datagen` with one plan, of which it follows the limit and the rate;
+//! * `file_input`, whose file never exists.
+//!
+//! A view can have `file_output`, which only counts rows. Egress, logs and time series are streaming responses: an
+//! [`OpenBody`] is among the extensions of the response, and [`Manager::read`] returns more of the body.
+//!
+//! [`Manager::pipelines`] and [`Manager::requests`] return the actual state, which the API may not show yet.
+//! [`Manager::history`] returns what the processes have done. A test injects failures with
 //! [`panic`](Manager::panic), [`report_panic`](Manager::report_panic), [`kill`](Manager::kill),
 //! [`freeze`](Manager::freeze), [`wedge`](Manager::wedge), [`fail_checkpoints`](Manager::fail_checkpoints),
 //! [`fail_syncs`](Manager::fail_syncs), [`fail_compilations`](Manager::fail_compilations),
@@ -26,46 +30,48 @@
 //!
 //! # Releases
 //!
-//! [`Config::release`] chooses one of the releases of [`Release`]. Paths, parameters and fields that a release does not
-//! know are not there in it: an empty 404, and ignored.
+//! [`Config::release`] selects a [`Release`]. A path that the release does not have is answered with an empty 404.
+//! Parameters and fields that the release does not have are ignored.
 //!
 //! | | 0.130 | 0.337 | 0.375 |
 //! |---|---|---|---|
-//! | operations of the latest release | 40 | 77 | 78 |
+//! | how many of the 78 operations of 0.375 exist | 40 | 77 | 78 |
 //! | statuses of a pipeline | one, with `Suspending` | combined, of resources, of the runtime; `deployment_id` | as 0.337 |
 //! | `/start` | starts and resumes; no parameters | starts; `initial`, `bootstrap_policy`, `dismiss_error` | as 0.337 |
 //! | `/pause` | pauses, and starts as paused | pauses a process that answers | as 0.337 |
-//! | who learns of a wish | the manager; the process when it answers again | the process, or 503 | as 0.337 |
-//! | a changed program with checkpoints | bootstraps | awaits approval, by the policy | as 0.337 |
+//! | who receives a new desired status | the manager; the process when it answers again | the process; otherwise 503 | as 0.337 |
+//! | start with a changed program and checkpoints | bootstraps | waits for approval if the policy says so | as 0.337 |
 //! | sizes and durations in settings | old names, numbers; new names are dropped | as 0.130 | both are read; new names, with units |
-//! | a setting that no release knows | kept, as by a later one that knows it | kept | kept |
+//! | a setting that no release knows | kept, as by a later release that has it | kept | kept |
 //! | resize of a running pipeline | ignored | ignored | `deployment_config`, `memory_max` |
-//! | the process of a checkpoint | not named | `incarnation_uuid` | as 0.337 |
-//! | syncs under way | not told | not told | `running`; success and failure never name the same checkpoint |
-//! | `step` of a completion token | not told | told | told |
-//! | egress | no snapshots | `send_snapshot`, `snapshot` | and `processed_steps` after each step |
-//! | logs | whole | whole | `follow=false`, or after a `cursor` |
-//! | output connectors | statistics | statistics, commands | and start and pause |
-//! | errors of Rust | a text | a text | and parsed `messages` |
-//! | `runtime_version` | a version or a commit | as 0.130 | and `gen2`, which compiles no Rust |
+//! | process in the response about a checkpoint | not shown | `incarnation_uuid` | as 0.337 |
+//! | checkpoint syncs in progress | not shown | not shown | `running`; success and failure never name the same checkpoint |
+//! | `step` of a completion token | not shown | shown | shown |
+//! | egress | no snapshots | `send_snapshot`, `snapshot` | as 0.337, and `processed_steps` after each step |
+//! | logs | all kept lines | all kept lines | `follow=false`, or after a `cursor` |
+//! | output connectors | statistics | statistics, commands | as 0.337, and start and pause |
+//! | errors of the Rust compiler | a text | a text | a text, and parsed `messages` |
+//! | `runtime_version` | a version or a commit | as 0.130 | as 0.130, and `gen2`, which compiles no Rust |
 //! | API keys | `scopes` | `role` | `role` |
-//! | `edition` of a licence for developers | `Enterprise` | `Enterprise` | `EnterpriseDev` |
+//! | `edition` with a developer licence | `Enterprise` | `Enterprise` | `EnterpriseDev` |
 //!
 //! # Limits
 //!
-//! Answers come at once: what a real manager says after its patience is over (30 s of an ingress into a paused
-//! pipeline) is said without the wait. All operations of the latest release have their routes. Tenants, trust, demos,
-//! owners, cluster events, the dataflow graph, the clock, rebalancing and compaction are not simulated: 501
-//! `NotSimulated`, with a text that says so. Where there are keys, all but owners are rejected at tenants with 403, and
-//! all but admins at trust. Profiles are files of the right form with next to nothing in them.
+//! * The simulator answers at once, also if a real manager answers only after a timeout. An example is an ingress into
+//!   a paused pipeline, which takes 30 s.
+//! * All operations of the latest release have routes. Tenants, trust, demos, owners, cluster events, the dataflow
+//!   graph, the clock, rebalancing and compaction are not simulated: 501 `NotSimulated`.
+//! * If there are API keys, requests about tenants are rejected with 403 except for owners, and requests about trust
+//!   except for admins.
+//! * Profiles have the right file format, but almost no content.
 //!
-//! The simulator shares no type and no code with a client: a misunderstanding of the protocol would otherwise be
-//! on both sides and never show.
+//! The simulator shares no type and no code with a client. Otherwise a misunderstanding of the protocol could be on
+//! both sides, and no test would show it.
 //!
 //! # Layers
 //!
-//! Each file imports only files of the layers above its own in this table, or files before it in the same layer. So do
-//! the other simulators.
+//! Each file imports only files of the layers above its own in this table, or earlier files of the same layer. The
+//! other simulators follow the same rule.
 //!
 //! | layer | files |
 //! |---|---|
@@ -157,7 +163,7 @@ pub struct Manager {
 }
 
 impl Manager {
-    /// A manager without pipelines.
+    /// Creates a manager without pipelines.
     pub fn new(config: Config) -> Self {
         Self {
             store: Store::new(config),
@@ -168,8 +174,8 @@ impl Manager {
         }
     }
 
-    /// Answers a request that arrives at `now`, the time since the UNIX epoch. A time before that of the last call
-    /// is taken for that time.
+    /// Answers a request that arrives at `now`, the time since the UNIX epoch. If `now` is before the time of the last
+    /// call, the time of the last call is used.
     pub fn handle(&mut self, now: Duration, request: &http::Request<Bytes>) -> http::Response<Bytes> {
         self.advance(now);
         let call = Call::read(request);
@@ -186,18 +192,18 @@ impl Manager {
         response
     }
 
-    /// Lets everything happen that is due by `now`, for the views to be of that time.
+    /// Carries out everything that is due by `now`, so that the views show the state at that time.
     pub fn advance(&mut self, now: Duration) {
         self.store.advance(now);
     }
 
-    /// Returns what comes next, at `now`, of the body of an answer that goes on: egress, logs, time series.
+    /// Returns the next part, at `now`, of the body of a streaming response: egress, logs, time series.
     pub fn read(&mut self, now: Duration, body: OpenBody) -> Coming {
         self.advance(now);
         self.readings.read(&mut self.store, body)
     }
 
-    /// Ends a body: the client reads no more of it.
+    /// Closes a body, because the client stops reading it.
     pub fn close(&mut self, now: Duration, body: OpenBody) {
         self.advance(now);
         self.readings.close(&mut self.store, body);
