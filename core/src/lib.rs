@@ -2,8 +2,8 @@
 //!
 //! This crate builds `http::Request`s, parses `http::Response`s and holds the state machines in between. A *runtime*
 //! sends the requests, reads the clock and sleeps: the blocking transport `pipewright-ureq`, the simulators of
-//! `pipewright-mock`, or the program's own event loop. The same flow runs in a plain thread, in any event loop, in ten
-//! thousand copies on one thread, and under a virtual clock in a property test.
+//! `pipewright-mock`, or the program's own event loop. The same flow runs in a plain thread, in any event loop,
+//! and with a virtual clock in a property test. Ten thousand flows can run on one thread.
 //!
 //! ```text
 //!   your program            this crate                                      runtime
@@ -22,14 +22,14 @@
 //! | [`flink`] | Apache Flink: operations, flows; SQL Gateway and HistoryServer |
 //! | [`snowpipe`] | Snowpipe Streaming: operations, flows, key-pair tokens, sessions, batches of rows |
 //! | [`oauth`] | OAuth 2.0 client credentials, for services behind an identity provider |
-//! | [`operation`] | [`Operation`]: one exchange as data; [`Effect`]: what sending it twice does |
+//! | [`operation`] | [`Operation`]: one exchange as data; [`Effect`]: the effect of sending it twice |
 //! | [`flow`] | [`Flow`](flow::Flow), [`Step`](flow::Step), [`Call`](flow::Call): several exchanges towards one goal |
 //! | [`driver`] | the loops that run a flow, and what they need: [`Transport`](driver::Transport), [`Clock`](driver::Clock), … |
 //! | [`decode`] | decoders for streaming responses |
 //! | [`error`] | the five error types and how they nest |
 //! | [`url`] | base addresses and path templates |
 //!
-//! This flow waits until a job has ended. Here the program itself gives the responses, instead of a cluster:
+//! This flow waits until a job has ended. In this example, the program itself supplies the responses of the cluster:
 //!
 //! ```
 //! use pipewright::{Seed, Timestamp};
@@ -41,7 +41,7 @@
 //! let job: JobId = "4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f".parse()?;
 //! let mut flow = AwaitJob::ended(job).start(&config, Seed::new(42));
 //!
-//! // A virtual clock: a wait sets it forward.
+//! // A virtual clock, which each wait advances.
 //! let mut now = Timestamp::from_millis(1_700_000_000_000);
 //! let mut answers = [
 //!     r#"{"status":"RUNNING"}"#,
@@ -71,13 +71,13 @@
 //!
 //! # Design decisions
 //!
-//! * Macros of this crate declare records and open enums, not `serde_derive`. The APIs use `null`, absent lists and
-//!   `"NaN"` in ways that no attribute of `serde_derive` expresses, and the core builds without `syn`.
+//! * Macros of this crate declare records and open enums; `serde_derive` does not. The APIs use `null`, absent lists
+//!   and `"NaN"` in ways that no attribute of `serde_derive` expresses, and the core builds without `syn`.
 //! * A goal ([`flow::Goal`]) is plain data, and not the flow itself. It can be built without an address, logged and
-//!   cloned. A [`driver::Client`] supplies address, seed and clock and starts it.
+//!   cloned. A [`driver::Client`] supplies the address, the seed and the clock, and starts the flow.
 //! * [`Seed`] is 128 bits, because job ids and trigger ids are drawn from it.
 
-// Code that only the services use.
+// Without all services, code that only the services use is dead.
 #![cfg_attr(
     not(all(feature = "feldera", feature = "flink", feature = "snowpipe")),
     allow(dead_code, unused_imports, unused_macros)
