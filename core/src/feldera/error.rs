@@ -1,4 +1,4 @@
-//! Feldera's refusals: five shapes of bodies, and what its error codes mean.
+//! Feldera's error responses: five shapes of bodies, and the meaning of the error codes.
 
 use std::borrow::Cow;
 
@@ -12,48 +12,48 @@ use crate::operation::{Effect, OperationInfo};
 use crate::schema::{json_structs, string_enums};
 
 json_structs! {
-    /// The body of a refusal, and what a pipeline keeps of the error that stopped it.
+    /// The body of an error response. A pipeline also shows the error that stopped it in this form.
     pub struct ErrorResponse {
-        /// For people; of a panic with its stack trace.
+        /// The message for people. After a panic, it contains the stack trace.
         pub message: String,
-        /// What kind of error it is.
+        /// The code of the error.
         pub error_code: ErrorCode,
-        /// What belongs to this kind; may hold backtraces and internal addresses.
+        /// Details that depend on the code. They may contain backtraces and internal addresses.
         pub details: Option<Json>,
     }
 
     /// The details of `PipelineInteractionNotDeployed`.
     struct NotDeployed {
-        /// What the pipeline is to become.
+        /// The desired status of the pipeline.
         pub desired_status: Option<String>,
     }
 }
 
-/// What an [`ErrorCode`] means for whoever asked.
+/// The meaning of an [`ErrorCode`] for the client that sent the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorClass {
-    /// The same request will be refused again until somebody changes something.
+    /// The request was rejected. The same request is rejected again until the cause is removed.
     Rejection,
-    /// Nothing was done, and the same request may succeed later.
+    /// The request was not carried out. Send it again later.
     Transient,
-    /// It may have been done, or be about to be.
+    /// The request may have been carried out, or may still be carried out.
     OutcomeUnknown,
-    /// What was asked about is gone: the process ended, was replaced, or is about to end.
+    /// The subject of the request is gone: the process has ended, was replaced, or is about to end.
     Gone,
 }
 
 macro_rules! codes {
     ($( $class:ident { $( $(#[$meta:meta])* $code:ident = $word:literal ),* $(,)? } )*) => {
         string_enums! {
-            /// What kind of error it is; see [`class`](Self::class) for what to do.
+            /// A code of an error; see [`class`](Self::class) for its meaning.
             pub enum ErrorCode {
                 $($( $(#[$meta])* $code = $word, )*)*
             }
         }
 
         impl ErrorCode {
-            /// What it means for whoever asked. A code that is not known counts as a refusal, unless its family is
-            /// known.
+            /// Returns the meaning of the code for the client. An unknown code counts as a rejection, unless its family
+            /// is known.
             pub fn class(&self) -> ErrorClass {
                 match self {
                     $($( Self::$code => ErrorClass::$class, )*)*
@@ -65,15 +65,14 @@ macro_rules! codes {
     };
 }
 
-/// Families of which a process or the manager makes new ones with every release.
+/// Returns whether a code belongs to a family of internal errors, which grows with every release.
 fn is_internal(code: &str) -> bool {
     ["RuntimeError.", "SchedulerError.", "Postgres"].iter().any(|family| code.starts_with(family))
 }
 
 codes! {
     Rejection {
-        /// A pipeline that is not deployed cannot do it; transient only while it is being started, see
-        /// [`rejection_will_clear`].
+        /// The pipeline is not deployed. Transient only while the pipeline starts: see [`rejection_will_clear`].
         PipelineInteractionNotDeployed = "PipelineInteractionNotDeployed",
         /// No pipeline of this name.
         UnknownPipelineName = "UnknownPipelineName",
@@ -85,81 +84,81 @@ codes! {
         UnknownTenant = "UnknownTenant",
         /// No such user.
         UnknownUser = "UnknownUser",
-        /// No such event, or no longer.
+        /// The event does not exist, or no longer exists.
         UnknownPipelineMonitorEvent = "UnknownPipelineMonitorEvent",
-        /// No such event, or no longer.
+        /// The event does not exist, or no longer exists.
         UnknownClusterMonitorEvent = "UnknownClusterMonitorEvent",
         /// The program has not been compiled yet.
         ProgramNotCompiled = "ProgramNotCompiled",
         /// The program was compiled by a release that kept no graph.
         ProgramInfoMissesDataflow = "ProgramInfoMissesDataflow",
-        /// There is one of this name.
+        /// The name is already in use.
         DuplicateName = "DuplicateName",
-        /// The tenant still has something.
+        /// The tenant still has resources.
         TenantNotEmpty = "TenantNotEmpty",
         /// The program was changed meanwhile.
         OutdatedProgramVersion = "OutdatedProgramVersion",
         /// The pipeline was changed meanwhile.
         OutdatedPipelineVersion = "OutdatedPipelineVersion",
-        /// The role does not allow it: details say which it takes.
+        /// The role does not allow the request; the details name the required role.
         InsufficientPermissions = "InsufficientPermissions",
-        /// Nobody grants a role above his own.
+        /// The client cannot grant a role above its own role.
         RoleExceedsCreator = "RoleExceedsCreator",
-        /// API keys are for `read` and `write`.
+        /// An API key can have only the roles `read` and `write`.
         OwnerAdminNotMintableAsApiKey = "OwnerAdminNotMintableAsApiKey",
-        /// Not a member of the tenant.
+        /// The user is not a member of the tenant.
         NotATenantMember = "NotATenantMember",
-        /// Not a member of any tenant.
+        /// The user is not a member of any tenant.
         NoTenantMemberships = "NoTenantMemberships",
         /// The token's issuer is not trusted by the tenant.
         OidcTenantNotTrusted = "OidcTenantNotTrusted",
-        /// The credential is no good.
+        /// The credential is invalid.
         AuthenticationFailed = "AuthenticationFailed",
-        /// No UUID.
+        /// The parameter is not a UUID.
         InvalidUuidParam = "InvalidUuidParam",
         /// No such runtime version.
         InvalidRuntimeVersion = "InvalidRuntimeVersion",
         /// The program to compare with does not compile.
         InvalidNewProgramSql = "InvalidNewProgramSql",
-        /// The program has changed, and the policy does not allow to bootstrap.
+        /// The program has changed, and the policy does not allow a bootstrap.
         BootstrapNotAllowed = "BootstrapNotAllowed",
-        /// A member of several tenants has to name one.
+        /// The user is a member of several tenants, and the request does not name a tenant.
         AmbiguousTenantMembership = "AmbiguousTenantMembership",
-        /// A support bundle cannot be had so.
+        /// The parameters of the support bundle are invalid.
         InvalidSupportBundleParameter = "InvalidSupportBundleParameter",
-        /// Only the enterprise edition does it.
+        /// Only the enterprise edition supports the request.
         EnterpriseFeature = "EnterpriseFeature",
-        /// A pipeline needs a name.
+        /// The name is empty.
         EmptyName = "EmptyName",
         /// The name is too long.
         TooLongName = "TooLongName",
-        /// The name holds what it may not.
+        /// The name contains forbidden characters.
         NameDoesNotMatchPattern = "NameDoesNotMatchPattern",
-        /// The runtime configuration is wrong.
+        /// The runtime configuration is invalid.
         InvalidRuntimeConfig = "InvalidRuntimeConfig",
-        /// The program configuration is wrong.
+        /// The program configuration is invalid.
         InvalidProgramConfig = "InvalidProgramConfig",
-        /// A tag is wrong.
+        /// A tag is invalid.
         InvalidTag = "InvalidTag",
-        /// Too many tags.
+        /// There are too many tags.
         TooManyTags = "TooManyTags",
         /// The description is too long.
         TooLongDescription = "TooLongDescription",
-        /// A pipeline that is not there cannot be renamed.
+        /// The pipeline to rename does not exist.
         CannotRenameNonExistingPipeline = "CannotRenameNonExistingPipeline",
         /// Only a stopped pipeline can be changed.
         UpdateRestrictedToStopped = "UpdateRestrictedToStopped",
         /// Only a running pipeline can be resized. Since 0.375.
         DeploymentRestrictedToRunning = "DeploymentRestrictedToRunning",
-        /// A resize is wrong; `details.reason` says why. Since 0.375.
+        /// The sizes are invalid; `details.reason` has the reason. Since 0.375.
         InvalidDeploymentPatch = "InvalidDeploymentPatch",
-        /// This can be changed only while the storage is clear.
+        /// The change is possible only while the storage is clear.
         EditRestrictedToClearedStorage = "EditRestrictedToClearedStorage",
         /// Only a stopped pipeline can be deleted.
         DeleteRestrictedToFullyStopped = "DeleteRestrictedToFullyStopped",
         /// Only a pipeline whose storage is clear can be deleted.
         DeleteRestrictedToClearedStorage = "DeleteRestrictedToClearedStorage",
-        /// Not in this state: a stop in progress cannot be taken back.
+        /// The action is not possible in this state: for example, a stop in progress cannot be cancelled.
         IllegalPipelineAction = "IllegalPipelineAction",
         /// The program does not compile.
         CannotStartWithCompilationError = "CannotStartWithCompilationError",
@@ -167,23 +166,23 @@ codes! {
         CannotStartWhileClearingStorage = "CannotStartWhileClearingStorage",
         /// The last error was not dismissed.
         CannotStartWithUndismissedError = "CannotStartWithUndismissedError",
-        /// It was started as something else: pause or resume it.
+        /// The pipeline was started with another initial status: pause or resume it.
         InitialImmutableUnlessStopped = "InitialImmutableUnlessStopped",
-        /// It was started with another policy.
+        /// The pipeline was started with another bootstrap policy.
         BootstrapPolicyImmutableUnlessStopped = "BootstrapPolicyImmutableUnlessStopped",
-        /// It cannot start as standby.
+        /// The pipeline cannot start as standby.
         InitialStandbyNotAllowed = "InitialStandbyNotAllowed",
-        /// These bootstrap options do not go together.
+        /// The bootstrap options contradict each other.
         InvalidBootstrapConfig = "InvalidBootstrapConfig",
-        /// The pipeline or its runner cannot do this; `details.reason` says why.
+        /// The pipeline or its runner does not support the action; `details.reason` has the reason.
         UnsupportedPipelineAction = "UnsupportedPipelineAction",
-        /// The storage's status cannot become this one.
+        /// The storage cannot change to this status.
         InvalidStorageStatusTransition = "InvalidStorageStatusTransition",
         /// Storage can be cleared only while the pipeline is stopped.
         StorageStatusImmutableUnlessStopped = "StorageStatusImmutableUnlessStopped",
         /// An error can be dismissed only while the pipeline is stopped.
         DismissErrorRestrictedToFullyStopped = "DismissErrorRestrictedToFullyStopped",
-        /// Connectors can be started and paused.
+        /// The action on the connector is neither start nor pause.
         InvalidConnectorAction = "InvalidConnectorAction",
         /// No such input connector.
         UnknownInputEndpoint = "UnknownInputEndpoint",
@@ -195,63 +194,63 @@ codes! {
         UnknownOutputStream = "ConfigError.UnknownOutputStream",
         /// No such format.
         UnknownInputFormat = "ConfigError.UnknownInputFormat",
-        /// The options of the format are wrong.
+        /// The options of the format are invalid.
         ParserConfigParseError = "ConfigError.ParserConfigParseError",
-        /// Not for input.
+        /// The format is not supported for input.
         InputFormatNotSupported = "ConfigError.InputFormatNotSupported",
-        /// Not for output.
+        /// The format is not supported for output.
         OutputFormatNotSupported = "ConfigError.OutputFormatNotSupported",
-        /// Not so: a snapshot needs a materialized relation, for one.
+        /// The options of the stream are invalid: for example, a snapshot needs a materialized table or view.
         InvalidTransportConfig = "ConfigError.InvalidTransportConfig",
         /// Some records could not be parsed. **All others were ingested.**
         ParseErrors = "ParseErrors",
-        /// A parameter is wrong.
+        /// A parameter is invalid.
         InvalidParam = "InvalidParam",
         /// The query cannot be planned.
         AdHocQueryError = "AdHocQueryError",
-        /// Heap profiles are not to be had there.
+        /// Heap profiles are not available on this platform.
         HeapProfilerError = "HeapProfilerError",
         /// No profile was taken.
         NoSamplyProfile = "NoSamplyProfile",
-        /// Not from this state.
+        /// The change is not possible from the current status.
         InvalidTransition = "InvalidTransition",
-        /// A standby pipeline becomes running or paused, no more.
+        /// A standby pipeline can only become running or paused.
         InvalidActivateStatus = "InvalidActivateStatus",
-        /// There is nothing to commit.
+        /// No transaction is open.
         NoTransactionInProgress = "NoTransactionInProgress",
         /// A transaction is open.
         TransactionInProgress = "TransactionInProgress",
-        /// Not by this pipeline.
+        /// The pipeline does not support the request.
         NotSupported = "NotSupported",
-        /// The policy rejects to bootstrap.
+        /// The policy rejects a bootstrap.
         BootstrapRejected = "BootstrapRejected",
-        /// Somebody has to approve first.
+        /// The bootstrap has to be approved first.
         AwaitingApproval = "AwaitingApproval",
         /// The pipeline was suspended.
         Suspended = "Suspended",
         /// Checkpoints need storage.
         StorageRequired = "StorageRequired",
-        /// No list of checkpoints without a place for them.
+        /// The checkpoints cannot be listed, because no place for them is configured.
         CheckpointFetchError = "CheckpointFetchError",
         /// The profiler cannot run.
         SamplyProfilingFailure = "SamplyProfilingFailure",
-        /// Of a pipeline: its program did not compile while it was to start.
+        /// Error of a pipeline: its program did not compile when the pipeline was started.
         StartFailedDueToFailedCompilation = "StartFailedDueToFailedCompilation",
-        /// Of a pipeline: it did not come up in time.
+        /// Error of a pipeline: it did not start in time.
         AutomatonProvisioningTimeout = "AutomatonProvisioningTimeout",
-        /// Of a pipeline: it has to be compiled anew for this platform.
+        /// Error of a pipeline: it has to be compiled again for this platform.
         AutomatonCannotProvisionUnsupportedPlatformVersion = "AutomatonCannotProvisionUnsupportedPlatformVersion",
-        /// Of a pipeline: its process could not be made.
+        /// Error of a pipeline: its process could not be created.
         RunnerProvisionError = "RunnerProvisionError",
-        /// Of a pipeline: its process is gone.
+        /// Error of a pipeline: its process no longer exists.
         RunnerCheckError = "RunnerCheckError",
-        /// Of a pipeline: its configuration is no good to the runner.
+        /// Error of a pipeline: the runner rejects its configuration.
         RunnerConfigError = "RunnerConfigError",
-        /// Of a pipeline: stopping fails and is tried again.
+        /// Error of a pipeline: stopping failed and is retried.
         RunnerStopError = "RunnerStopError",
-        /// Of a pipeline: clearing fails and is tried again.
+        /// Error of a pipeline: clearing failed and is retried.
         RunnerClearError = "RunnerClearError",
-        /// Of a pipeline: its process ended.
+        /// Error of a pipeline: its process has ended.
         PipelineTerminated = "PipelineTerminated",
         /// A connector or the circuit could not start.
         InitializationError = "InitializationError",
@@ -261,7 +260,7 @@ codes! {
         PipelineUnavailable = "PipelineUnavailable",
         /// The runner cannot be reached.
         RunnerInteractionUnreachable = "RunnerInteractionUnreachable",
-        /// Too many read logs.
+        /// Too many clients read logs.
         RunnerInteractionLogFollowRequestChannelFull = "RunnerInteractionLogFollowRequestChannelFull",
         /// The database was busy.
         LockTookTooLong = "LockTookTooLong",
@@ -275,23 +274,25 @@ codes! {
         Initializing = "Initializing",
         /// The process is restoring a checkpoint.
         RestoreInProgress = "RestoreInProgress",
-        /// The process is filling changed views.
+        /// The process is backfilling changed views.
         BootstrapInProgress = "BootstrapInProgress",
-        /// All of the process's API connections are taken: each distinct way of ingress keeps one for good.
+        /// All API connections of the process are in use. Each distinct combination of ingress options permanently
+        /// occupies a connection.
         ApiConnectionLimit = "ApiConnectionLimit",
     }
     OutcomeUnknown {
-        /// The pipeline did not answer, or not in time, or broke off: told apart by text only, see [`never_sent`].
+        /// The pipeline did not answer, not in time, or only in part. Only the text tells these cases apart: see
+        /// [`never_sent`].
         PipelineInteractionUnreachable = "PipelineInteractionUnreachable",
         /// The pipeline's answer cannot be read.
         PipelineInteractionInvalidResponse = "PipelineInteractionInvalidResponse",
-        /// A deployed pipeline without an address.
+        /// The deployed pipeline has no address.
         PipelineMissingDeploymentLocation = "PipelineMissingDeploymentLocation",
         /// The database was busy.
         LockTimeout = "LockTimeout",
-        /// The bundle could not be made.
+        /// The support bundle could not be created.
         UnableToCreateSupportBundle = "UnableToCreateSupportBundle",
-        /// The profile could not be had.
+        /// The profile could not be fetched.
         UnableToFetchCircuitProfile = "UnableToFetchCircuitProfile",
         /// A worker of the circuit panicked; the pipeline is about to stop.
         WorkerPanic = "RuntimeError.WorkerPanic",
@@ -299,7 +300,7 @@ codes! {
         DbspPanic = "DbspPanic",
         /// The controller panicked.
         ControllerPanic = "ControllerPanic",
-        /// The controller is gone.
+        /// The controller has exited.
         ControllerExit = "ControllerExit",
         /// Storage failed.
         StorageError = "StorageError",
@@ -313,23 +314,23 @@ codes! {
     Gone {
         /// The process is ending.
         Terminating = "Terminating",
-        /// The token is of an earlier process.
+        /// The token is from an earlier process.
         PipelineRestarted = "PipelineRestarted",
-        /// The token is of a connector that is no more.
+        /// The token is from a connector that no longer exists.
         UnknownEndpointInCompletionToken = "UnknownEndpointInCompletionToken",
-        /// The process cannot go on from what it finds.
+        /// The process cannot continue from the state that it found.
         InvalidInitialStatus = "InvalidInitialStatus",
-        /// The checkpoint was asked of an earlier process.
+        /// The checkpoint was requested from an earlier process.
         IncarnationUuidMismatch = "IncarnationUuidMismatch",
     }
 }
 
-/// The code of a refusal, if it is Feldera's own and has one.
+/// Returns the code of an error response; `None` if the response has no code or is not from Feldera.
 pub fn error_code(error: &ServiceError) -> Option<ErrorCode> {
     Some(error.code()?.into())
 }
 
-/// Whether the request never reached the pipeline process: nothing of it can have been done.
+/// Returns whether the request never reached the pipeline process, so that it was certainly not carried out.
 pub fn never_sent(error: &ServiceError) -> bool {
     error_code(error) == Some(ErrorCode::PipelineInteractionUnreachable) && says_never_sent(error)
 }
@@ -340,17 +341,18 @@ fn says_never_sent(error: &ServiceError) -> bool {
 
 const NEVER_SENT: &str = "Failed to connect to host";
 
-/// Whether a pipeline that is not deployed is about to be: it is to run, and does not yet.
+/// Returns whether the pipeline is not deployed but will be: its desired status is not `Stopped`. If so, send the
+/// request again later.
 pub fn rejection_will_clear(error: &ServiceError) -> bool {
     let details = error.details().and_then(|details| json::read::<NotDeployed>(details.as_bytes()).ok());
     error_code(error) == Some(ErrorCode::PipelineInteractionNotDeployed)
         && details.and_then(|details| details.desired_status).is_some_and(|desired| desired != "Stopped")
 }
 
-/// How much of a message is kept; panics put their stack trace there.
+/// The maximum length of a message: panics put their stack trace there.
 const MESSAGE: usize = 2000;
 
-/// Reads a refusal in one of its five shapes.
+/// Reads an error response in one of its five shapes.
 pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
     let (status, kind) = (response.status(), content_type(response));
     if kind.is_some_and(|kind| kind.eq_ignore_ascii_case("text/html")) {
@@ -367,7 +369,7 @@ pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Byte
                 ServiceError::foreign(info, response)
             }
         }
-        // What is left of `ParseErrors` that was cut off on the way: all other rows would be in.
+        // The rest of `ParseErrors` that was cut off on the way: then all other rows were ingested.
         Err(_) if status == StatusCode::BAD_REQUEST && info.name == "http_input" => {
             ServiceError::foreign(info, response).with_applied(Applied::Unknown)
         }

@@ -1,4 +1,4 @@
-//! [`Interruption`]: what comes between a flow and its goal.
+//! [`Interruption`]: the cause if a flow cannot reach its goal.
 
 use std::error::Error;
 use std::fmt;
@@ -9,8 +9,8 @@ use crate::error::{Cause, Failure, FlowError, ServiceError};
 use crate::feldera::pipelines::{DesiredStatus, ProgramError, ProgramStatus};
 use crate::feldera::{ErrorClass, ErrorCode, ErrorResponse, error_code};
 
-/// Why a pipeline cannot go on with what it was asked for, or does not become what it was to be: the cause of a
-/// [`FlowError::Failed`] of the flows.
+/// The reason why a pipeline cannot carry out a request or reach a status: the cause of a [`FlowError::Failed`] of the
+/// flows.
 ///
 /// ```
 /// use pipewright::error::FlowError;
@@ -28,88 +28,89 @@ use crate::feldera::{ErrorClass, ErrorCode, ErrorResponse, error_code};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Interruption {
-    /// Another process answers than the one that was asked. What the first one had taken in is lost, unless a
-    /// checkpoint or fault tolerance kept it.
+    /// Another process of the pipeline answers than before. Input of the previous process is lost, unless a checkpoint
+    /// or fault tolerance kept it.
     Restarted,
-    /// Somebody stopped it.
+    /// The pipeline was stopped on request.
     Stopped,
-    /// It ended by itself, and this is why.
+    /// The pipeline ended with this error.
     Crashed(ErrorResponse),
-    /// Somebody paused it, and paused it does not do this.
+    /// The pipeline is paused, and a paused pipeline cannot carry out the request. Resume it.
     Paused,
-    /// It follows the checkpoints of another pipeline, and as such is neither paused, nor resumed, nor suspended.
+    /// The pipeline is a standby, which follows the checkpoints of another pipeline. It cannot be paused, resumed or
+    /// suspended.
     Standby,
-    /// It waits for somebody to approve that changed views are filled: [`ApproveBootstrap`](super::ApproveBootstrap)
-    /// does.
+    /// The pipeline waits for an approval to backfill changed views. Run [`ApproveBootstrap`](super::ApproveBootstrap).
     AwaitingApproval,
-    /// Its program does not compile: the program is wrong.
+    /// The program does not compile, because it has an error.
     NotCompiled {
-        /// Whose mistake it is: the SQL's or the Rust's.
+        /// `SqlError` or `RustError`.
         status: ProgramStatus,
-        /// What the compilers said, with lines and columns.
+        /// The messages of the compilers, with lines and columns.
         error: ProgramError,
     },
-    /// The platform failed to compile its program, for example because the compiler's disk was full. Nothing is known
-    /// to be wrong with the program. The server does not try again by itself: repair the platform, then use
+    /// The platform failed to compile its program, for example because the compiler's disk was full. No error in the
+    /// program is known. The server does not try again: repair the platform, then use
     /// [`Compile::recompile`](super::Compile::recompile) or [`Deploy::recompile`](super::Deploy::recompile).
     CompilerFailed {
         /// `SystemError`, or `RustError` without a
         /// [diagnostic](crate::feldera::pipelines::RustCompilation::has_diagnostic).
         status: ProgramStatus,
-        /// What the compilers said.
+        /// The messages of the compilers.
         error: ProgramError,
-        /// Since when; RFC 3339. `None` if the program was only validated, or the server does not say.
+        /// The time of the failure, in RFC 3339. `None` if the program was only validated, or the server does not
+        /// report it.
         since: Option<String>,
     },
-    /// Another client wants something else of it than the flow.
+    /// Another client has requested another status than the flow.
     Overruled {
-        /// What it is to be instead.
+        /// The desired status of the other client.
         desired: DesiredStatus,
     },
-    /// Another client has stopped it and started it again: this is another deployment than the one that was waited for.
+    /// Another client has stopped the pipeline and started it again: the deployment that the flow waited for is gone.
     Replaced {
         /// The deployment that the flow knew.
         was: String,
-        /// The one there is now.
+        /// The current deployment.
         is: String,
     },
-    /// Another client has changed its program.
+    /// Another client has changed the program.
     Edited {
         /// The `program_version` that the flow knew.
         was: i64,
-        /// The one there is now.
+        /// The current `program_version`.
         is: i64,
     },
-    /// Another client has resized it.
+    /// Another client has resized the pipeline.
     Resized,
-    /// Its storage cannot be cleared, because it is to be up, or was meanwhile.
+    /// The storage cannot be cleared, because the pipeline is to be deployed, or was deployed in the meantime. Stop it
+    /// first.
     StorageInUse,
-    /// Its circuit makes no progress, although nothing else is wrong: it has died without a word, or an output is not
-    /// read.
+    /// The circuit makes no progress, although no other problem is known. It has died without an error, or an output is
+    /// not read.
     Wedged {
-        /// For how long nothing has moved.
+        /// The time without progress.
         stalled: Duration,
         /// Steps that have begun.
         initiated: u64,
         /// Steps whose outputs were delivered.
         completed: u64,
-        /// Outputs that have not written what they hold.
+        /// Outputs that have not written all their data.
         outputs: Vec<String>,
     },
-    /// The rows are in the pipeline, and it is not known whether a subscription has delivered the changes that they
-    /// caused.
+    /// The rows are ingested, but it is unknown whether a subscription has delivered the changes that they caused.
     Undelivered(Undelivered),
-    /// A connector has ended for good.
+    /// A connector has failed and does not restart.
     ConnectorFailed {
-        /// Its name, as in `t.c`.
+        /// The name of the connector, such as `t.c`.
         connector: String,
-        /// What ended it.
+        /// The error of the connector.
         error: String,
     },
 }
 
 impl Interruption {
-    /// The one behind an error of a flow.
+    /// Returns the interruption that caused an error of a flow; `None` if the error has another cause.
     pub fn of(error: &FlowError) -> Option<&Self> {
         match error {
             FlowError::Failed(failure) => failure.cause()?.downcast_ref(),
@@ -118,7 +119,7 @@ impl Interruption {
         }
     }
 
-    /// What a rejection says by itself, without a poll at the pipeline.
+    /// Returns the interruption that a rejection itself shows, without a poll of the pipeline.
     pub(super) fn told_by(rejection: &ServiceError) -> Option<Self> {
         let code = error_code(rejection)?;
         match (&code, code.class()) {
@@ -130,7 +131,7 @@ impl Interruption {
                 _,
             ) => Some(Self::Restarted),
             (ErrorCode::PipelineInteractionUnreachable, _) => None,
-            // The process's own word on its end, seconds before the manager knows.
+            // The process itself reports its end, seconds before the manager does.
             (_, ErrorClass::OutcomeUnknown) if rejection.status().as_u16() == 500 && is_end_of_process(&code) => {
                 let message = rejection.message().to_owned();
                 Some(Self::Crashed(ErrorResponse { message, error_code: code, details: None }))
@@ -139,14 +140,14 @@ impl Interruption {
         }
     }
 
-    /// The error of a flow whose goal, `what`, cannot be reached any more.
+    /// Converts the interruption to the error of a flow that can no longer reach its goal, `what`.
     pub(super) fn into_error(self, what: String, details: Option<String>) -> FlowError {
         let (reason, cause) = (self.to_string(), Some(Cause::new(self)));
         FlowError::Failed(Failure { what, reason, details, cause })
     }
 }
 
-/// Whether a code names a failure of the process as a whole.
+/// Returns whether a code reports a failure of the whole process.
 pub(super) fn is_end_of_process(code: &ErrorCode) -> bool {
     match code {
         ErrorCode::WorkerPanic | ErrorCode::DbspPanic | ErrorCode::ControllerPanic | ErrorCode::ControllerExit => true,
