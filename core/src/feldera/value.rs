@@ -7,6 +7,7 @@ use http::Response;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
+use serde_json::{Number, Value};
 
 use crate::error::{ServiceError, content_type};
 use crate::json::{self, NonFinite, WriteError};
@@ -101,11 +102,29 @@ impl Json {
     }
 }
 
-/// Two texts of the same value are equal, however they are written: order of fields, white space, escapes.
+/// Two texts of the same value are equal, however they are written: order of fields, white space, escapes, and `1` or
+/// `1.0`.
 impl PartialEq for Json {
     fn eq(&self, other: &Self) -> bool {
-        let value = |json: &Self| json.parse::<serde_json::Value>().ok();
-        self.get() == other.get() || value(self).is_some_and(|own| value(other) == Some(own))
+        let value = |json: &Self| json.parse::<Value>().ok();
+        self.get() == other.get() || value(self).zip(value(other)).is_some_and(|(own, other)| is_same(&own, &other))
+    }
+}
+
+fn is_same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => {
+            let is_whole = |number: &Number| number.is_u64() || number.is_i64();
+            one == other || !(is_whole(one) && is_whole(other)) && one.as_f64() == other.as_f64()
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            let is_there = |(name, one)| other.get(name).is_some_and(|other| is_same(one, other));
+            one.len() == other.len() && one.iter().all(is_there)
+        }
+        _ => one == other,
     }
 }
 

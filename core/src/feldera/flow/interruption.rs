@@ -81,6 +81,11 @@ pub enum Interruption {
         /// The current `program_version`.
         is: i64,
     },
+    /// The server does not know these settings of the configuration, and ignores them.
+    SettingsIgnored {
+        /// Their names under `runtime_config`, as in `resources.storage_min`.
+        names: Vec<String>,
+    },
     /// Another client has resized the pipeline.
     Resized,
     /// The storage cannot be cleared, because the pipeline is to be deployed, or was deployed in the meantime. Stop it
@@ -196,6 +201,12 @@ impl fmt::Display for Interruption {
             }
             Self::Overruled { desired } => write!(f, "another client wants the pipeline to be {desired}"),
             Self::Replaced { was, is } => write!(f, "another client has replaced deployment {was} by {is}"),
+            Self::SettingsIgnored { names } => write!(
+                f,
+                "the server does not know these settings of runtime_config, and ignores them: {}; leave them out, or \
+                 update the server",
+                names.join(", ")
+            ),
             Self::Resized => f.write_str("another client has changed the sizes of the running pipeline"),
             Self::StorageInUse => f.write_str(
                 "the storage is in use: stop the pipeline first, with Stop, and let nobody start it meanwhile",

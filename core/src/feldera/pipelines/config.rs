@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Switch;
 use super::storage::StorageOptions;
-use crate::feldera::settings::{Spelled, Spelling, settings, string_settings};
+use crate::feldera::settings::{Spelled, Spellings, settings, string_settings};
 use crate::feldera::{ByteSize, ConfigDuration, Json, SecretText};
 use crate::operation::RequestContext;
 use crate::schema::string_enums;
@@ -33,13 +33,14 @@ settings! {
     ///
     /// | version of the server | name and value in a request |
     /// |---|---|
-    /// | before 0.367 | the old name with a number; a value that is not a whole number of units is rounded up |
-    /// | since 0.367 | the new name with a text |
+    /// | before 0.366, sizes before 0.367 | the old name with a number; a value that is not a whole number of units is rounded up |
+    /// | since 0.366, sizes since 0.367 | the new name with a text |
     /// | not known; the configuration was read with new names | the new name |
-    /// | not known; all other configurations | the old name if a number can hold the value exactly: all releases up to now read it. Otherwise the new name, **which servers before 0.366 ignore** |
+    /// | not known; the configuration was read with old names | the old name with a number, rounded up |
+    /// | not known; all other configurations | the old name if a number can hold the value exactly: all releases up to now read it. Otherwise the new name, **which servers before 0.366 ignore, and sizes before 0.367** |
     ///
-    /// [`Deploy`](crate::feldera::Deploy) requests the server's version. After that, all clones of the client use it.
-    /// Before other requests, pass the
+    /// If [`Deploy`](crate::feldera::Deploy) has a configuration, it requests the server's version. After that, all
+    /// clones of the client use it. Before other requests, pass the
     /// [`Configuration::server_version`](crate::feldera::platform::Configuration::server_version) to
     /// [`Client::with_server_version`](crate::driver::Client::with_server_version).
     ///
@@ -119,8 +120,8 @@ settings! {
 
     /// What a pipeline recovers after a crash, and how often it makes checkpoints.
     pub struct FaultTolerance {
-        /// What is recovered. [`FtModel::ExactlyOnce`] by default if the configuration has `fault_tolerance`, otherwise
-        /// [`FtModel::None`].
+        /// What is recovered. [`FtModel::ExactlyOnce`] by default if a new pipeline has `fault_tolerance`, otherwise
+        /// [`FtModel::None`]. [`Deploy`](crate::feldera::Deploy) keeps the model of an existing pipeline.
         pub model: Option<FtModel>,
         /// The interval of automatic checkpoints, from 1 s to 1 h; 1 minute by default. `Off` disables them. Before
         /// 0.366 `checkpoint_interval_secs`, in seconds.
@@ -195,5 +196,5 @@ settings! {
 
 /// Wraps a configuration so that it is written with the names that the server of the request reads.
 pub(super) fn spelled<'a>(config: &'a RuntimeConfig, cx: RequestContext<'_>) -> impl serde::Serialize + 'a {
-    Spelled { value: config, spelling: Spelling::from(cx) }
+    Spelled { value: config, spellings: Spellings::from(cx) }
 }

@@ -7,7 +7,9 @@ use serde::de::{Error, Visitor};
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::feldera::settings::{Number, SettingValue, Spelled, Spelling, Unit, settings, string_settings};
+use crate::feldera::settings::{
+    Number, SettingValue, Source, Spelled, Spellings, Unit, merge_unknown, settings, string_settings,
+};
 use crate::feldera::{ByteSize, ConfigDuration, Json, SecretText};
 use crate::schema::{plain_fields, string_enums};
 
@@ -133,8 +135,8 @@ settings! {
         pub upload_concurrency: Option<u32>,
         /// Whether to fetch as fast as the machine can; true by default.
         pub optimize_download_resources: Option<bool>,
-        /// More options of `rclone`.
-        pub flags: Vec<String>,
+        /// More options of `rclone`. Some are keys or passwords, so `Debug` does not show them.
+        pub flags: Vec<SecretText>,
         /// Whether the pipeline takes the bucket over from another pipeline when it starts; false by default. Not in
         /// 0.337.
         pub take_bucket_ownership: Option<bool>,
@@ -232,7 +234,7 @@ impl SettingValue for StorageBackend {
         Some(read.unwrap_or_else(|| Self::Unknown(value.clone())))
     }
 
-    fn write_setting<S: Serializer>(&self, serializer: S, spelling: Spelling) -> Result<S::Ok, S::Error> {
+    fn write_setting<S: Serializer>(&self, serializer: S, spellings: Spellings) -> Result<S::Ok, S::Error> {
         let mut map = match self {
             Self::Unknown(value) => return value.serialize(serializer),
             _ => serializer.serialize_map(None)?,
@@ -240,7 +242,7 @@ impl SettingValue for StorageBackend {
         match self {
             Self::File(files) => {
                 map.serialize_entry("name", "file")?;
-                map.serialize_entry("config", &Spelled { value: &**files, spelling })?;
+                map.serialize_entry("config", &Spelled { value: &**files, spellings })?;
             }
             Self::Object(store) => {
                 map.serialize_entry("name", "object")?;
@@ -251,21 +253,24 @@ impl SettingValue for StorageBackend {
         map.end()
     }
 
-    fn has_new_names(&self) -> bool {
-        matches!(self, Self::File(files) if files.has_new_names())
+    fn source(&self) -> Source {
+        match self {
+            Self::File(files) => files.source(),
+            _ => Source::default(),
+        }
     }
 
     fn overlay(&mut self, wanted: &Self) {
         match (self, wanted) {
             (Self::File(has), Self::File(wanted)) => has.overlay(wanted),
-            (has, wanted) => has.clone_from(wanted),
+            (has, wanted) => *has = has.merged(wanted).unwrap_or_else(|| wanted.clone()),
         }
     }
 }
 
 impl Serialize for StorageBackend {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.write_setting(serializer, Spelling::Common)
+        self.write_setting(serializer, Spellings::COMMON)
     }
 }
 
@@ -277,6 +282,32 @@ impl<'de> Deserialize<'de> for StorageBackend {
 }
 
 impl StorageBackend {
+    /// Merges two backends of the same name, of which one is [`Unknown`](Self::Unknown).
+    fn merged(&self, wanted: &Self) -> Option<Self> {
+        if !matches!((self, wanted), (Self::Unknown(_), _) | (_, Self::Unknown(_))) {
+            return None;
+        }
+        let fields = |backend: &Self| Json::of(backend).ok()?.parse::<BTreeMap<String, Json>>().ok();
+        let (mut merged, mut wanted) = (fields(self)?, fields(wanted)?);
+        let name = |fields: &BTreeMap<String, Json>| fields.get("name")?.parse::<String>().ok();
+        let name = name(&merged).filter(|has| name(&wanted).as_ref() == Some(has))?;
+        // An object store is replaced: its options belong to its address.
+        if let (true, Some(config)) = (name == "object", wanted.get("config")) {
+            merged.insert("config".to_owned(), config.clone());
+        } else if let ("file", Some(has), Some(config)) = (&*name, merged.get("config"), wanted.get("config")) {
+            let (has, config) = (has.parse::<FileBackend>().ok()?, config.parse::<FileBackend>().ok()?);
+            let mut files = has.clone();
+            files.overlay(&config);
+            wanted.remove("config");
+            if files != has {
+                merged.insert("config".to_owned(), Json::of(&files).ok()?);
+            }
+        }
+        merge_unknown(&mut merged, &wanted);
+        let merged = Json::of(&merged).ok()?;
+        Some(Self::of(&merged).unwrap_or(Self::Unknown(merged)))
+    }
+
     /// A backend that is known, with nothing beside it that is not.
     fn of(value: &Json) -> Option<Self> {
         let mut fields: BTreeMap<String, Json> = value.parse().ok()?;

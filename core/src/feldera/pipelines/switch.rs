@@ -4,7 +4,7 @@ use serde::de::{Error as _, MapAccess};
 use serde::{Deserialize as _, Deserializer, Serializer};
 
 use crate::feldera::Json;
-use crate::feldera::settings::{Number, OldValue, Read, SettingValue, Spelling, Unit};
+use crate::feldera::settings::{Number, OldValue, Read, SettingValue, Source, Spelling, Spellings, Unit};
 use crate::schema::WireField;
 
 /// A setting that can be switched off. A setting that is absent is not off: it has Feldera's default.
@@ -59,7 +59,7 @@ impl<T: SettingValue> WireField for Switch<T> {
     }
 
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.write_setting(serializer, Spelling::Common)
+        self.write_setting(serializer, Spellings::COMMON)
     }
 }
 
@@ -91,10 +91,10 @@ impl<T: SettingValue> SettingValue for Switch<T> {
         T::problem(value, unit)
     }
 
-    fn write_setting<S: Serializer>(&self, serializer: S, spelling: Spelling) -> Result<S::Ok, S::Error> {
+    fn write_setting<S: Serializer>(&self, serializer: S, spellings: Spellings) -> Result<S::Ok, S::Error> {
         match self {
             Self::Off => serializer.serialize_none(),
-            Self::On(value) => value.write_setting(serializer, spelling),
+            Self::On(value) => value.write_setting(serializer, spellings),
         }
     }
 
@@ -105,8 +105,11 @@ impl<T: SettingValue> SettingValue for Switch<T> {
         }
     }
 
-    fn has_new_names(&self) -> bool {
-        matches!(self, Self::On(value) if value.has_new_names())
+    fn source(&self) -> Source {
+        match self {
+            Self::On(value) => value.source(),
+            Self::Off => Source::default(),
+        }
     }
 
     fn overlay(&mut self, wanted: &Self) {

@@ -9,6 +9,7 @@
 //! | an absent setting is not written | the server uses its default |
 
 mod lenient;
+mod merge;
 mod spelling;
 mod value;
 
@@ -22,7 +23,8 @@ use serde::{Deserializer, Serialize, Serializer};
 
 use self::lenient::AnyValue;
 pub(super) use self::lenient::{Number, Read};
-pub(super) use self::spelling::{Spelling, Unit};
+pub(super) use self::merge::merge_unknown;
+pub(super) use self::spelling::{Source, Spelling, Spellings, Unit};
 pub(super) use self::value::{OldValue, SettingValue, string_settings};
 use super::Json;
 
@@ -143,9 +145,9 @@ macro_rules! settings {
             fn write_fields<M: ::serde::ser::SerializeMap>(
                 &self,
                 map: &mut M,
-                spelling: $crate::feldera::settings::Spelling,
+                spellings: $crate::feldera::settings::Spellings,
             ) -> ::std::result::Result<(), M::Error> {
-                $( $crate::feldera::settings::names!($field $($old $unit)?).put(&self.$field, map, spelling)?; )*
+                $( $crate::feldera::settings::names!($field $($old $unit)?).put(&self.$field, map, spellings)?; )*
                 for (name, value) in &self.unknown {
                     // The caller has replaced the unreadable value by a valid one.
                     let is_replaced = false $( || {
@@ -176,27 +178,29 @@ macro_rules! settings {
             fn write_setting<S: ::serde::Serializer>(
                 &self,
                 serializer: S,
-                spelling: $crate::feldera::settings::Spelling,
+                spellings: $crate::feldera::settings::Spellings,
             ) -> ::std::result::Result<S::Ok, S::Error> {
-                $crate::feldera::settings::write(self, serializer, spelling)
+                $crate::feldera::settings::write(self, serializer, spellings)
             }
 
-            fn has_new_names(&self) -> bool {
-                self.source.has_new_names $( || self.$field.has_new_names() )*
+            fn source(&self) -> $crate::feldera::settings::Source {
+                self.source $( .and(self.$field.source()) )*
             }
 
             fn overlay(&mut self, wanted: &Self) {
-                $( self.$field.overlay(&wanted.$field); )*
-                for (name, value) in &wanted.unknown {
-                    self.unknown.insert(name.clone(), value.clone());
-                }
+                $(
+                    let names = $crate::feldera::settings::names!($field $($old $unit)?);
+                    names.make_way(&mut self.$field, &mut self.unknown, &wanted.$field, &wanted.unknown);
+                    self.$field.overlay(&wanted.$field);
+                )*
+                $crate::feldera::settings::merge_unknown(&mut self.unknown, &wanted.unknown);
             }
         }
 
         impl ::serde::Serialize for $name {
             fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> ::std::result::Result<S::Ok, S::Error> {
-                let spelling = $crate::feldera::settings::Spelling::Common;
-                $crate::feldera::settings::SettingValue::write_setting(self, serializer, spelling)
+                let spellings = $crate::feldera::settings::Spellings::COMMON;
+                $crate::feldera::settings::SettingValue::write_setting(self, serializer, spellings)
             }
         }
 
@@ -237,7 +241,7 @@ pub(super) trait Settings: Sized {
     ///
     /// # Errors
     /// Those of the serializer.
-    fn write_fields<M: SerializeMap>(&self, map: &mut M, spelling: Spelling) -> Result<(), M::Error>;
+    fn write_fields<M: SerializeMap>(&self, map: &mut M, spellings: Spellings) -> Result<(), M::Error>;
 }
 
 /// The names of a setting: the new name, and the old name with the unit of its numbers.
@@ -250,6 +254,25 @@ pub(super) struct Names {
 impl Names {
     pub(super) fn has(&self, name: &str) -> bool {
         !is_forgotten(self.new) && (name == self.new || self.old.is_some_and(|(old, _)| name == old))
+    }
+
+    /// Removes the value that a wanted one replaces: the library can read only one of the two.
+    pub(super) fn make_way<T: SettingValue>(
+        &self,
+        has: &mut T,
+        has_unknown: &mut BTreeMap<String, Json>,
+        wanted: &T,
+        wanted_unknown: &BTreeMap<String, Json>,
+    ) {
+        let is_wanted = |name: &String| wanted_unknown.contains_key(name);
+        if !wanted.is_absent() {
+            has_unknown.retain(|name, _| !self.has(name));
+        } else if wanted_unknown.keys().any(|name| self.has(name)) {
+            has_unknown.retain(|name, _| !self.has(name) || is_wanted(name));
+            if let Some(absent) = T::absent() {
+                *has = absent;
+            }
+        }
     }
 
     fn unit(&self) -> Option<Unit> {
@@ -281,12 +304,14 @@ impl Names {
         unknown: &mut BTreeMap<String, Json>,
         source: &mut Source,
     ) -> Result<(), A::Error> {
-        match map.next_value_seed(AnyValue::<T>::new(self.unit()))? {
+        let read = map.next_value_seed(AnyValue::<T>::new(self.unit()))?;
+        // Servers with the old names write them with `null` too.
+        if let Some(unit) = self.unit() {
+            source.add(unit, is_old);
+        }
+        match read {
             Ok(value) if value.is_absent() || is_old && !field.is_absent() => {}
-            Ok(value) => {
-                source.has_new_names |= self.old.is_some() && !is_old;
-                *field = value;
-            }
+            Ok(value) => *field = value,
             Err(value) => {
                 let name = self.old.filter(|_| is_old).map_or(self.new, |(old, _)| old);
                 unknown.insert(name.to_owned(), value);
@@ -303,40 +328,28 @@ impl Names {
         &self,
         value: &T,
         map: &mut M,
-        spelling: Spelling,
+        spellings: Spellings,
     ) -> Result<(), M::Error> {
         if value.is_absent() {
             return Ok(());
         }
-        match self.old.and_then(|(old, unit)| value.number(unit, spelling).map(|number| (old, number))) {
+        let number = |(old, unit)| value.number(unit, spellings.of_unit(unit)).map(|number| (old, number));
+        match self.old.and_then(number) {
             Some((old, number)) => map.serialize_entry(old, &number),
-            None => map.serialize_entry(self.new, &Spelled { value, spelling }),
+            None => map.serialize_entry(self.new, &Spelled { value, spellings }),
         }
     }
 }
 
-/// How a record was read. Comparisons ignore it.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Source {
-    /// Whether a renamed setting had its new name. If so, the server that wrote it also reads new names.
-    pub(super) has_new_names: bool,
-}
-
-impl PartialEq for Source {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-/// A value, and the spelling in which it is written.
+/// A value, and the spellings in which it is written.
 pub(super) struct Spelled<'a, T> {
     pub(super) value: &'a T,
-    pub(super) spelling: Spelling,
+    pub(super) spellings: Spellings,
 }
 
 impl<T: SettingValue> Serialize for Spelled<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.value.write_setting(serializer, self.spelling)
+        self.value.write_setting(serializer, self.spellings)
     }
 }
 
@@ -385,11 +398,10 @@ pub(super) fn read<'de, T: SettingValue, D: Deserializer<'de>>(deserializer: D) 
 pub(super) fn write<T: Settings + SettingValue, S: Serializer>(
     settings: &T,
     serializer: S,
-    spelling: Spelling,
+    spellings: Spellings,
 ) -> Result<S::Ok, S::Error> {
-    let spelling = if spelling == Spelling::Common && settings.has_new_names() { Spelling::New } else { spelling };
     let mut map = serializer.serialize_map(None)?;
-    settings.write_fields(&mut map, spelling)?;
+    settings.write_fields(&mut map, spellings.or_as_in(settings.source()))?;
     map.end()
 }
 

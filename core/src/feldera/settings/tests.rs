@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use serde_json::{Value, json};
 
-use super::{SettingValue, Spelled, Spelling};
+use super::{SettingValue, Spelled, Spelling, Spellings};
 use crate::feldera::pipelines::{RuntimeConfig, StorageBackend, Switch};
 use crate::feldera::{ByteSize, ConfigDuration};
 use crate::operation::ServerVersion;
@@ -68,7 +68,8 @@ fn read(value: &Value) -> RuntimeConfig {
 }
 
 fn written(config: &RuntimeConfig, spelling: Spelling) -> Value {
-    serde_json::to_value(Spelled { value: config, spelling }).expect("JSON")
+    let spellings = Spellings { sizes: spelling, durations: spelling };
+    serde_json::to_value(Spelled { value: config, spellings }).expect("JSON")
 }
 
 /// The names of all settings, at every level.
@@ -182,10 +183,12 @@ fn what_was_read_under_new_names_goes_out_under_new_names() {
 
 #[test]
 fn the_version_of_the_server_decides() {
-    let of = |minor| Spelling::of(Some(ServerVersion::new(0, minor, 9)));
-    assert_eq!((of(104), of(366), of(367), of(375)), (Spelling::Old, Spelling::Old, Spelling::New, Spelling::New));
-    assert_eq!(Spelling::of(Some(ServerVersion::new(1, 0, 0))), Spelling::New);
-    assert_eq!(Spelling::of(None), Spelling::Common);
+    let of = |minor| Spellings::of(Some(ServerVersion::new(0, minor, 9)));
+    let old = Spellings { sizes: Spelling::Old, durations: Spelling::Old };
+    assert_eq!((of(104), of(365), of(367), of(375)), (old, old, Spellings::NEW, Spellings::NEW));
+    assert_eq!(of(366), Spellings { durations: Spelling::New, ..old });
+    assert_eq!(Spellings::of(Some(ServerVersion::new(1, 0, 0))), Spellings::NEW);
+    assert_eq!(Spellings::of(None), Spellings::COMMON);
 }
 
 /// Numbers under new names, texts under old ones, and whole numbers with a point, as the server itself reads them.
@@ -214,7 +217,6 @@ fn a_value_that_cannot_be_read_is_kept() {
         ("max_rss", json!({ "soft": "1G" })),
         ("max_rss_mb", json!(-1)),
         ("max_rss_mb", json!(0.5)),
-        ("max_rss_mb", json!(u64::MAX)),
         ("workers", json!("many")),
         ("storage", json!([1])),
         ("fault_tolerance", json!("latest_checkpoint")),
@@ -292,6 +294,128 @@ fn an_overlay_keeps_what_is_not_given() {
     wanted.storage = Some(Switch::Off);
     config.overlay(&wanted);
     assert_eq!(written(&config, Spelling::New)["storage"], Value::Null);
+}
+
+/// The library need not understand a value to send it.
+#[test]
+fn an_overlay_replaces_a_value_by_one_that_cannot_be_read() {
+    for (name, has, wanted) in [
+        ("max_rss", json!("1G"), json!("auto")),
+        ("max_rss", json!("auto"), json!("1G")),
+        ("max_rss", json!("auto"), json!("automatic")),
+        ("storage", json!({ "compression": "lz4" }), json!("fast")),
+        ("env", json!({ "KEY": "value" }), json!({ "KEY": 1 })),
+    ] {
+        let mut config = read(&json!({ "hosts": 2, name: has }));
+        config.overlay(&read(&json!({ name: wanted })));
+        let expected = json!({ "hosts": 2, name: wanted });
+        assert_eq!((written(&config, Spelling::New), &config), (expected.clone(), &read(&expected)));
+    }
+    let mut config = read(&json!({ "max_rss": "1G" }));
+    config.overlay(&read(&json!({ "max_rss_mb": -1 })));
+    assert_eq!(written(&config, Spelling::New), json!({ "max_rss_mb": -1 }));
+}
+
+#[test]
+fn an_overlay_merges_unknown_objects() {
+    let has = json!({ "telemetry": { "on": true, "every": 1.0, "rate": null, "to": { "a": 1, "b": [1] } } });
+    let mut config = read(&has);
+    config.overlay(&read(&json!({ "telemetry": { "every": 1, "on": true, "to": { "b": [1.0] } } })));
+    assert_eq!(config, read(&has));
+    config.overlay(&read(&json!({ "telemetry": { "on": false, "to": { "a": 2 } } })));
+    let expected = json!({ "telemetry": { "on": false, "every": 1.0, "rate": null, "to": { "a": 2, "b": [1] } } });
+    assert_eq!(written(&config, Spelling::New), expected);
+    assert_ne!(read(&json!({ "x": u64::MAX })), read(&json!({ "x": u64::MAX - 1 })));
+}
+
+#[test]
+fn an_overlay_keeps_what_is_beside_an_unknown_backend() {
+    let stored = |config: Value, x: u32| json!({ "backend": { "name": "file", "config": config, "x": x } });
+    let backend = |config, x| json!({ "storage": stored(config, x) });
+    let wanted = json!({ "storage": { "backend": { "name": "file", "config": { "ioop_latency": "5ms" } } } });
+    let has = json!({ "sync": { "bucket": "b", "secret_key": "k", "region": null } });
+    let mut config = read(&backend(has, 1));
+    config.overlay(&read(&wanted));
+    let merged = json!({ "sync": { "bucket": "b", "secret_key": "k" }, "ioop_delay": 5 });
+    assert_eq!(written(&config, Spelling::New), backend(merged.clone(), 1));
+    // Nothing is to change: nothing differs.
+    let has = backend(json!({ "sync": null, "ioop_latency": "5ms" }), 1);
+    let mut config = read(&has);
+    config.overlay(&read(&wanted));
+    assert_eq!(written(&config, Spelling::New), has);
+    // The unknown one is wanted.
+    let mut config =
+        read(&json!({ "storage": { "backend": { "name": "file", "config": { "async_threads": true } } } }));
+    config.overlay(&read(&backend(json!({ "async_threads": false }), 2)));
+    assert_eq!(written(&config, Spelling::New), backend(json!({ "async_threads": false }), 2));
+    // An object store is replaced, and so is a backend of another name.
+    let object = |config: Value| json!({ "storage": { "backend": { "name": "object", "config": config, "x": 1 } } });
+    let mut config = read(&object(json!({ "url": "s3://a", "key": "k" })));
+    config.overlay(&read(&json!({ "storage": { "backend": { "name": "object", "config": { "url": "s3://b" } } } })));
+    assert_eq!(written(&config, Spelling::New), object(json!({ "url": "s3://b" })));
+    config.overlay(&read(&wanted));
+    assert_eq!(written(&config, Spelling::New), wanted);
+}
+
+/// Release 0.366 had renamed durations, and not yet sizes.
+#[test]
+fn sizes_and_durations_are_spelled_apart() {
+    let text = json!({
+        "max_rss_mb": 16_000, "resources": { "memory_mb_max": 8 },
+        "fault_tolerance": { "model": "none", "checkpoint_interval": "1s500ms" },
+    });
+    assert_eq!(written(&read(&text), Spelling::Common), text);
+    let spellings = Spellings::of(Some(ServerVersion::new(0, 366, 0)));
+    let value = &read(&text);
+    assert_eq!(serde_json::to_value(Spelled { value, spellings }).expect("JSON"), text);
+    // New names of sizes are younger than those of durations, and old names of durations older than those of sizes.
+    let mut config = read(&json!({ "max_rss": "1G" }));
+    config.max_buffering_delay = Some(ConfigDuration::from_millis(3));
+    assert_eq!(written(&config, Spelling::Common), json!({ "max_rss": "1G", "max_buffering_delay": "3ms" }));
+    let mut config = read(&json!({ "clock_resolution_usecs": 7 }));
+    config.max_rss = Some(ByteSize::from_gib(16));
+    assert_eq!(written(&config, Spelling::Common), json!({ "max_rss_mb": 17_180, "clock_resolution_usecs": 7 }));
+}
+
+#[test]
+fn what_was_read_under_old_names_goes_out_under_old_names() {
+    for text in [json!({ "max_rss_mb": null }), json!({ "resources": { "memory_mb_max": 1 } })] {
+        let mut config = read(&text);
+        config.max_rss = Some(ByteSize::from_gib(16));
+        assert_eq!(written(&config, Spelling::Common)["max_rss_mb"], 17_180, "{text}");
+    }
+}
+
+/// Old releases write the largest number for no limit. New ones read the largest size, or duration.
+#[test]
+fn a_number_that_is_too_large_stands_for_the_largest_value() {
+    let old = json!({ "max_rss_mb": u64::MAX, "storage": { "backend": { "name": "file", "config": {
+        "sync": { "retention_min_age": u64::MAX } } } } });
+    let config = read(&old);
+    assert_eq!((config.max_rss, config.unknown.len()), (Some(ByteSize::MAX), 0));
+    assert_eq!(config.max_rss, read(&json!({ "max_rss": "18446744073709551615B" })).max_rss);
+    for spelling in [Spelling::Old, Spelling::Common] {
+        assert_eq!(written(&config, spelling), old);
+    }
+    assert_eq!(read(&written(&config, Spelling::New)), config);
+}
+
+#[test]
+fn secrets_are_not_shown_by_errors() {
+    let mut config = RuntimeConfig::default();
+    let mut sync = crate::feldera::pipelines::SyncConfig::new("b");
+    for error in [
+        config.set("env", "s3cr3t"),
+        config.set("env", &json!({ "KEY": ["s3cr3t"] })),
+        sync.set("secret_key", &json!(["s3cr3t"])),
+        sync.set("flags", "--s3-secret-access-key=s3cr3t"),
+    ] {
+        let error = error.expect_err("another kind").to_string();
+        assert!(error.contains("is not a") && !error.contains("s3cr3t"), "{error}");
+    }
+    sync.set("flags", &["--s3-secret-access-key=s3cr3t"]).expect("flags");
+    assert!(!format!("{sync:?}").contains("s3cr3t"));
+    assert_eq!(serde_json::to_value(&sync).expect("JSON")["flags"], json!(["--s3-secret-access-key=s3cr3t"]));
 }
 
 #[test]

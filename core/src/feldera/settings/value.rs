@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Error;
 
 use super::lenient::{self, AnyValue, Number, Read};
-use super::{Spelling, Unit};
+use super::{Source, Spelling, Spellings, Unit};
 use crate::feldera::units::from_nanos;
 use crate::feldera::{ByteSize, ConfigDuration, InvalidUnit, Json, SecretText};
 use crate::schema::WireField;
@@ -55,7 +55,7 @@ pub(in crate::feldera) trait SettingValue: WireField + Clone {
 
     /// Returns why a value cannot be read.
     fn problem(value: &Json, _unit: Option<Unit>) -> String {
-        format!("{} is not {}", crate::error::excerpt(value.get().as_bytes(), 40), Self::EXPECTED)
+        shown_problem(value, Self::EXPECTED)
     }
 
     /// Reads a value that the caller has given.
@@ -72,7 +72,7 @@ pub(in crate::feldera) trait SettingValue: WireField + Clone {
     ///
     /// # Errors
     /// Those of the serializer.
-    fn write_setting<S: Serializer>(&self, serializer: S, _spelling: Spelling) -> Result<S::Ok, S::Error> {
+    fn write_setting<S: Serializer>(&self, serializer: S, _spellings: Spellings) -> Result<S::Ok, S::Error> {
         self.write(serializer)
     }
 
@@ -81,9 +81,9 @@ pub(in crate::feldera) trait SettingValue: WireField + Clone {
         None
     }
 
-    /// Returns whether the value contains a setting that was read under its new name.
-    fn has_new_names(&self) -> bool {
-        false
+    /// Returns the names with which the settings in the value were read.
+    fn source(&self) -> Source {
+        Source::default()
     }
 
     /// Copies the settings that are given in `wanted`, and keeps the others.
@@ -110,6 +110,11 @@ impl Serialize for OldValue {
     }
 }
 
+/// Describes a value of the wrong kind.
+fn shown_problem(value: &Json, expected: &str) -> String {
+    format!("{} is not {expected}", crate::error::excerpt(value.get().as_bytes(), 40))
+}
+
 /// Implements [`SettingValue`] for open enums.
 macro_rules! string_settings {
     ($($type:ty),* $(,)?) => {$(
@@ -125,7 +130,24 @@ macro_rules! string_settings {
 
 pub(in crate::feldera) use string_settings;
 
-string_settings!(String, SecretText);
+string_settings!(String);
+
+/// Describes a value of the wrong kind that may be a secret.
+fn secret_problem(expected: &str) -> String {
+    format!("the value, which may be a secret and is not shown, is not {expected}")
+}
+
+impl SettingValue for SecretText {
+    const EXPECTED: &'static str = "a text";
+
+    fn of_text(text: &str, _: Option<Unit>) -> Option<Self> {
+        Some(Self::from(text))
+    }
+
+    fn problem(_: &Json, _: Option<Unit>) -> String {
+        secret_problem(Self::EXPECTED)
+    }
+}
 
 impl SettingValue for bool {
     const EXPECTED: &'static str = "true or false";
@@ -188,7 +210,7 @@ impl SettingValue for Json {
 
 /// Lists, and maps of texts.
 macro_rules! collection_settings {
-    ($($type:ty, $expected:literal);*) => {$(
+    ($($type:ty, $expected:literal, $problem:expr);*) => {$(
         impl SettingValue for $type {
             const EXPECTED: &'static str = $expected;
 
@@ -199,11 +221,18 @@ macro_rules! collection_settings {
             fn of_json(value: &Json) -> Option<Self> {
                 Self::read(&mut serde_json::Deserializer::from_str(value.get())).ok()
             }
+
+            fn problem(value: &Json, _: Option<Unit>) -> String {
+                $problem(value, $expected)
+            }
         }
     )*};
 }
 
-collection_settings!(Vec<u64>, "a list of whole numbers"; Vec<String>, "a list of texts");
+collection_settings!(
+    Vec<u64>, "a list of whole numbers", shown_problem;
+    Vec<SecretText>, "a list of texts", |_, expected| secret_problem(expected)
+);
 
 impl SettingValue for BTreeMap<String, SecretText> {
     const EXPECTED: &'static str = "an object of texts";
@@ -214,6 +243,10 @@ impl SettingValue for BTreeMap<String, SecretText> {
 
     fn of_json(value: &Json) -> Option<Self> {
         Self::read(&mut serde_json::Deserializer::from_str(value.get())).ok()
+    }
+
+    fn problem(_: &Json, _: Option<Unit>) -> String {
+        secret_problem(Self::EXPECTED)
     }
 
     fn overlay(&mut self, wanted: &Self) {
@@ -252,9 +285,9 @@ impl<T: SettingValue> SettingValue for Option<T> {
         T::problem(value, unit)
     }
 
-    fn write_setting<S: Serializer>(&self, serializer: S, spelling: Spelling) -> Result<S::Ok, S::Error> {
+    fn write_setting<S: Serializer>(&self, serializer: S, spellings: Spellings) -> Result<S::Ok, S::Error> {
         match self {
-            Some(value) => value.write_setting(serializer, spelling),
+            Some(value) => value.write_setting(serializer, spellings),
             None => serializer.serialize_none(),
         }
     }
@@ -263,8 +296,8 @@ impl<T: SettingValue> SettingValue for Option<T> {
         self.as_ref().and_then(|value| value.number(unit, spelling))
     }
 
-    fn has_new_names(&self) -> bool {
-        self.as_ref().is_some_and(T::has_new_names)
+    fn source(&self) -> Source {
+        self.as_ref().map(T::source).unwrap_or_default()
     }
 
     fn overlay(&mut self, wanted: &Self) {
@@ -283,12 +316,12 @@ impl<T: SettingValue> SettingValue for Box<T> {
         T::of_map(map).map(|read| read.map(Self::new))
     }
 
-    fn write_setting<S: Serializer>(&self, serializer: S, spelling: Spelling) -> Result<S::Ok, S::Error> {
-        T::write_setting(self, serializer, spelling)
+    fn write_setting<S: Serializer>(&self, serializer: S, spellings: Spellings) -> Result<S::Ok, S::Error> {
+        T::write_setting(self, serializer, spellings)
     }
 
-    fn has_new_names(&self) -> bool {
-        T::has_new_names(self)
+    fn source(&self) -> Source {
+        T::source(self)
     }
 
     fn overlay(&mut self, wanted: &Self) {
@@ -301,8 +334,12 @@ trait Quantity: Sized {
     /// A text that has a unit.
     const EXAMPLE: &'static str;
 
-    /// Converts a number of units; `None` if it is too large.
-    fn of_units(number: u64, unit: Unit) -> Option<Self>;
+    /// The largest value.
+    const MAX: Self;
+
+    /// Converts a number of units. Returns the largest value if the number is too large, as servers do: old releases
+    /// write the largest number for "no limit".
+    fn of_units(number: u64, unit: Unit) -> Self;
 
     /// Returns the number of bytes or nanoseconds.
     fn amount(&self) -> u128;
@@ -311,8 +348,10 @@ trait Quantity: Sized {
 impl Quantity for ByteSize {
     const EXAMPLE: &'static str = "16Gi";
 
-    fn of_units(number: u64, unit: Unit) -> Option<Self> {
-        number.checked_mul(unit.factor()).map(Self::from_bytes)
+    const MAX: Self = Self::MAX;
+
+    fn of_units(number: u64, unit: Unit) -> Self {
+        Self::from_bytes(number.saturating_mul(unit.factor()))
     }
 
     fn amount(&self) -> u128 {
@@ -323,8 +362,10 @@ impl Quantity for ByteSize {
 impl Quantity for ConfigDuration {
     const EXAMPLE: &'static str = "1m30s";
 
-    fn of_units(number: u64, unit: Unit) -> Option<Self> {
-        from_nanos(u128::from(number) * u128::from(unit.factor()))
+    const MAX: Self = Self::MAX;
+
+    fn of_units(number: u64, unit: Unit) -> Self {
+        from_nanos(u128::from(number) * u128::from(unit.factor())).unwrap_or(Self::MAX)
     }
 
     fn amount(&self) -> u128 {
@@ -357,7 +398,7 @@ fn of_number<T: Quantity>(number: Number, unit: Option<Unit>) -> Option<T> {
         Number::Float(number) if number.fract() == 0.0 && (0.0..=EXACT).contains(&number) => number as u64,
         Number::Signed(_) | Number::Float(_) => return None,
     };
-    T::of_units(number, unit?)
+    unit.map(|unit| T::of_units(number, unit))
 }
 
 /// Returns why a size or a duration cannot be read.
@@ -379,9 +420,10 @@ fn problem<T: Quantity + FromStr<Err = InvalidUnit>>(value: &Json, unit: Option<
 }
 
 /// Returns the number of units to write under the old name.
-fn number(of: &impl Quantity, unit: Unit, spelling: Spelling) -> Option<OldValue> {
+fn number<T: Quantity>(of: &T, unit: Unit, spelling: Spelling) -> Option<OldValue> {
     let (amount, factor) = (of.amount(), u128::from(unit.factor()));
     match spelling {
+        Spelling::Old | Spelling::Common if amount == T::MAX.amount() => Some(OldValue::Number(u64::MAX)),
         Spelling::Old => Some(OldValue::Number(u64::try_from(amount.div_ceil(factor)).unwrap_or(u64::MAX))),
         Spelling::Common if amount % factor == 0 => u64::try_from(amount / factor).ok().map(OldValue::Number),
         Spelling::New | Spelling::Common => None,

@@ -53,6 +53,9 @@ impl ConfigDuration {
     /// No time.
     pub const ZERO: Self = Self(Duration::ZERO);
 
+    /// The longest duration, which stands for no limit.
+    pub const MAX: Self = Self(Duration::MAX);
+
     /// A duration of that many microseconds.
     pub const fn from_micros(microseconds: u64) -> Self {
         Self(Duration::from_micros(microseconds))

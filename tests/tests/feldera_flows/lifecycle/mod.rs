@@ -5,6 +5,7 @@ mod confirmed;
 mod contested;
 mod delays;
 mod deploy;
+mod deploy_settings;
 mod recompiling;
 mod releases;
 mod resize;

@@ -2,15 +2,16 @@
 //! docs](super).
 
 use super::differences::{Differences, is_same_program};
-use super::{Change, Deploy, Deployed};
+use super::{Change, Deploy, Deployed, ignored};
 use crate::error::{Cause, Failure, FlowError, ServiceError};
+use crate::feldera::Json;
 use crate::feldera::flow::Interruption;
 use crate::feldera::flow::reconcile::uncompiled;
 use crate::feldera::flow::stop::Stopped;
 use crate::feldera::pipelines::{DesiredStatus, Pipeline, PipelineStatus, ProgramError, ProgramStatus, StorageStatus};
 use crate::feldera::platform::Configuration;
 use crate::feldera::programs::Validation;
-use crate::feldera::settings::Spelling;
+use crate::feldera::settings::Spellings;
 use crate::feldera::tuning::MAX_DEPLOY_POLLS;
 use crate::feldera::{ErrorCode, error_code, is_unknown_pipeline};
 use crate::operation::ServerVersion;
@@ -99,12 +100,15 @@ pub(super) fn decide(evidence: Evidence, goal: &Deploy, known: &Known) -> Action
             Action::AskVersion
         }
         // Some proxies let only pipelines through. Without a version, settings go out as all releases read them.
-        Evidence::Begun | Evidence::Version(Ok(_) | Err(FlowError::Service(_))) => Action::Poll,
+        Evidence::Begun | Evidence::Version(Ok(_) | Err(FlowError::Service(_))) => match unusable(goal, known) {
+            None => Action::Poll,
+            Some(error) => Action::End(Err(error)),
+        },
         Evidence::Poll(Ok(seen)) => decide_poll(&seen, goal, known),
         Evidence::Poll(Err(FlowError::Service(error))) if is_unknown_pipeline(&error) => Action::Create,
         // An unknown outcome is not forgotten because the pipeline cannot be read.
         Evidence::Poll(Err(error)) => Action::End(Err(known.unknown_outcome().unwrap_or(error))),
-        Evidence::Create(Ok(created)) => Action::Compile(created.program_version),
+        Evidence::Create(Ok(created)) => compile_unless_ignored(&created, goal),
         Evidence::Create(Err(error)) if error.is_ambiguous() => known.poll_later(error, known.change),
         // Another client was faster; or an earlier request of this flow, whose answer was lost.
         Evidence::Create(Err(error)) if says(&error, &ErrorCode::DuplicateName) => match known.unknown_outcome() {
@@ -122,7 +126,7 @@ pub(super) fn decide(evidence: Evidence, goal: &Deploy, known: &Known) -> Action
             let edited = Interruption::Edited { was: known.polled.unwrap_or(is), is };
             known.poll_later(failed(goal, edited, None), known.change)
         }
-        Evidence::Change(Ok(changed)) => Action::Compile(changed.program_version),
+        Evidence::Change(Ok(changed)) => compile_unless_ignored(&changed, goal),
         Evidence::Change(Err(error))
             if error.is_ambiguous() || error.says_applied() || says(&error, &ErrorCode::UpdateRestrictedToStopped) =>
         {
@@ -143,8 +147,31 @@ pub(super) fn decide(evidence: Evidence, goal: &Deploy, known: &Known) -> Action
     }
 }
 
+/// Why the configuration cannot be deployed, whatever the pipeline is like.
+fn unusable(goal: &Deploy, known: &Known) -> Option<FlowError> {
+    let wanted = goal.runtime_config.0.as_ref()?;
+    if let Err(error) = Json::of(wanted) {
+        let (what, reason) = (format!("deployment of pipeline {}", goal.name()), error.to_string());
+        return Some(FlowError::Failed(Failure { what, reason, details: None, cause: None }));
+    }
+    let names = ignored::unknown_to(known.server, wanted);
+    (!names.is_empty()).then(|| failed(goal, Interruption::SettingsIgnored { names }, None))
+}
+
+/// Ends the flow if the server has ignored settings. If the pipeline were started, the next deployment would stop it
+/// for the same settings.
+fn compile_unless_ignored(answer: &Pipeline, goal: &Deploy) -> Action {
+    let sent = goal.runtime_config.0.as_ref().zip(answer.runtime_config.as_deref());
+    let names = sent.map(|(wanted, answer)| ignored::missing(wanted, answer)).unwrap_or_default();
+    if names.is_empty() {
+        Action::Compile(answer.program_version)
+    } else {
+        Action::End(Err(failed(goal, Interruption::SettingsIgnored { names }, None)))
+    }
+}
+
 fn decide_poll(seen: &Pipeline, goal: &Deploy, known: &Known) -> Action {
-    let differences = Box::new(Differences::between(goal, seen, Spelling::of(known.server)));
+    let differences = Box::new(Differences::between(goal, seen, Spellings::of(known.server)));
     let is_clear = seen.storage_status.as_ref().is_none_or(|status| *status == StorageStatus::Cleared);
     if !differences.any() {
         return if is_up(seen, goal) {
@@ -258,7 +285,7 @@ mod tests {
 
     fn differences() -> Box<Differences> {
         let seen = pipeline("Stopped", "Stopped", &[("program_code", "")]);
-        Box::new(Differences::between(&Deploy::new("p", SQL), &seen, Spelling::Common))
+        Box::new(Differences::between(&Deploy::new("p", SQL), &seen, Spellings::COMMON))
     }
 
     /// What is decided, in short.

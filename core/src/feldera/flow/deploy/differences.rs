@@ -1,8 +1,9 @@
 //! [`Differences`]: what of a pipeline is not as it should be.
 
 use super::Deploy;
+use crate::feldera::Json;
 use crate::feldera::pipelines::{PatchPipeline, Pipeline, RuntimeConfig, Switch};
-use crate::feldera::settings::{SettingValue, Spelled, Spelling};
+use crate::feldera::settings::{SettingValue, Spelled, Spelling, Spellings};
 
 /// What is to change.
 #[derive(Clone, Debug)]
@@ -11,7 +12,7 @@ pub(super) struct Differences(pub(super) PatchPipeline);
 impl Differences {
     /// What of a pipeline is to change. A configuration is sent whole: what is not given stays as it was seen, also
     /// what this version of the library does not know.
-    pub(super) fn between(goal: &Deploy, seen: &Pipeline, spelling: Spelling) -> Self {
+    pub(super) fn between(goal: &Deploy, seen: &Pipeline, spellings: Spellings) -> Self {
         let differs = |wanted: &Option<String>, has: &Option<String>| {
             wanted.clone().filter(|wanted| has.as_deref().unwrap_or_default() != wanted)
         };
@@ -26,7 +27,7 @@ impl Differences {
             goal.program_config.as_ref().and_then(|wanted| changed(wanted, seen.program_config.as_ref()));
         patch.runtime_config = goal.runtime_config.0.as_ref().and_then(|wanted| {
             let has = seen.runtime_config.as_deref();
-            changed(&storable(wanted, has, spelling), has)
+            changed(&storable(wanted, has, spellings), has)
         });
         patch.description = differs(&goal.description, &seen.description);
         patch.tags = goal.tags.clone().filter(|tags| *tags != seen.tags);
@@ -73,17 +74,13 @@ fn changed<T: SettingValue + PartialEq>(wanted: &T, has: Option<&T>) -> Option<T
     (changed != *has).then_some(changed)
 }
 
-/// What is wanted, as the server can store it. Servers before 0.366 have whole numbers only. Later ones have no clock
-/// that is off: they store nothing, and use the default.
-fn storable(wanted: &RuntimeConfig, has: Option<&RuntimeConfig>, spelling: Spelling) -> RuntimeConfig {
-    let mut storable = match spelling {
-        Spelling::Old => {
-            let sent = serde_json::to_string(&Spelled { value: wanted, spelling });
-            sent.and_then(|sent| serde_json::from_str(&sent)).unwrap_or_else(|_| wanted.clone())
-        }
-        Spelling::New | Spelling::Common => wanted.clone(),
-    };
-    let has_no_clock = has.is_some_and(|has| has.clock_resolution.is_none());
+/// What is wanted, as the server can store it. Old names have whole numbers only. With new names there is no clock that
+/// is off: the server stores nothing, and uses the default.
+fn storable(wanted: &RuntimeConfig, has: Option<&RuntimeConfig>, spellings: Spellings) -> RuntimeConfig {
+    let spellings = has.map_or(spellings, |has| spellings.or_as_in(has.source()));
+    let sent = Json::of(&Spelled { value: wanted, spellings });
+    let mut storable: RuntimeConfig = sent.and_then(|sent| sent.parse()).unwrap_or_else(|_| wanted.clone());
+    let has_no_clock = spellings.durations != Spelling::Old && has.is_some_and(|has| has.clock_resolution.is_none());
     storable.clock_resolution = storable.clock_resolution.filter(|clock| !(has_no_clock && *clock == Switch::Off));
     storable
 }

@@ -17,6 +17,8 @@
 //! | state | observed | next |
 //! |---|---|---|
 //! | start | a configuration is to be sent, and the server's version is not known | ask for the version: names of settings depend on it |
+//! | start | the configuration has a number that JSON cannot represent | failed |
+//! | start | the server's version does not know a setting | failed: `SettingsIgnored` |
 //! | start | anything else, or the version, or a rejection instead of it | Poll |
 //! | Poll | no such pipeline | Create |
 //! | Poll | nothing to change, the program compiled, actual and desired status are the goal | Ensure: its process has to answer |
@@ -28,14 +30,16 @@
 //! | Poll | the SQL is to change | Validate |
 //! | Poll | something else is to change | Stop |
 //! | Poll | the pipeline cannot be read | failed; **ambiguous** after a request without an answer |
+//! | Create | created, and the answer lacks a setting | failed: `SettingsIgnored` |
 //! | Create | created | Compile |
-//! | Create | no answer, or 409 `DuplicateName` | Poll, at most eight times: it may be the request of this flow |
+//! | Create | no answer, or 409 `DuplicateName` | Poll, at most eight times: it may be the request of this flow. Then the request's error |
 //! | Validate | the SQL compiles, or 404 (before 0.324) | Stop |
 //! | Validate | the SQL does not compile | failed: `NotCompiled`, or `CompilerFailed` if the platform is at fault |
 //! | Stop | stopped | Change |
-//! | Change | changed, and the answer shows the program that was put | Compile |
 //! | Change | changed, and the answer shows another program | Poll, at most eight times; then failed: `Edited` |
-//! | Change | no answer, or `UpdateRestrictedToStopped` | Poll, at most eight times |
+//! | Change | changed, and the answer lacks a setting | failed: `SettingsIgnored`, the pipeline stays stopped |
+//! | Change | changed | Compile |
+//! | Change | no answer, or `UpdateRestrictedToStopped` | Poll, at most eight times. Then the request's error |
 //! | Compile | compiled | Ensure |
 //! | Ensure | up, with another version of the program | failed: `Edited` |
 //! | Ensure | up | done |
@@ -50,6 +54,7 @@
 
 mod decide;
 mod differences;
+mod ignored;
 mod machine;
 
 use std::time::Duration;
@@ -73,8 +78,8 @@ use crate::secret::Private;
 /// `NotCompiled` with the compilers' errors and their places, `CompilerFailed` when the platform could not compile the
 /// program (see [`recompile`](Self::recompile)), `AwaitingApproval` when somebody has to approve with
 /// [`ApproveBootstrap`](super::ApproveBootstrap) that views are filled, `StorageInUse` for what can be changed only
-/// after [`ClearStorage`](super::ClearStorage), `Edited` and others when another client interferes. Needs no saved
-/// state: run again, it finds what is done.
+/// after [`ClearStorage`](super::ClearStorage), `SettingsIgnored` when the server does not know a setting, `Edited` and
+/// others when another client interferes. Needs no saved state: run again, it finds what is done.
 ///
 /// ```
 /// # let unknown = r#"{"message":"Unknown pipeline name 'orders'","error_code":"UnknownPipelineName","details":null}"#;
@@ -156,10 +161,19 @@ impl Deploy {
     }
 
     /// How it is run. Settings that are not given keep their values, also those that this version of the library does
-    /// not know. A storage backend of another kind replaces the old one.
+    /// not know. A storage backend of another kind replaces the old one, and so does any object store, with its options.
     ///
-    /// Asks the server for its version, unless the client knows it. Do not set a setting that the server does not know:
-    /// the server drops it, so that every deployment finds a difference and stops the pipeline.
+    /// A deployment cannot reset a known setting to Feldera's default, nor remove a variable from `env`. Use
+    /// [`PatchPipeline`](crate::feldera::pipelines::PatchPipeline) for that. A new pipeline with a `fault_tolerance`
+    /// without `model` has the model `ExactlyOnce`; one that exists keeps its model, also `None`. Give the model.
+    ///
+    /// Asks the server for its version, unless the client knows it. A server ignores settings that it does not know, and
+    /// the flow then fails with [`SettingsIgnored`](super::Interruption::SettingsIgnored):
+    ///
+    /// | the setting | the flow fails |
+    /// |---|---|
+    /// | is known to be missing in the server's version | before it touches the pipeline |
+    /// | is missing in the server's answer to the change | after the change, and **the pipeline stays stopped**. Otherwise each deployment would find the setting missing, and would stop the pipeline |
     pub fn runtime_config(mut self, config: RuntimeConfig) -> Self {
         self.runtime_config.0 = Some(config);
         self
