@@ -11,19 +11,19 @@
 //!   └────────────┘ the process does not answer
 //! ```
 //!
-//! | it is to be | and is | then |
+//! | desired status | actual status | then |
 //! |---|---|---|
 //! | stopped | not stopped yet | wait |
 //! | stopped | stopped by an error | failed: `Crashed` |
 //! | stopped | stopped | failed: `Stopped` |
-//! | anything else | `AwaitingApproval`, approved less than 10 s ago | wait |
-//! | anything else | `AwaitingApproval` | approve |
-//! | nobody knows | it does not answer | wait |
-//! | running or paused | that | done, once its process has answered a request for its statistics |
-//! | anything else, such as a standby | that | done |
-//! | anything else | anything else | wait |
+//! | any other | `AwaitingApproval`, approved less than 10 s ago | wait |
+//! | any other | `AwaitingApproval` | approve |
+//! | unknown | does not answer | wait |
+//! | running or paused | the same | done, once the process has answered a request for its statistics |
+//! | any other, such as standby | the same | done |
+//! | any other | any other | wait |
 //!
-//! Another deployment than at the poll before is `Replaced`.
+//! If the deployment differs from the deployment of the last poll, the flow fails: `Replaced`.
 
 use std::time::Duration;
 
@@ -36,11 +36,12 @@ use crate::feldera::pipelines::{DesiredStatus, Pipeline, PipelineStatus};
 use crate::flow::{FlowContext, goal};
 use crate::time::Timestamp;
 
-/// Approves that the views of a starting pipeline that have changed are filled, and waits until it is what it was
-/// started to be. Since 0.164. Comes to the pipeline as it was seen last; without a request for approval, too.
+/// Approves the backfill of changed views of a starting pipeline, and waits until the pipeline has its desired status.
+/// Since 0.164. Returns the pipeline as of the last poll. Succeeds also if no approval is needed.
 ///
-/// Ends in [`FlowError::Failed`](crate::error::FlowError::Failed) with an [`Interruption`](super::Interruption) when
-/// the pipeline is not being started, fails, or is stopped or replaced by another client.
+/// # Errors
+/// [`FlowError::Failed`](crate::error::FlowError::Failed) with an [`Interruption`](super::Interruption) if the pipeline
+/// is not being started, fails, or is stopped or replaced by another client.
 ///
 /// ```
 /// # let awaits = r#"{"deployment_status":"AwaitingApproval","deployment_desired_status":"Running"}"#;
@@ -73,18 +74,18 @@ pub struct ApproveBootstrap {
 }
 
 impl ApproveBootstrap {
-    /// Of the pipeline of this name.
+    /// Approves the bootstrap of the pipeline with this name.
     pub fn new(pipeline: impl Into<String>) -> Self {
         Self { pipeline: pipeline.into(), silent: None, concurrent: None, timeout: None }
     }
 
-    /// Filling the views writes no output.
+    /// Sets whether the backfill writes no output.
     pub fn silent(mut self, silent: bool) -> Self {
         self.silent = Some(silent);
         self
     }
 
-    /// The other views go on meanwhile.
+    /// Sets whether the other views are processed during the backfill.
     pub fn concurrent(mut self, concurrent: bool) -> Self {
         self.concurrent = Some(concurrent);
         self
@@ -121,14 +122,15 @@ impl Plan for ApprovePlan {
         match &seen.deployment_status {
             PipelineStatus::AwaitingApproval if memory.is_fresh(asked) => Next::Wait,
             PipelineStatus::AwaitingApproval => Next::Act(PendingAction::Approve),
-            // What it is to be is `Unavailable` then, too.
+            // The desired status is `Unavailable` then, too.
             PipelineStatus::Unavailable => Next::Wait,
             status if desired.is_some_and(|desired| desired != status.as_str()) => Next::Wait,
             status @ (PipelineStatus::Running | PipelineStatus::Paused) => {
                 let status = status.clone();
                 Next::Up(seen, status)
             }
-            // The statistics of a standby, and of states that later releases add, tell nothing about it.
+            // The statistics of a standby, and of statuses that later releases add, do not show whether the process is
+            // up.
             _ => Next::Done(seen),
         }
     }

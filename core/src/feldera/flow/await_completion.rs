@@ -8,19 +8,19 @@
 //!  └─ rejected ─▶ Diagnosis ──▶ failed
 //! ```
 //!
-//! | state | what came | next |
+//! | state | observed | next |
 //! |---|---|---|
 //! | Ask | 200 `complete` | done |
 //! | Ask | 200 `inprogress` | Wait, longer each time |
 //! | Ask | 410: another process | failed: [`Restarted`](super::Interruption::Restarted) |
 //! | Ask, Stats | 410 `Terminating`, 500 with the code of a panic | Diagnosis, for up to 10 s; failed: [`Crashed`](super::Interruption::Crashed) |
 //! | Ask, Stats | 503 for good, not deployed | Diagnosis; failed: stopped, crashed, awaiting approval |
-//! | Stats | nothing has moved, paused, no step is open | failed: [`Paused`](super::Interruption::Paused) |
-//! | Stats | nothing has moved for so long | failed: [`Wedged`](super::Interruption::Wedged) |
-//! | Stats | a transaction is open, or views are being filled | Ask: that may take any time |
+//! | Stats | no progress, paused, no step is open | failed: [`Paused`](super::Interruption::Paused) |
+//! | Stats | no progress for the stall timeout | failed: [`Wedged`](super::Interruption::Wedged) |
+//! | Stats | a transaction is open, or views are being backfilled | Ask: that may take any time |
 //!
-//! Invariants: all requests are safe, so that nothing is ambiguous. `complete` is believed at any time, whatever else
-//! is wrong. A token belongs to one process, so that it cannot be answered by another one.
+//! Invariants: all requests are safe, so that nothing is ambiguous. `complete` ends the flow at any time,
+//! whatever other problem exists. A token belongs to one process, so another process cannot answer for it.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -36,13 +36,18 @@ use crate::feldera::tuning::{STALL_TIMEOUT, STATS_INTERVAL};
 use crate::flow::{Call, FlowContext, Notice, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
 
-/// Waits until all that a [`CompletionToken`] covers has gone through, and all outputs of it are delivered.
+/// Waits until the input that a [`CompletionToken`] covers is processed, and all output connectors have delivered
+/// its changes. An HTTP subscriber may still lag behind: see [`AwaitDelivery`](super::AwaitDelivery).
 ///
-/// Ends in [`FlowError::Failed`] with an [`Interruption`](super::Interruption) as soon as that cannot happen any more:
-/// the process was replaced or stopped, the circuit has died, a circuit that runs makes no progress for [a
-/// minute](Self::stall_timeout); and while the pipeline is paused with nothing in it that moves. A transaction that is
-/// open holds everything back until it is committed; give the goal [`timeout`](Self::timeout) a time if that may be
-/// never. Nothing needs to be saved: with the same token it goes on.
+/// An open transaction delays the completion until it is committed. Set a [`timeout`](Self::timeout) if it may stay
+/// open. If the flow was interrupted, run it again with the same token.
+///
+/// # Errors
+/// [`FlowError::Failed`] with an [`Interruption`](super::Interruption):
+///
+/// * if the process was replaced or stopped, or the circuit has died;
+/// * if a running circuit makes no progress for [a minute](Self::stall_timeout);
+/// * if the pipeline is paused, and no step is in progress.
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([
@@ -69,13 +74,13 @@ pub struct AwaitCompletion {
 }
 
 impl AwaitCompletion {
-    /// Waits for what a token of this pipeline covers.
+    /// Waits for the input that a token of this pipeline covers.
     pub fn new(pipeline: impl Into<String>, token: CompletionToken) -> Self {
         Self { pipeline: pipeline.into(), token, stall_timeout: Some(STALL_TIMEOUT), even_paused: false, timeout: None }
     }
 
-    /// How long the circuit may make no progress; a minute by default, `None` is for ever. A step that takes longer
-    /// needs more only if it computes next to nothing meanwhile; so does an output that writes nothing for longer.
+    /// Sets how long the circuit may make no progress; a minute by default. `None` disables the limit. Set a longer
+    /// time if a step computes almost nothing for longer, or if an output writes nothing for longer.
     pub fn stall_timeout(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.stall_timeout = time.into();
         self
@@ -96,11 +101,11 @@ impl From<AwaitCompletion> for AwaitCompletionMachine {
     }
 }
 
-/// Something that has gone through.
+/// The result of an [`AwaitCompletion`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Completed {
-    /// The step that the last of it was in. Servers before 0.242 do not say.
+    /// The step of the last input. `None` on servers before 0.242.
     pub step: Option<u64>,
 }
 
@@ -113,7 +118,7 @@ pub struct AwaitCompletionMachine {
     poll_at: Option<Timestamp>,
     /// What the last statistics named as holding steps back.
     obstacle: Option<&'static str>,
-    /// How many steps must be completed, as soon as the process tells.
+    /// The number of steps that must be completed; `None` until the process reports it.
     step: Option<u64>,
     pace: PollInterval,
     state: State,
@@ -129,7 +134,7 @@ enum State {
 }
 
 impl AwaitCompletionMachine {
-    /// Returns how many steps must be completed; `None` until the process tells.
+    /// Returns the number of steps that must be completed; `None` until the process reports it.
     pub(super) fn step(&self) -> Option<u64> {
         self.step
     }

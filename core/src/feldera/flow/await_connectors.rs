@@ -9,15 +9,15 @@
 //! | Poll shows | then |
 //! |---|---|
 //! | another process than at first | failed: [`Restarted`](super::Interruption::Restarted) |
-//! | a connector that is waited for is not there | failed, and the names that are |
-//! | a fatal error of one | failed: [`ConnectorFailed`](super::Interruption::ConnectorFailed) |
+//! | a connector that is waited for does not exist | failed, with the names of the existing connectors |
+//! | a fatal error of a connector | failed: [`ConnectorFailed`](super::Interruption::ConnectorFailed) |
 //! | the pipeline is paused | failed: [`Paused`](super::Interruption::Paused), unless it may be |
-//! | steps are open, and nothing moves | failed: [`Wedged`](super::Interruption::Wedged) |
-//! | all have come to their end | Token, Process: what they took in has gone through |
-//! | otherwise | Wait; a source is as slow as it likes |
+//! | steps are open, and there is no progress | failed: [`Wedged`](super::Interruption::Wedged) |
+//! | all connectors have reached their end | Token, Process: wait until their input is processed |
+//! | otherwise | Wait: a source may be slow |
 //! | nothing: 410 `Terminating`, 500 with the code of a panic, 503 for good | failed: why, after polling the pipeline for up to 10 s |
 //!
-//! Invariants: all requests are safe. Ways of ingress over HTTP, which never end, are no connectors here.
+//! Invariants: all requests are safe. HTTP ingress has no end, and does not count as a connector here.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
@@ -42,16 +42,17 @@ use crate::operation::{Operation, OperationInfo, RequestContext};
 use crate::schema::json_structs;
 use crate::time::Timestamp;
 
-/// Waits until input connectors have come to their end, and all that they took in has gone through.
+/// Waits until input connectors have reached the end of their input, and all their input is processed.
 ///
-/// A connector has an end if its source has one: a file, a bounded generator, a snapshot. Records of it that could not
-/// be parsed are no error of the flow: they are counted in the result.
+/// A connector has an end if its source has an end: a file, a bounded generator, a snapshot. Records that could not be
+/// parsed do not fail the flow: the result counts them. The flow waits for a paused connector, and for a source without
+/// an end: set a [`timeout`](Self::timeout). If the flow was interrupted, run it again.
 ///
-/// Ends in [`FlowError::Failed`] with an [`Interruption`] when a connector has failed for good, the pipeline is paused
-/// or stopped, has died, or another process answers; without one when there is no connector of a name. The flow waits
-/// for a paused connector, and for a source without an end: set a time limit with [`timeout`](Self::timeout). The
-/// [`FlowError::Deadline`] then names the connectors that are not finished, and which of them are paused. Nothing needs
-/// to be saved: running it again is the same.
+/// # Errors
+/// * [`FlowError::Failed`] with an [`Interruption`] if a connector has failed, if the pipeline is paused, stopped or
+///   crashed, or if another process answers.
+/// * `Failed` without an interruption if a named connector does not exist.
+/// * [`FlowError::Deadline`] if the timeout expires. It names the unfinished connectors, and which of them are paused.
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([
@@ -85,7 +86,7 @@ pub struct AwaitConnectorsFinished {
 }
 
 impl AwaitConnectorsFinished {
-    /// All input connectors that the pipeline has; with none it is done at once.
+    /// Waits for all input connectors of the pipeline. Succeeds at once if there are no connectors.
     pub fn all(pipeline: impl Into<String>) -> Self {
         Self {
             pipeline: pipeline.into(),
@@ -96,40 +97,40 @@ impl AwaitConnectorsFinished {
         }
     }
 
-    /// These, by their names in statistics: table and connector, as in `items.backfill`.
+    /// Waits for these connectors, by their names in the statistics: table and connector, such as `items.backfill`.
     pub fn named<N: Into<String>>(pipeline: impl Into<String>, names: impl IntoIterator<Item = N>) -> Self {
         Self { names: names.into_iter().map(Into::into).collect(), ..Self::all(pipeline) }
     }
 
-    /// Also waits while the pipeline is paused, for somebody to resume it.
+    /// Also waits while the pipeline is paused, until a client resumes it.
     pub fn even_paused(mut self) -> Self {
         self.even_paused = true;
         self
     }
 
-    /// How long the circuit may make no progress with what is in it; a minute by default, `None` is for ever.
+    /// Sets how long the circuit may make no progress with its input; a minute by default. `None` disables the limit.
     pub fn stall_timeout(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.stall_timeout = time.into();
         self
     }
 }
 
-/// A connector that has come to its end.
+/// A connector that has reached the end of its input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FinishedConnector {
-    /// Its name, as in `items.backfill`.
+    /// The name of the connector, such as `items.backfill`.
     pub name: String,
-    /// Records that it took in.
+    /// Records that it has read.
     pub records: u64,
     /// Records that could not be parsed.
     pub parse_errors: u64,
-    /// Errors of its source that it got over.
+    /// Errors of its source from which it has recovered.
     pub transport_errors: u64,
 }
 
-/// Asks for statistics, and rejects those in which a connector of a table cannot be read: the flow would take it for
-/// one that does not exist.
+/// Requests the statistics, and rejects them if a connector of a table cannot be read: otherwise the flow would assume
+/// that the connector does not exist.
 #[derive(Debug)]
 struct GetInputs(GetStats);
 
@@ -171,12 +172,12 @@ pub struct AwaitConnectorsMachine {
     goal: AwaitConnectorsFinished,
     process: Option<String>,
     stall_detector: StallDetector,
-    /// When statistics were asked for last.
+    /// When the statistics were last requested.
     asked: Timestamp,
     seen: Option<String>,
-    /// Table and connector of those whose records have not gone through.
+    /// Table and connector of the connectors whose records are not processed.
     left: VecDeque<(String, String)>,
-    /// What they took in has gone through.
+    /// Whether the input of all connectors is processed.
     processed: bool,
     pace: PollInterval,
     state: State,

@@ -9,20 +9,20 @@
 //!     └─▶ done, or failed
 //! ```
 //!
-//! | it is to be | and is | its storage is | then |
+//! | desired status | actual status | storage | then |
 //! |---|---|---|---|
-//! | up | anything | anything | failed: `StorageInUse` |
-//! | stopped | not stopped yet | anything | wait |
+//! | up | any | any | failed: `StorageInUse` |
+//! | stopped | not stopped yet | any | wait |
 //! | stopped | stopped | `Cleared` | done |
 //! | stopped | stopped | `Clearing` | wait |
 //! | stopped | stopped | in use, after a clear was accepted | failed: `StorageInUse` |
-//! | stopped | stopped | in use, after a clear without an answer, and it may have been up since | **ambiguous** |
+//! | stopped | stopped | in use, after a clear without an answer, and the pipeline may have been up since | **ambiguous** |
 //! | stopped | stopped | in use | clear |
 //!
-//! Storage that is in use again after a clear was accepted holds what another client has put there since: it is not
-//! cleared a second time. Nor is it when nobody knows whether a clear was carried out, unless the pipeline has been at
-//! rest all the time since the poll that it was decided by. So a clear without an answer is followed by a poll, and
-//! never just sent again.
+//! If storage is in use again after an accepted clear, it has new data of another client: the flow does not clear it a
+//! second time. If the outcome of a clear is unknown, the flow clears again only if the pipeline has been stopped all
+//! the time since the poll before the clear. So the flow polls after a clear without an answer, before it sends
+//! another.
 
 use std::time::Duration;
 
@@ -34,14 +34,17 @@ use crate::feldera::pipelines::{Pipeline, PipelineStatus, StorageStatus};
 use crate::flow::{FlowContext, goal};
 use crate::time::Timestamp;
 
-/// Clears the storage of a stopped pipeline, **with its checkpoints**, and waits until it is gone. A pipeline can be
-/// deleted, and its name, workers, hosts and fault tolerance be changed, only when its storage is clear.
+/// Clears the storage of a stopped pipeline, **including its checkpoints**, and waits until it is empty. Only a
+/// pipeline with clear storage can be deleted, or get another name or another number of workers or hosts, or another
+/// fault tolerance.
 ///
-/// Comes to the pipeline as it was seen last. One that is stopping is waited for; one that is to be up ends the flow in
-/// [`FlowError::Failed`](crate::error::FlowError::Failed) with [`Interruption::StorageInUse`]. When the answer to a
-/// clear was lost and another client has used the storage since, the flow ends in
-/// [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous): what is there now may be that client's, and is left
-/// alone.
+/// Returns the pipeline as of the last poll. If the pipeline is stopping, the flow waits.
+///
+/// # Errors
+/// * [`FlowError::Failed`](crate::error::FlowError::Failed) with [`Interruption::StorageInUse`] if the pipeline is to
+///   be up. Stop it first.
+/// * [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous) if the answer to a clear was lost, and another client
+///   may have used the storage since. The flow does not clear that client's data.
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([
@@ -68,7 +71,7 @@ pub struct ClearStorage {
 }
 
 impl ClearStorage {
-    /// Of the pipeline of this name.
+    /// Clears the storage of the pipeline with this name.
     pub fn new(pipeline: impl Into<String>) -> Self {
         Self { pipeline: pipeline.into(), timeout: None }
     }
@@ -78,12 +81,12 @@ impl ClearStorage {
 #[derive(Debug)]
 pub struct ClearPlan {
     goal: ClearStorage,
-    /// Since when the pipeline was at rest, when a clear was decided on.
+    /// The time since which the pipeline was stopped, at the poll before a clear.
     at_rest_since: Option<String>,
 }
 
 impl ClearPlan {
-    /// Whether a clear can take away only what was there before the first one.
+    /// Returns whether a clear can delete only data from before the first clear.
     fn may_clear(&mut self, seen: &Pipeline, memory: &Memory) -> bool {
         let since = seen.deployment_resources_status_since.as_ref().or(seen.deployment_status_since.as_ref());
         if memory.unanswered.is_some() {

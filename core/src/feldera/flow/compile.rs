@@ -9,14 +9,14 @@
 //!
 //! | program | then |
 //! |---|---|
-//! | of another version than at the first poll, or than was given | failed: `Edited` |
+//! | another version than at the first poll, or than the caller gave | failed: `Edited` |
 //! | `Success` | done |
 //! | `SqlError`, `RustError` | failed: `NotCompiled` |
-//! | `SystemError`, `RustError` that points at no mistake, with `recompile`, for the first time | recompile: a line feed is added to the SQL and removed |
+//! | `SystemError`, or `RustError` without a diagnostic; with `recompile`, for the first time | recompile: a line feed is added to the SQL and removed |
 //! | the same otherwise | failed: `CompilerFailed` |
-//! | anything else, names of later releases too | wait |
+//! | any other, also statuses of later releases | wait |
 //!
-//! Feldera has no request that repeats a compilation: `update_runtime` does nothing for a pipeline of the present
+//! Feldera has no request that repeats a compilation: `update_runtime` does nothing for a pipeline of the current
 //! release. A change of the SQL, of any kind, sets `program_status` to `Pending`. If the flow ends between the two
 //! changes, the program has one line feed more at its end, and is compiled nevertheless. [`Deploy`](super::Deploy) does
 //! not restart a pipeline for it.
@@ -33,12 +33,16 @@ use crate::feldera::pipelines::{Pipeline, ProgramStatus};
 use crate::flow::{FlowContext, StateMachine, Step, Transition, done, goal};
 use crate::time::Timestamp;
 
-/// Waits until a pipeline's program is compiled. Compiling begins by itself when a pipeline is made or changed.
+/// Waits until a pipeline's program is compiled. Feldera starts to compile when a pipeline is created or changed.
 ///
-/// Comes to the pipeline with all there is to know: tables and views in `program_info`, warnings in `program_error`.
-/// Ends in [`FlowError::Failed`] with [`Interruption::NotCompiled`], which has the errors with lines and columns, with
-/// [`Interruption::CompilerFailed`] when the platform and not the program is at fault, or with [`Interruption::Edited`]
-/// when another client changes the program meanwhile.
+/// Returns the whole pipeline, with tables and views in `program_info` and warnings in `program_error`.
+///
+/// # Errors
+/// [`FlowError::Failed`] with one of these interruptions:
+///
+/// * [`Interruption::NotCompiled`] if the program has errors; it has their lines and columns.
+/// * [`Interruption::CompilerFailed`] if the platform failed, and not the program: see [`recompile`](Self::recompile).
+/// * [`Interruption::Edited`] if another client changes the program in the meantime.
 ///
 /// ```
 /// # let body = r#"{"name":"orders","program_version":3,"program_status":"SqlError","deployment_status":"Stopped",
@@ -67,13 +71,13 @@ pub struct Compile {
 impl Compile {
     const NAME: &'static str = "Compile";
 
-    /// The program that the pipeline of this name has now.
+    /// Waits for the current program of the pipeline with this name.
     pub fn new(pipeline: impl Into<String>) -> Self {
         Self { pipeline: pipeline.into(), version: None, recompile: false, timeout: None }
     }
 
-    /// Whether the program is compiled again, once, if the platform failed to compile it
-    /// ([`Interruption::CompilerFailed`]); false by default. A program that is wrong is never compiled again.
+    /// Sets whether the program is compiled again, once, if the platform failed to compile it
+    /// ([`Interruption::CompilerFailed`]); false by default. A program with errors is never compiled again.
     ///
     /// Feldera 0.337 keeps a `SystemError` until the program changes, and has no request that repeats a compilation. So
     /// the flow changes the SQL twice: it adds a line feed and removes it. Both changes increment `program_version`. If
@@ -92,7 +96,7 @@ impl Compile {
         self
     }
 
-    /// The `program_version` that was just put; another one is another client's.
+    /// The `program_version` that was just written; any other version is from another client.
     pub fn version(mut self, program_version: i64) -> Self {
         self.version = Some(program_version);
         self
@@ -116,7 +120,8 @@ pub struct CompileMachine {
 }
 
 impl CompileMachine {
-    /// Decides by what the compilation came to. An error that another compilation may remove is not the end yet.
+    /// Decides by the result of the compilation. An error that another compilation may remove does not end the flow
+    /// yet.
     fn compiled(
         &mut self,
         result: Result<Pipeline, FlowError>,
@@ -162,7 +167,7 @@ impl StateMachine for CompileMachine {
     }
 }
 
-/// How a compilation is waited for.
+/// Polls until a program is compiled.
 #[derive(Debug)]
 pub(crate) struct CompilePlan {
     goal: Compile,

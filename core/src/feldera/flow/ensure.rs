@@ -59,15 +59,17 @@ use crate::feldera::pipelines::{
 use crate::flow::{FlowContext, goal};
 use crate::time::Timestamp;
 
-/// Brings a pipeline to run: compiled or not, stopped, paused, or stopping just now. Does nothing when it runs.
+/// Starts or resumes a pipeline, and waits until it runs. Does nothing if the pipeline runs. If it is still being
+/// compiled or stopped, the flow waits first.
 ///
 /// Succeeds when the manager shows that the pipeline runs, and its process has answered a request for its statistics.
+/// Returns the pipeline as of the last poll. If the flow was interrupted, run it again.
 ///
-/// Comes to the pipeline as it was seen last. Ends in [`FlowError::Failed`] with an [`Interruption`]: when the program
-/// does not compile, the start fails, somebody has to approve a bootstrap first, or another client wants something else
-/// of it. In [`FlowError::Service`] when there is no such pipeline, or the credential does not allow it; in
-/// [`FlowError::Deadline`] when the timeout expires; the server keeps the desired status. Nothing needs to be saved:
-/// running it again is the same.
+/// # Errors
+/// * [`FlowError::Failed`] with an [`Interruption`] if the program does not compile, if the start fails, if a bootstrap
+///   has to be approved first, or if another client requests another status.
+/// * [`FlowError::Service`] if the pipeline does not exist, or if the credential does not allow the request.
+/// * [`FlowError::Deadline`] if the timeout expires. The server keeps the desired status.
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([
@@ -95,7 +97,8 @@ pub struct EnsureRunning {
     timeout: Option<Duration>,
 }
 
-/// Brings a pipeline to rest with its process there: started as paused, or paused. As [`EnsureRunning`] otherwise.
+/// Starts a pipeline as paused, or pauses it, and waits until it is paused: its process exists, but its connectors do
+/// not read. Otherwise like [`EnsureRunning`].
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([
@@ -119,7 +122,7 @@ pub struct EnsurePaused {
     timeout: Option<Duration>,
 }
 
-/// What both have in common.
+/// The common parts of both goals.
 #[derive(Clone, Debug)]
 pub(super) struct Ensure {
     pub(super) pipeline: String,
@@ -137,24 +140,24 @@ impl Ensure {
 macro_rules! ensure {
     ($($goal:ident, $paused:literal;)*) => {$(
         impl $goal {
-            /// The pipeline of this name.
+            /// Acts on the pipeline with this name.
             pub fn new(pipeline: impl Into<String>) -> Self {
                 Self { ensure: Ensure::new(pipeline.into()), timeout: None }
             }
 
-            /// Whether changed views are filled, if it has to be started; `AwaitApproval` by default.
+            /// Sets whether a start backfills changed views; `AwaitApproval` by default.
             pub fn bootstrap_policy(mut self, policy: BootstrapPolicy) -> Self {
                 self.ensure.bootstrap_policy = Some(policy);
                 self
             }
 
-            /// Filling them writes no output.
+            /// Sets whether the backfill writes no output.
             pub fn silent_bootstrap(mut self, silent: bool) -> Self {
                 self.ensure.silent_bootstrap = Some(silent);
                 self
             }
 
-            /// The other views go on meanwhile.
+            /// Sets whether the other views are processed during the backfill.
             pub fn concurrent_bootstrap(mut self, concurrent: bool) -> Self {
                 self.ensure.concurrent_bootstrap = Some(concurrent);
                 self
@@ -176,7 +179,7 @@ ensure! {
     EnsurePaused, true;
 }
 
-/// What the service is too old for, as far as it has shown.
+/// The requests for which the server is too old, as far as its answers show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Release {
     /// Before 0.148.
@@ -192,7 +195,7 @@ pub struct EnsurePlan {
     goal: Ensure,
     paused: bool,
     release: Release,
-    /// It was seen at rest without an error, so that one that is there later is of its end since.
+    /// Whether a poll has shown the pipeline stopped without an error. If so, a later error is from a later start.
     is_clean: bool,
 }
 
@@ -296,8 +299,7 @@ impl Plan for EnsurePlan {
             PendingAction::Resume => action_call(ResumePipeline::new(name), cx),
             _ => {
                 let mut start = StartPipeline::new(name);
-                // What everybody gets by default is not said, so that older releases are not asked for what they
-                // cannot.
+                // The default is left out, because older releases do not know the parameter.
                 start.initial = self.paused.then_some(Initial::Paused);
                 start.bootstrap_policy.clone_from(&self.goal.bootstrap_policy);
                 start.silent_bootstrap = self.goal.silent_bootstrap;
@@ -309,7 +311,7 @@ impl Plan for EnsurePlan {
     }
 
     fn rejected(&mut self, action: PendingAction, error: ServiceError) -> Result<(), FlowError> {
-        // No such address: before 0.251 the start forgets the error.
+        // The path does not exist: before 0.251, a start clears the error.
         if action == PendingAction::Dismiss && error.status() == http::StatusCode::NOT_FOUND && error.code().is_none() {
             self.release = self.release.min(Release::NoDismissal);
             return Ok(());

@@ -9,25 +9,25 @@
 //!     └─▶ done, or failed
 //! ```
 //!
-//! | it is to be | and is | then |
+//! | desired status | actual status | then |
 //! |---|---|---|
-//! | stopped | stopped; it made no checkpoint, as it should have, because an error stopped it | failed: `Crashed` |
+//! | stopped | stopped by an error, without the requested checkpoint | failed: `Crashed` |
 //! | stopped | stopped | done |
-//! | suspended | not stopped yet, and force was asked for | stop |
+//! | suspended | not stopped yet, and force was requested | stop |
 //! | stopped or suspended | not stopped yet | wait |
 //! | up | another deployment than before | failed: `Replaced` |
-//! | nobody knows | anything, after it was to stop or a stop was accepted | wait |
-//! | up | anything, after it was to stop | failed: `Overruled` |
-//! | up | anything, a stop with a checkpoint was accepted less than 10 s ago | wait |
-//! | up | anything, a stop was accepted earlier | failed: `Overruled` |
-//! | a standby | that, and a checkpoint is to be made | failed: `Standby` |
-//! | up | anything | stop |
+//! | unknown | any, after the desired status was stopped or a stop was accepted | wait |
+//! | up | any, after the desired status was stopped | failed: `Overruled` |
+//! | up | any, a stop with a checkpoint was accepted less than 10 s ago | wait |
+//! | up | any, a stop was accepted earlier | failed: `Overruled` |
+//! | standby | standby, and a checkpoint was requested | failed: `Standby` |
+//! | up | any | stop |
 //!
-//! While the process is to be suspended, its statistics say what delays that: `suspend_error`, asked for after a second
-//! and then each five seconds.
+//! While the process is being suspended, its statistics show the delay in `suspend_error`. The flow requests them after
+//! a second, and then every five seconds.
 //!
-//! A process that awaits approval refuses to make a checkpoint: that is `AwaitingApproval`. A stop that is refused by
-//! the open-source edition, because it makes no checkpoints, is followed by a forced one only if that was allowed.
+//! A process that awaits approval rejects a checkpoint: `AwaitingApproval`. The open-source edition rejects a stop with
+//! a checkpoint. The flow then sends a forced stop only if the caller allowed it with `or_forced`.
 
 use std::time::Duration;
 
@@ -44,16 +44,20 @@ use crate::feldera::{ErrorCode, FelderaApi, error_code};
 use crate::flow::{FlowContext, goal};
 use crate::time::Timestamp;
 
-/// Stops a pipeline, with a checkpoint or by force, and waits until its process is gone. Does nothing when it is
-/// stopped.
+/// Stops a pipeline, with a checkpoint or by force, and waits until its process is gone. Does nothing if the pipeline
+/// is stopped.
 ///
-/// Only the enterprise edition makes checkpoints. The open-source edition refuses [`Stop::new`], which then ends in
-/// [`FlowError::Failed`]: what its tables hold is lost with [`Stop::forced`], and somebody has to want that.
+/// Only the enterprise edition makes checkpoints. The open-source edition rejects [`Stop::new`]. Use [`Stop::forced`]
+/// or [`or_forced`](Self::or_forced) there: then the contents of the tables are lost.
 ///
-/// A checkpoint is delayed for as long as a transaction is open or views are being filled; a forced stop ends that.
-/// [`Notice::Observed`](crate::flow::Notice::Observed) tells what delays it, as does the [`FlowError::Deadline`]. Ends
-/// in [`FlowError::Failed`] with an [`Interruption`] when the checkpoint fails, or another client starts the pipeline
-/// again; in [`FlowError::Deadline`] while it is still stopping, and it goes on.
+/// An open transaction or a backfill of views delays the checkpoint. A forced stop ends both.
+/// [`Notice::Observed`](crate::flow::Notice::Observed) shows what delays the checkpoint.
+///
+/// # Errors
+/// * [`FlowError::Failed`] with an [`Interruption`] if the checkpoint fails, or if another client starts the pipeline
+///   again. Without one if the edition makes no checkpoints.
+/// * [`FlowError::Deadline`] if the timeout expires. It shows what delays the checkpoint. The pipeline continues to
+///   stop.
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([
@@ -80,17 +84,17 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Stops the pipeline of this name with a checkpoint, which it goes on from when it is started again.
+    /// Stops the pipeline with this name after a checkpoint. The next start continues from the checkpoint.
     pub fn new(pipeline: impl Into<String>) -> Self {
         Self { pipeline: pipeline.into(), force: false, or_forced: false, timeout: None }
     }
 
-    /// Stops it at once, without a checkpoint: what came after the last one is lost.
+    /// Stops the pipeline at once, without a checkpoint: all changes since the last checkpoint are lost.
     pub fn forced(pipeline: impl Into<String>) -> Self {
         Self { force: true, ..Self::new(pipeline) }
     }
 
-    /// By force after all, if the service is of the edition that makes no checkpoints.
+    /// Allows a forced stop if the edition makes no checkpoints: then the contents of the tables are lost.
     pub fn or_forced(mut self) -> Self {
         self.or_forced = true;
         self
@@ -107,9 +111,10 @@ impl From<Stop> for Reconciler<StopPlan> {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Stopped {
-    /// As it was seen last.
+    /// The pipeline at the last poll.
     pub pipeline: Pipeline,
-    /// The newest checkpoint that was made since the flow began. Without one, what came after the last one is lost.
+    /// The newest checkpoint that was made since the flow began. `None` means that all changes
+    /// since the last checkpoint are lost.
     pub checkpoint: Option<CheckpointInfo>,
 }
 
@@ -117,7 +122,7 @@ pub struct Stopped {
 #[derive(Debug)]
 pub struct StopPlan {
     goal: Stop,
-    /// The checkpoints that there were before.
+    /// The checkpoints from before the flow.
     known: Option<Vec<String>>,
 }
 

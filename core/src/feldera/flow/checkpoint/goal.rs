@@ -1,4 +1,4 @@
-//! The goal, its result, and what is saved of it.
+//! The goal, its result and its saved state.
 
 use std::time::Duration;
 
@@ -15,32 +15,33 @@ use crate::schema::json_structs;
 
 json_structs! {
     pub(super) struct CheckpointState {
-        /// Whose.
+        /// The name of the pipeline.
         pub pipeline: String,
-        /// The process that counts, as far as it says.
+        /// The process that numbers the checkpoint; `None` if the server does not report it.
         pub process: Option<String>,
-        /// Whether it takes its id as a parameter.
+        /// Whether requests can name the process.
         pub checks_process: bool,
         /// The number; `None` when the request is about to be sent.
         pub number: Option<u64>,
     }
 }
 
-/// Makes a checkpoint, and waits until what the pipeline held when it was asked is durable. Enterprise edition only.
+/// Makes a checkpoint, and waits until the state of the pipeline at the time of the request is durable. Enterprise
+/// edition only.
 ///
-/// What delays a checkpoint delays it without limit: a transaction, replaying, bootstrapping, a connector that has to
-/// get somewhere first. [`Notice::Observed`] tells which; give the goal [`timeout`](Self::timeout) a time.
+/// An open transaction, a replay, a bootstrap or a connector can delay a checkpoint without limit.
+/// [`Notice::Observed`] shows which of these does. Set a [`timeout`](Self::timeout).
 ///
-/// Ends in
+/// The saved state holds the number of the checkpoint and its process. [`resume`](Self::resume) continues to wait for
+/// this checkpoint. If the state was saved before the answer, it requests another checkpoint.
 ///
-/// * [`FlowError::Service`] with 501 `EnterpriseFeature` by the open-source edition;
-/// * [`FlowError::Failed`] when the checkpoint failed, with Feldera's reason;
-/// * [`FlowError::Ambiguous`] when the process was replaced or stopped before it said: an [`Interruption`] is the
-///   cause. Also when the answer to the request was lost, and another one could not be sent, or was rejected, or not
+/// # Errors
+/// * [`FlowError::Service`] with 501 `EnterpriseFeature` if the server is the open-source edition.
+/// * [`FlowError::Failed`] if the checkpoint failed, with Feldera's reason.
+/// * [`FlowError::Ambiguous`] if the process was replaced or stopped before it reported the outcome. The cause is an
+///   [`Interruption`].
+/// * `Ambiguous` if the answer to the request was lost, and another request could not be sent, was rejected, or was not
 ///   answered in time.
-///
-/// The saved state holds the number and the process that counts. [`resume`](Self::resume) continues to wait for that
-/// checkpoint. If the state was saved before the answer, it requests another checkpoint.
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([
@@ -67,21 +68,21 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// A checkpoint of a pipeline.
+    /// Makes a checkpoint of the pipeline with this name.
     pub fn new(pipeline: impl Into<String>) -> Self {
         Self { pipeline: pipeline.into(), timeout: None, resumed: None }
     }
 }
 
-/// A checkpoint that was made.
+/// The result of a [`Checkpoint`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Checkpointed {
-    /// Its number, counted from 0 in each process.
+    /// The number of the checkpoint, counted from 0 in each process.
     pub number: u64,
-    /// The newest number that succeeded: not less than the other one. Both may be the same checkpoint.
+    /// The newest number that succeeded; at least `number`. Both numbers may stand for the same checkpoint.
     pub newest: u64,
-    /// The process that counts, as far as it says.
+    /// The process that numbers the checkpoint; `None` if the server does not report it.
     pub process: Option<String>,
 }
 

@@ -16,10 +16,10 @@
 //!
 //! | state | observed | next |
 //! |---|---|---|
-//! | start | a configuration is to be sent, and the server's version is not known | ask for the version: names of settings depend on it |
+//! | start | a configuration is to be sent, and the server's version is not known | request the version: the names of settings depend on it |
 //! | start | the configuration has a number that JSON cannot represent | failed |
 //! | start | the server's version does not know a setting | failed: `SettingsIgnored` |
-//! | start | anything else, or the version, or a rejection instead of it | Poll |
+//! | start | otherwise, or after the version or a rejection was received | Poll |
 //! | Poll | no such pipeline | Create |
 //! | Poll | nothing to change, the program compiled, actual and desired status are the goal | Ensure: its process has to answer |
 //! | Poll | nothing to change | Compile |
@@ -45,12 +45,16 @@
 //! | Ensure | up | done |
 //! | any | any other error | failed |
 //!
-//! What is given is compared with what there is by its value: `max_rss_mb: 16000` and `max_rss: "16G"` are the same.
+//! The flow compares settings by their values: `max_rss_mb: 16000` and `max_rss: "16G"` are equal.
 //!
-//! Invariants: what runs is not stopped for SQL that does not compile, as far as the service can tell before; what is
-//! not to change is not stopped; at the end the program that runs is the one that was put, or the flow ends as
-//! `Edited`. A program that the platform failed to compile is compiled again by [`Compile`](super::Compile), if that is
-//! allowed.
+//! Invariants:
+//!
+//! * A running pipeline is not stopped for SQL that does not compile, as far as the server can validate it before.
+//! * A pipeline that needs no change is not stopped.
+//! * At the end, the given program runs; otherwise the flow fails: `Edited`.
+//!
+//! If the platform failed to compile the program, [`Compile`](super::Compile) compiles it again if the caller allows
+//! it.
 
 mod decide;
 mod differences;
@@ -67,19 +71,25 @@ use crate::feldera::pipelines::{BootstrapPolicy, CreatePipeline, Pipeline, Progr
 use crate::flow::goal;
 use crate::secret::Private;
 
-/// Creates or changes a pipeline so that it runs a program: makes it, or stops, changes and starts it, and waits until
-/// it runs. Does nothing when it runs that program with that configuration.
+/// Creates a pipeline that runs a program, or stops, changes and restarts an existing one, and waits until it runs.
+/// Does nothing if the pipeline runs this program with this configuration.
 ///
-/// What is not given stays as it is. SQL that is to replace what runs is validated first (since 0.324), so that a
-/// mistake in it stops nothing; one in user-defined functions shows only after the stop, and the pipeline then stays
-/// stopped, with the new program.
+/// Options that are not set keep their values in the pipeline. If the program of a running pipeline changes, the server
+/// validates the new SQL first (since 0.324). So an error in the SQL does not stop the pipeline. An error in
+/// user-defined functions shows only after the stop: then the pipeline stays stopped, with the new program.
 ///
-/// Ends in [`FlowError::Failed`](crate::error::FlowError::Failed) with an [`Interruption`](super::Interruption):
-/// `NotCompiled` with the compilers' errors and their places, `CompilerFailed` when the platform could not compile the
-/// program (see [`recompile`](Self::recompile)), `AwaitingApproval` when somebody has to approve with
-/// [`ApproveBootstrap`](super::ApproveBootstrap) that views are filled, `StorageInUse` for what can be changed only
-/// after [`ClearStorage`](super::ClearStorage), `SettingsIgnored` when the server does not know a setting, `Edited` and
-/// others when another client interferes. Needs no saved state: run again, it finds what is done.
+/// If the flow was interrupted, run it again: it skips steps that are done.
+///
+/// # Errors
+/// [`FlowError::Failed`](crate::error::FlowError::Failed) with an [`Interruption`](super::Interruption):
+///
+/// * `NotCompiled` if the program has errors; it has the messages of the compilers with their positions.
+/// * `CompilerFailed` if the platform could not compile the program: see [`recompile`](Self::recompile).
+/// * `AwaitingApproval` if the backfill of changed views needs approval: run
+///   [`ApproveBootstrap`](super::ApproveBootstrap).
+/// * `StorageInUse` if a change needs clear storage: run [`ClearStorage`](super::ClearStorage) first.
+/// * `SettingsIgnored` if the server does not know a setting: see [`runtime_config`](Self::runtime_config).
+/// * `Edited` and others if another client interferes.
 ///
 /// ```
 /// # let unknown = r#"{"message":"Unknown pipeline name 'orders'","error_code":"UnknownPipelineName","details":null}"#;
@@ -124,7 +134,7 @@ pub struct Deploy {
 }
 
 impl Deploy {
-    /// Runs this SQL in the pipeline of this name.
+    /// Runs this SQL in the pipeline with this name.
     pub fn new(pipeline: impl Into<String>, program_code: impl Into<String>) -> Self {
         Self {
             program_code: Private(program_code.into()),
@@ -142,77 +152,79 @@ impl Deploy {
         }
     }
 
-    /// User-defined functions in Rust.
+    /// Sets the user-defined functions, in Rust.
     pub fn udf_rust(mut self, code: impl Into<String>) -> Self {
         self.udf_rust.0 = Some(code.into());
         self
     }
 
-    /// What they depend on, as in `Cargo.toml`.
+    /// Sets the dependencies of the user-defined functions, in the format of `Cargo.toml`.
     pub fn udf_toml(mut self, dependencies: impl Into<String>) -> Self {
         self.udf_toml.0 = Some(dependencies.into());
         self
     }
 
-    /// How it is compiled. Settings that are not given keep their values.
+    /// Sets how the program is compiled. Settings that are not given keep their values.
     pub fn program_config(mut self, config: ProgramConfig) -> Self {
         self.program_config = Some(config);
         self
     }
 
-    /// How it is run. Settings that are not given keep their values, also those that this version of the library does
-    /// not know. A storage backend of another kind replaces the old one, and so does any object store, with its options.
+    /// Sets the runtime configuration. Settings that are not given keep their values, including settings that this
+    /// version of the library does not know. A storage backend of another type replaces the old backend, and so does
+    /// any object store, with its options.
     ///
     /// A deployment cannot reset a known setting to Feldera's default, nor remove a variable from `env`. Use
     /// [`PatchPipeline`](crate::feldera::pipelines::PatchPipeline) for that. A new pipeline with a `fault_tolerance`
-    /// without `model` has the model `ExactlyOnce`; one that exists keeps its model, also `None`. Give the model.
+    /// without `model` has the model `ExactlyOnce`; an existing pipeline keeps its model, also `None`. Give the model.
     ///
-    /// Asks the server for its version, unless the client knows it. A server ignores settings that it does not know, and
-    /// the flow then fails with [`SettingsIgnored`](super::Interruption::SettingsIgnored):
+    /// The flow requests the server's version, unless the client knows it. A server ignores settings that it does not
+    /// know, and the flow then fails with [`SettingsIgnored`](super::Interruption::SettingsIgnored):
     ///
     /// | the setting | the flow fails |
     /// |---|---|
-    /// | is known to be missing in the server's version | before it touches the pipeline |
+    /// | is known to be missing in the server's version | before it changes the pipeline |
     /// | is missing in the server's answer to the change | after the change, and **the pipeline stays stopped**. Otherwise each deployment would find the setting missing, and would stop the pipeline |
     pub fn runtime_config(mut self, config: RuntimeConfig) -> Self {
         self.runtime_config.0 = Some(config);
         self
     }
 
-    /// What it is for.
+    /// Sets the description.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
         self
     }
 
-    /// Tags. Since 0.327.
+    /// Sets the tags. Since 0.327.
     pub fn tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
         self.tags = Some(tags.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Stops it by force if it has to be stopped: **what it has computed since its last checkpoint is lost**. The
-    /// open-source edition, which makes no checkpoints, cannot do otherwise.
+    /// Stops the pipeline by force if it has to be stopped: **all changes since its last checkpoint are lost**.
+    /// Required for the open-source edition, which makes no checkpoints.
     pub fn force_stop(mut self, force: bool) -> Self {
         self.force_stop = force;
         self
     }
 
-    /// Whether the program is compiled again, once, if the platform failed to compile it, now or in the past; false by
-    /// default. See [`Compile::recompile`](super::Compile::recompile) for what that does, and for what was tried out on
-    /// a real server. If the flow is interrupted meanwhile, the next deployment of the same SQL puts the program back.
+    /// Sets whether the program is compiled again, once, if the platform failed to compile it, now or in the past;
+    /// false by default. See [`Compile::recompile`](super::Compile::recompile) for the steps, and for what was verified
+    /// on a real server. If the flow is interrupted in between, the next deployment of the same SQL puts the program
+    /// back.
     pub fn recompile(mut self, recompile: bool) -> Self {
         self.recompile = recompile;
         self
     }
 
-    /// It is to be paused in the end, and not to run.
+    /// Leaves the pipeline paused at the end, instead of running.
     pub fn paused(mut self, paused: bool) -> Self {
         self.paused = paused;
         self
     }
 
-    /// Whether views that have changed are filled; `AwaitApproval` by default.
+    /// Sets whether changed views are backfilled; `AwaitApproval` by default.
     pub fn bootstrap_policy(mut self, policy: BootstrapPolicy) -> Self {
         self.ensure.bootstrap_policy = Some(policy);
         self
@@ -234,27 +246,27 @@ impl Deploy {
     }
 }
 
-/// A pipeline that runs the program that it was given.
+/// The result of a [`Deploy`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Deployed {
-    /// As it was seen last.
+    /// The pipeline at the last poll.
     pub pipeline: Pipeline,
-    /// What became of its definition.
+    /// The change of the pipeline's definition.
     pub change: Change,
-    /// Whether it was stopped for that.
+    /// Whether the pipeline was stopped for the change.
     pub restarted: bool,
 }
 
-/// What a [`Deploy`] has done to a pipeline's definition.
+/// The change of a pipeline's definition by a [`Deploy`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// Nothing: it was so already.
+    /// The definition was up to date.
     None,
-    /// There was none of the name before.
+    /// The pipeline did not exist.
     Created,
-    /// It was different before.
+    /// The definition was different.
     Updated,
 }
 

@@ -1,4 +1,4 @@
-//! The goal, its result, and what is saved of it.
+//! The goal, its result and its saved state.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::schema::json_structs;
 
 json_structs! {
     pub(super) struct SyncState {
-        /// Whose.
+        /// The name of the pipeline.
         pub pipeline: String,
-        /// The process that sends, as far as it says.
+        /// The process that sends the checkpoint; `None` if the server does not report it.
         pub process: Option<String>,
         /// The checkpoint; `None` when the request is about to be sent.
         pub checkpoint: Option<String>,
@@ -26,21 +26,22 @@ json_structs! {
     }
 }
 
-/// Sends the newest checkpoint of a pipeline to its object store, and waits until it is there. Enterprise edition only.
+/// Copies the newest checkpoint of a pipeline to its object store, and waits until the copy is complete. Enterprise
+/// edition only.
 ///
-/// Ends in
+/// A repeated request is harmless. If the checkpoint was copied before and the server shows the new attempt as running
+/// (since 0.349), the flow waits for the end of the new attempt. Otherwise it ends with the earlier success.
 ///
-/// * [`FlowError::Service`]: 501 `EnterpriseFeature` by the open-source edition; 400, with the code `400`, when there
-///   is no checkpoint yet: make one with [`Checkpoint`](super::super::Checkpoint);
-/// * [`FlowError::Failed`] when sending it failed, with Feldera's reason;
-/// * [`FlowError::Ambiguous`] when the process was replaced or stopped before it said, or says only what became of
-///   newer checkpoints, and the store does not tell.
+/// The saved state holds the checkpoint's id, the process that sends it, and the earlier outcomes of that process. If
+/// the state was saved before the answer, [`resume`](Self::resume) copies the checkpoint that is the newest then.
 ///
-/// Asking again is harmless. If the checkpoint was sent before, the flow waits for the end of the new attempt when the
-/// server names it as running (since 0.349). Otherwise it ends with the earlier success.
-///
-/// The saved state holds the checkpoint's id, the process that sends it, and what that process told before. If the
-/// state was saved before the answer, [`resume`](Self::resume) sends the checkpoint that is the newest then.
+/// # Errors
+/// * [`FlowError::Service`] with 501 `EnterpriseFeature` if the server is the open-source edition.
+/// * `Service` with 400 and the code `400` if the pipeline has no checkpoint: run
+///   [`Checkpoint`](super::super::Checkpoint) first.
+/// * [`FlowError::Failed`] if the copy failed, with Feldera's reason.
+/// * [`FlowError::Ambiguous`] if the process was replaced or stopped before it reported the outcome, or reports only
+///   newer checkpoints, and the object store does not show the checkpoint.
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([
@@ -68,17 +69,17 @@ pub struct SyncCheckpoint {
 }
 
 impl SyncCheckpoint {
-    /// The newest checkpoint of a pipeline.
+    /// Copies the newest checkpoint of the pipeline with this name.
     pub fn new(pipeline: impl Into<String>) -> Self {
         Self { pipeline: pipeline.into(), timeout: None, resumed: None }
     }
 }
 
-/// A checkpoint that is in the object store.
+/// The result of a [`SyncCheckpoint`]: a checkpoint in the object store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Synced {
-    /// Its id.
+    /// The id of the checkpoint.
     pub checkpoint: String,
 }
 

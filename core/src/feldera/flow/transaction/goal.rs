@@ -1,4 +1,4 @@
-//! The goal, what is saved of it, and what its session yields.
+//! The goal, its saved state and its events.
 
 use std::time::Duration;
 
@@ -11,46 +11,45 @@ use crate::schema::json_structs;
 
 json_structs! {
     pub(super) struct TransactionState {
-        /// Whose.
+        /// The name of the pipeline.
         pub pipeline: String,
-        /// The process that it is in; `None` when that does not say.
+        /// The process of the transaction; `None` if the server does not report it.
         pub process: Option<String>,
-        /// Its id; `None` when a start is about to be sent.
+        /// The id of the transaction; `None` if the start is about to be sent.
         pub id: Option<i64>,
         /// The transaction of another client that was open before the start.
         pub other: Option<i64>,
-        /// Whether a commit is about to be sent, or was.
+        /// Whether a commit was sent, or is about to be sent.
         pub committing: bool,
-        /// When the start was about to be sent, in milliseconds since the epoch, by our clock.
+        /// The time just before the start was sent, in milliseconds since the epoch, by the client's clock.
         pub since: u64,
     }
 }
 
-/// Opens a transaction, and commits it when it is told to: what comes in between is processed together.
+/// Opens a transaction, and commits it when the caller calls `commit`. The input in between is processed together.
 ///
-/// An **event flow**: it yields [`Started`](TransactionEvent::Started), and after [`commit`](TransactionRun::commit) it
-/// yields [`Committed`](TransactionEvent::Committed). In between, rows are put in by whatever means; their completion
-/// tokens are complete only afterwards, so that an [`Ingest`](super::super::Ingest) is polled until it is drained, then
-/// the transaction is committed, then the other is finished.
+/// This is an **event flow**: it yields [`Started`](TransactionEvent::Started), and after
+/// [`commit`](TransactionRun::commit) it yields [`Committed`](TransactionEvent::Committed). In between, ingest rows in
+/// any way. Their completion tokens are complete only after the commit. With an [`Ingest`](super::super::Ingest), poll
+/// it until it is drained, then commit the transaction, then finish the `Ingest`.
 ///
-/// A pipeline has one transaction at a time, and there is no way to take it back: an open one that nobody commits stops
-/// all outputs. It is this flow's own only if nobody else opens any: the requests do not say whose they are.
+/// A pipeline has only one transaction at a time, and a transaction cannot be rolled back. **An open transaction stops
+/// all outputs until it is committed.** Let no other client open transactions: requests do not show which client sent
+/// them.
 ///
-/// Ends in
+/// The [`timeout`](Self::timeout) includes the time between start and commit. If it expires, an open transaction stays
+/// open: [`resume`](Self::resume) the flow, and commit the transaction. A resumed flow yields
+/// [`Started`](TransactionEvent::Started) again if the transaction is open. If the commit was or may have been sent,
+/// the flow waits for its outcome. It sends the commit again if the transaction is open and is not being committed.
 ///
-/// * [`FlowError::Service`] with 409 `TransactionInProgress` when another one is open; [`FlowError::Failed`] when that
-///   shows after an answer was lost;
-/// * [`FlowError::Failed`] with an [`Interruption`](super::super::Interruption) when the process is replaced before the
-///   commit was sent, and the transaction gone with it; when the pipeline was stopped or has died before; when
-///   committing makes no progress;
-/// * [`FlowError::Ambiguous`] when the answer to the start or to the commit was lost, and looking did not tell, and
-///   when the process that the commit was sent to has ended since ([`Interruption::of`](super::super::Interruption::of)
-///   tells). A later [`resume`](Self::resume) from what was saved looks again.
-///
-/// The [`timeout`](Self::timeout) includes the time between start and commit. When it expires, an open transaction
-/// stays open: [`resume`](Self::resume) it, and commit it. A resumed flow yields [`Started`](TransactionEvent::Started)
-/// again if the transaction is open. If its commit was or may have been sent, the flow waits for that. It sends the
-/// commit again if the transaction turns out to be open and not being committed.
+/// # Errors
+/// * [`FlowError::Service`] with 409 `TransactionInProgress` if another transaction is open. [`FlowError::Failed`] if
+///   the flow finds that out after an answer was lost.
+/// * `Failed` with an [`Interruption`](super::super::Interruption) if the process was replaced, stopped or has died
+///   before the commit was sent: then the transaction is gone. Also if the commit makes no progress.
+/// * [`FlowError::Ambiguous`] if the answer to the start or to the commit was lost, and the statistics do not show the
+///   outcome. Also if the process has ended since the commit was sent: then
+///   [`Interruption::of`](super::super::Interruption::of) returns the cause. [`resume`](Self::resume) checks again.
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([
@@ -70,7 +69,7 @@ json_structs! {
 /// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
 /// let mut transaction = feldera.start(Transaction::new("orders"));
 /// assert_eq!(transaction.next()?, Some(TransactionEvent::Started { id: 20 }));
-/// // Put rows in.
+/// // Ingest rows here.
 /// transaction.flow_mut().commit();
 /// assert_eq!(transaction.next()?, Some(TransactionEvent::Committed { id: 20 }));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -90,7 +89,7 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// A transaction of a pipeline.
+    /// Opens a transaction of the pipeline with this name.
     pub fn new(pipeline: impl Into<String>) -> Self {
         Self {
             pipeline: pipeline.into(),
@@ -101,33 +100,32 @@ impl Transaction {
         }
     }
 
-    /// When the answer to the start is lost, takes a transaction for its own that was opened by the API since then.
-    /// Right when no other client opens any: of a transaction without data, the process does not say how long it has
-    /// been open.
+    /// If the answer to the start is lost, takes over a transaction that was opened by the API since then. Use this
+    /// only if no other client opens transactions: the process does not report the age of a transaction without data.
     pub fn take_over(mut self) -> Self {
         self.take_over = true;
         self
     }
 
-    /// How long committing may make no progress; a minute by default, `None` is for ever.
+    /// Sets how long the commit may make no progress; a minute by default. `None` disables the limit.
     pub fn stall_timeout(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.stall_timeout = time.into();
         self
     }
 }
 
-/// What a [`Transaction`] yields.
+/// An event of a [`Transaction`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TransactionEvent {
-    /// It is open. Put rows in, then [`commit`](TransactionRun::commit).
+    /// The transaction is open. Ingest rows, then call [`commit`](TransactionRun::commit).
     Started {
-        /// Its id.
+        /// The id of the transaction.
         id: i64,
     },
-    /// It is committed, and nothing more comes.
+    /// The transaction is committed. This is the last event.
     Committed {
-        /// Its id.
+        /// The id of the transaction.
         id: i64,
     },
 }
