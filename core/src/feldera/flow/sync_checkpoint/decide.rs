@@ -21,7 +21,7 @@ pub(super) type Told = (Option<String>, Option<CheckpointSyncFailure>);
 pub(super) enum Why {
     /// Another process answers, which knows nothing of the checkpoint.
     Restarted(FlowError),
-    /// An earlier attempt had failed, and nothing has changed since.
+    /// An attempt has failed, and it may be another one: an earlier one, or one of another client.
     Failed(CheckpointSyncFailure),
     /// The end may have been missed.
     Missed,
@@ -203,13 +203,11 @@ pub(super) fn decide(evidence: Evidence, known: &Known, now: Timestamp) -> Actio
 
 fn decide_status(status: &CheckpointSyncStatus, checkpoint: &str, known: &Known, now: Timestamp) -> Action {
     let is_stale = |failure: &CheckpointSyncFailure| !known.was_running && known.before.1.as_ref() == Some(failure);
+    let is_over = known.stale_until.is_some_and(|until| until <= now);
     match status.failure.as_ref().filter(|failure| failure.uuid == checkpoint) {
         _ if is_running(status, checkpoint) => Action::Wait,
         _ if status.success.as_deref() == Some(checkpoint) => known.sent(),
-        Some(failure) if !is_stale(failure) => Action::End(Err(known.failed(failure.error.clone()))),
-        Some(failure) if known.stale_until.is_some_and(|until| until <= now) => {
-            Action::List(Why::Failed(failure.clone()))
-        }
+        Some(failure) if !is_stale(failure) || is_over => Action::List(Why::Failed(failure.clone())),
         _ if known.was_running || known.told != known.listed || known.list_at <= now => Action::List(Why::Missed),
         _ => Action::Wait,
     }
@@ -324,7 +322,7 @@ mod tests {
     fn a_status_without_running_is_read_by_the_rows_of_the_table() {
         let before = |failed: Option<&str>| Known { before: (None, failed.map(failure)), ..known() };
         assert_eq!(next(&mut known(), status(Some(OURS), Some(OURS), None)), "done");
-        assert_eq!(next(&mut known(), status(None, Some(OURS), None)), "failed");
+        assert_eq!(next(&mut known(), status(None, Some(OURS), None)), "list: failed");
         let mut stale = before(Some(OURS));
         stale.follow(NOW);
         assert_eq!(next(&mut stale, status(None, Some(OURS), None)), "wait");
@@ -339,13 +337,13 @@ mod tests {
     }
 
     #[test]
-    fn running_tells_attempts_with_one_checkpoint_apart() {
+    fn running_names_a_checkpoint_until_its_attempt_ends() {
         let mut again = Known { before: (Some(OURS.to_owned()), Some(failure(OURS))), ..known() };
         again.follow(NOW);
         // What is told of it is of the attempt before.
         assert_eq!(next(&mut again, status(Some(OURS), None, Some(&[OURS]))), "wait");
         assert_eq!(next(&mut again, status(None, Some(OURS), Some(&[NEWER, OURS]))), "wait");
-        assert_eq!(next(&mut again, status(None, Some(OURS), Some(&[]))), "failed");
+        assert_eq!(next(&mut again, status(None, Some(OURS), Some(&[]))), "list: failed");
         assert_eq!(next(&mut again, status(Some(OURS), None, Some(&[NEWER]))), "done");
         assert_eq!(next(&mut again, status(Some(NEWER), None, Some(&[]))), "list: missed");
         assert_eq!(next(&mut again, Evidence::Listed(Ok(Vec::new()), Why::Missed)), "ambiguous");

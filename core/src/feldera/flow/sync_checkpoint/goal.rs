@@ -31,6 +31,10 @@ json_structs! {
 ///
 /// A repeated request is harmless. If the checkpoint was copied before and the server shows the new attempt as running
 /// (since 0.349), the flow waits for the end of the new attempt. Otherwise it ends with the earlier success.
+/// If an attempt fails and the object store lists the checkpoint, the flow succeeds.
+///
+/// The flow waits as long as the server shows the attempt as running. Set a [`timeout`](Self::timeout): a copy that
+/// hangs does not end the flow.
 ///
 /// The saved state holds the checkpoint's id, the process that sends it, and the earlier outcomes of that process. If
 /// the state was saved before the answer, [`resume`](Self::resume) copies the checkpoint that is the newest then.
@@ -41,7 +45,7 @@ json_structs! {
 ///   [`Checkpoint`](super::super::Checkpoint) first.
 /// * [`FlowError::Failed`] if the copy failed, with Feldera's reason.
 /// * [`FlowError::Ambiguous`] if the process was replaced or stopped before it reported the outcome, or reports only
-///   newer checkpoints, and the object store does not show the checkpoint.
+///   other checkpoints, and the object store does not show the checkpoint.
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([

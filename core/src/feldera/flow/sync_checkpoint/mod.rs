@@ -16,7 +16,7 @@
 //! | Request | U | Status, after saving; Stats of a process that takes no id |
 //! | Status | `running` names U | Wait: what is told of U is of an earlier attempt |
 //! | Status | success = U | done, also when it was sent before |
-//! | Status | failure = U, and it is not the one from before the request, or `running` has named U | failed, with its reason |
+//! | Status | failure = U, and it is not the one from before the request, or `running` has named U | Remote: it may be the attempt of another client |
 //! | Status | failure = U, as before the request, for a minute | Remote: the newest attempt cannot be told from it |
 //! | Status | anything else, and `running` has named U | Remote: U is over, and another checkpoint hides what became of it |
 //! | Status | anything else, other than before | Remote: only the last of each kind are told, so that U may have been among them |
@@ -32,14 +32,16 @@
 //! | Remote is asked because | U is in the store | it is not, or the store cannot be listed |
 //! |---|---|---|
 //! | another process answers | done | **ambiguous** |
-//! | failure = U, as before the request, for a minute | done | failed |
+//! | failure = U | done | failed, with its reason |
 //! | U has left `running` | done | **ambiguous** |
 //! | success is newer than U, or failure was so a minute ago | done | **ambiguous**: one is sent at a time, in order, so that U is over |
 //! | otherwise | done | Wait |
 //!
 //! Since 0.349 the status has `running`: the checkpoints that are being sent. A checkpoint leaves it at the moment in
-//! which it becomes the success or the failure, and it never is both. So two attempts with one checkpoint can be told
-//! apart. Whether a request that waits for another one is in it is not known.
+//! which it becomes the success or the failure, and it never is both. So the outcome from before an attempt can be told
+//! from its own. Two attempts at a time cannot be told apart: `running` is a set of ids. They are those of two clients,
+//! or a request that was sent again because its answer was lost. Whether a request that waits for another one is in
+//! `running` is not known. While `running` names U, the flow waits, however long that is, and does not list the store.
 //!
 //! A process that takes no id (before 0.337) is known by its statistics, which are read before the request, right after
 //! it, and each 5 s.
