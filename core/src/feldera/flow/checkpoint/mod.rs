@@ -16,12 +16,12 @@
 //! | Request | no answer | Stats: Before, up to five times: another checkpoint does as well, and those that wait together are one |
 //! | Request | no answer, and it cannot be sent again, or that is rejected, or the time is up | **ambiguous**: it may have been made |
 //! | Request | 501 | failed: the open-source edition has no checkpoints |
+//! | Status | done or failed by a row below, and the process takes no id | Stats: Confirm |
 //! | Status | success ≥ N | done: what is durable is at least as new |
 //! | Status | failure = N | failed, with its reason |
 //! | Status | failure > N | failed: a later failure hides what became of N, and nothing newer succeeded |
 //! | Status | none of these, and the process says that it has nothing to do | failed: that will not change any more |
 //! | Status | none of these: it waits or is being made | Wait |
-//! | Status | an end, of a process that takes no id | Stats: Confirm |
 //! | Status | 400 `IncarnationUuidMismatch` | **ambiguous**: another process counts from 0 again |
 //! | Wait | five seconds after the last statistics | Stats: Watch |
 //! | Wait | | Status |
