@@ -166,6 +166,8 @@ pub enum Misuse {
     WrongMethod,
     /// A saved state is not this flow's.
     WrongState,
+    /// A row source gave another row number than the flow's, or said that the flow is full while no rows wait.
+    WrongRow,
 }
 
 impl FlowError {
@@ -286,6 +288,9 @@ impl fmt::Display for FlowError {
                     "wrong method for this operation: use `open` for streaming responses and `call` for all others"
                 }
                 Misuse::WrongState => "the saved state belongs to another flow, or to another version of this library",
+                Misuse::WrongRow => {
+                    "a row source gave a wrong number, or Full while no rows wait: return what the flow's push returns"
+                }
             }),
         }
     }

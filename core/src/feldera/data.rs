@@ -371,10 +371,10 @@ json_structs! {
         pub event_number: Option<u64>,
         /// The column.
         pub field: Option<String>,
-        /// What it said.
-        pub invalid_text: Option<String>,
+        /// What it said. `Debug` does not show it.
+        pub invalid_text: Option<String> = "invalid_text" (private),
         /// The same, if it was no text.
-        pub invalid_bytes: Option<Vec<u32>>,
+        pub invalid_bytes: Option<Vec<u32>> = "invalid_bytes" (private),
         /// What would be right.
         pub suggestion: Option<String>,
         /// `text_event_err` for one record, `text_envelope_err` for what is around records.
@@ -382,7 +382,8 @@ json_structs! {
     }
 }
 
-/// What is wrong, and what would be right if Feldera says so; without the row.
+/// What is wrong, and what would be right if Feldera says so. Does not show the row, but Feldera's description may quote
+/// a value of it.
 ///
 /// ```
 /// # use pipewright::feldera::data::ParseError;

@@ -157,6 +157,11 @@ impl<O: Operation> Call<O> {
         self.attempts.sent
     }
 
+    /// Whether the service may have the request, also if its answer was not handed out yet.
+    pub(crate) fn may_have_arrived(&self) -> bool {
+        self.attempts.may_have_arrived()
+    }
+
     /// Whether the next poll sends the request again. A flow that must look at the service before each attempt does so
     /// now.
     pub(crate) fn is_about_to_repeat(&self) -> bool {

@@ -13,7 +13,7 @@ use pipewright::snowpipe::account::TokenType;
 use pipewright::snowpipe::rows::BatchOptions;
 use pipewright::snowpipe::{
     Account, ChannelPath, IngestClient, Load, LoadError, LoadFailure, LoadSummary, Ndjson, OffsetError, OnRejected,
-    OnUnconfirmed, OpenSession, OpenWriter, Rows, Writer, WriterEvent,
+    OnUnconfirmed, OpenSession, OpenWriter, Rows, UnsettledRows, Writer, WriterEvent,
 };
 use pipewright_mock::snowpipe::{ChannelPath as Simulated, Config};
 use pipewright_mock::{FaultKind, FaultPlan, SnowpipeHandle, World};
@@ -102,7 +102,7 @@ fn rows_that_cannot_continue_the_load_are_an_error() {
         error.source().and_then(|error| error.downcast_ref::<OffsetError>().cloned()).expect("an offset's")
     };
     let error = scene.ingest.load(scene.goal(), Rows::new([3, 4, 4].map(row)).offsets(id)).expect_err("twice the same");
-    assert!(error.to_string().contains("at row 3: the offset 4 follows 4"), "{error}");
+    assert!(error.to_string().contains("after row 3: the offset 4 follows 4"), "{error}");
     assert_eq!(of(error), OffsetError::NotRising { offset: "4".into(), before: "4".into() });
     assert_eq!(scene.ids(), [3, 4], "what came before is loaded");
     let error = scene.ingest.load(scene.goal(), Rows::new([1, 2, 3].map(row))).expect_err("four rows are committed");
@@ -120,7 +120,7 @@ fn an_error_of_the_source_comes_with_the_summary_and_the_rows_before_it_are_comm
     let scene = Scene::new();
     let rows = (1..=4).map(|id| if id < 4 { Ok(row(id)) } else { Err(io::Error::other("the disk is gone")) });
     let error = scene.ingest.load(scene.goal(), Rows::fallible(rows)).expect_err("the source fails");
-    let expected = "load failed: reading the rows failed at row 3: the disk is gone; committed up to \"3\": 3 rows, after 0 that \
+    let expected = "load failed: reading the rows failed after row 3: the disk is gone; committed up to \"3\": 3 rows, after 0 that \
                     were committed before";
     assert_eq!(error.to_string(), expected);
     assert!(error.unsettled.unconfirmed.is_empty() && error.unsettled.unsent.is_empty());
@@ -176,6 +176,24 @@ fn the_writer_bounds_how_far_the_source_is_read_ahead() {
     assert_eq!(scene.ids(), (1..=50).collect::<Vec<_>>());
 }
 
+/// It was read, and is in no batch: the error has its number.
+#[test]
+fn a_row_that_waits_for_room_when_the_writer_ends_is_named() {
+    let scene = Scene::new();
+    let rows = (1..=20).map(|id| {
+        if id == 3 {
+            scene.simulator.restart(Duration::from_secs(3600));
+        }
+        row(id)
+    });
+    let goal = scene.goal().retry_timeout(Duration::from_secs(60)).max_batches(2);
+    let error = scene.ingest.load(goal, Rows::new(rows)).expect_err("it is away for an hour");
+    let UnsettledRows { unconfirmed, unsent, .. } = &error.unsettled;
+    let unsettled: u64 = unconfirmed.iter().chain(unsent).map(|batch| batch.rows).sum();
+    assert_eq!(error.not_taken, Some(error.summary.rows_read), "{error}");
+    assert_eq!(error.summary.rows_committed + unsettled + 1, error.summary.rows_read, "{error}");
+}
+
 /// Gives a line each time, and in between says that there is nothing yet.
 struct Trickle<'a>(Vec<&'a [u8]>, World, bool);
 
@@ -226,7 +244,8 @@ fn unconfirmed_rows_come_back_with_the_error_and_the_next_load_writes_them_once(
     let LoadSummary { rows_read, rows_committed, rows_unconfirmed, .. } = error.summary;
     assert!(rows_unconfirmed > 0, "{error}");
     let unsent: u64 = error.unsettled.unsent.iter().map(|batch| batch.rows).sum();
-    assert_eq!(rows_committed + rows_unconfirmed + unsent, rows_read, "no row is missing: {error}");
+    let not_taken = u64::from(error.not_taken.is_some());
+    assert_eq!(rows_committed + rows_unconfirmed + unsent + not_taken, rows_read, "no row is missing: {error}");
     scene.world.sleep_until(scene.world.now() + Duration::from_secs(200));
     scene.ingest.load(scene.goal(), Rows::new((1..=10).map(row))).expect("it is back");
     assert_eq!(scene.ids(), (1..=10).collect::<Vec<_>>());

@@ -26,6 +26,8 @@ pub(super) struct Feeder<'c, R, L, E> {
     positions: VecDeque<(u64, u64)>,
     /// Unconfirmed rows that the policy does not handle.
     undecided: Option<IngestChunk>,
+    /// The row that was read, until the flow takes or rejects it.
+    not_taken: Option<u64>,
 }
 
 impl<'c, R: Runtime, H: ListenerResult, L: FnMut(Notice) -> H, E: FnMut(&IngestEvent, &Ingestion)> Feeder<'c, R, L, E> {
@@ -41,6 +43,7 @@ impl<'c, R: Runtime, H: ListenerResult, L: FnMut(Notice) -> H, E: FnMut(&IngestE
             summary: IngestSummary::default(),
             positions: VecDeque::new(),
             undecided: None,
+            not_taken: None,
         }
     }
 
@@ -53,21 +56,28 @@ impl<'c, R: Runtime, H: ListenerResult, L: FnMut(Notice) -> H, E: FnMut(&IngestE
         };
         // The last chunk may have been the first one with such a row.
         let failure = failure.or_else(|| self.rejection());
+        let not_taken = self.not_taken;
         let (summary, unsettled) = self.into_parts();
         match failure {
             None => Ok(summary),
-            Some(failure) => Err(Box::new(IngestError { failure, flow_error, summary, unsettled })),
+            Some(failure) => Err(Box::new(IngestError { failure, flow_error, summary, unsettled, not_taken })),
         }
     }
 
     /// Gives all rows to the flow, and sends each chunk when it is full.
     fn feed(&mut self, rows: &mut impl RowSource) -> Result<(), IngestFailure> {
         loop {
+            // A flow that stops at errors ends after such an event. It takes no more rows.
+            if let Some(error) = self.flow.flow().error() {
+                return Err(error.clone().into());
+            }
             let next = rows.advance().map_err(|error| IngestFailure::Source { row: rows.position(), error })?;
             match next {
                 NextRow::Row => {
                     self.summary.rows_read += 1;
+                    self.not_taken = Some(rows.position());
                     self.push(rows)?;
+                    self.not_taken = None;
                 }
                 NextRow::Pending => {
                     while self.flow.flow().progress().waiting > 0 {
@@ -90,13 +100,15 @@ impl<'c, R: Runtime, H: ListenerResult, L: FnMut(Notice) -> H, E: FnMut(&IngestE
         let position = rows.position();
         loop {
             match rows.push(self.flow.flow_mut()) {
+                Ok(row) if row.checked_add(1) != Some(self.flow.flow().progress().pushed) => return Err(wrong_row()),
                 Ok(row) => {
-                    let next = self.positions.back().map(|(first, position)| position + (row - first));
+                    let next = self.positions.back().and_then(|known| position_after(*known, row));
                     if next != Some(position) {
                         self.positions.push_back((row, position));
                     }
                     return Ok(());
                 }
+                Err(PushError::Full { .. }) if self.flow.flow().progress().waiting == 0 => return Err(wrong_row()),
                 Err(PushError::Full { .. }) => {
                     self.next_event()?;
                 }
@@ -166,8 +178,7 @@ impl<'c, R: Runtime, H: ListenerResult, L: FnMut(Notice) -> H, E: FnMut(&IngestE
     /// Returns where the source has a row of the flow.
     fn position(&self, row: u64) -> Option<u64> {
         let after = self.positions.partition_point(|(first, _)| *first <= row);
-        let (first, position) = self.positions.get(after.checked_sub(1)?)?;
-        Some(position + (row - first))
+        position_after(*self.positions.get(after.checked_sub(1)?)?, row)
     }
 
     fn unconfirmed(&mut self, chunk: &IngestChunk) {
@@ -194,6 +205,16 @@ impl<'c, R: Runtime, H: ListenerResult, L: FnMut(Notice) -> H, E: FnMut(&IngestE
         summary.rows_sent = progress.pushed - count(false);
         summary.rows_unconfirmed = progress.skipped + count(true);
         (summary.rows_ingested, summary.rows_rejected) = (progress.accepted, progress.rejected);
+        summary.rows_processed = progress.processed;
         (summary, unsettled)
     }
+}
+
+/// Returns where the source has a row, if it has an earlier one at this position, and no gap between them.
+fn position_after((first, position): (u64, u64), row: u64) -> Option<u64> {
+    position.checked_add(row.checked_sub(first)?)
+}
+
+fn wrong_row() -> IngestFailure {
+    FlowError::Misuse(Misuse::WrongRow).into()
 }

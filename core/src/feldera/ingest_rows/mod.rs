@@ -47,7 +47,7 @@ pub enum OnRejected {
     /// Stops reading, ingests the rows that were read before, and fails.
     #[default]
     Fail,
-    /// Continues without the row. The summary counts these rows, and lists the first hundred.
+    /// Continues without the row. The summary counts these rows, and lists [a hundred](IngestSummary::rejected).
     Skip,
 }
 
@@ -114,8 +114,9 @@ impl<R: Runtime> Client<FelderaApi, R> {
     ///
     /// # Errors
     /// [`IngestFailure`] lists the reasons. If the source fails or a row is rejected, the rows that were read before
-    /// are ingested first. The error has the summary, and all rows that are not known to be ingested: see
-    /// [`IngestError::unsettled`].
+    /// are ingested first. The error has the summary, and all rows that are not known to be accepted: see
+    /// [`IngestError::unsettled`]. If the flow ends before it takes the last row that was read, the error has its
+    /// [number](IngestError::not_taken).
     pub fn ingest(&self, goal: impl Into<IngestRows>, rows: impl RowSource) -> Result<IngestSummary, Box<IngestError>> {
         self.ingest_with(goal, rows, ignore_notices, |_, _| ())
     }

@@ -9,6 +9,7 @@ use memchr::{memchr, memchr2};
 use serde::Serialize;
 
 use crate::decode::BYTE_ORDER_MARK;
+use crate::error::BuildError;
 use crate::feldera::data::DataFormat;
 use crate::feldera::flow::{Ingestion, PushError};
 
@@ -34,10 +35,11 @@ pub trait RowSource {
     /// Returns the number of the last row that was read, or of the line where it begins, counted from 1.
     fn position(&self) -> u64;
 
-    /// Passes the row to the flow. Called again for the same row if the flow's buffer was full.
+    /// Passes the row to the flow, and returns the number that the flow returns. Called again for the same row if the
+    /// flow's buffer was full.
     ///
     /// # Errors
-    /// Those of the flow's method.
+    /// Those of the flow's method. [`PushError::Ended`] ends the ingestion.
     fn push(&mut self, ingestion: &mut Ingestion) -> Result<u64, PushError<()>>;
 }
 
@@ -86,8 +88,8 @@ impl<I: Iterator<Item = Result<T, E>>, T, E: Into<BoxError>> Rows<I, T> {
 impl<I: Iterator, T: Serialize> RowSource for Rows<I, T> {
     fn advance(&mut self) -> Result<NextRow, BoxError> {
         let Some(item) = self.items.next() else { return Ok(NextRow::End) };
-        self.position += 1;
         self.row = Some((self.read)(item)?);
+        self.position += 1;
         Ok(NextRow::Row)
     }
 
@@ -96,6 +98,7 @@ impl<I: Iterator, T: Serialize> RowSource for Rows<I, T> {
     }
 
     fn push(&mut self, ingestion: &mut Ingestion) -> Result<u64, PushError<()>> {
+        check_format(ingestion, &DataFormat::Json, JSON)?;
         // Before the first row there is none to push.
         self.row
             .as_ref()
@@ -143,9 +146,7 @@ impl<R: Read> RowSource for Csv<R> {
     }
 
     fn push(&mut self, ingestion: &mut Ingestion) -> Result<u64, PushError<()>> {
-        if *ingestion.format() != DataFormat::Csv {
-            return Err(invalid("it is CSV, and the goal sends another format; call Ingest::csv"));
-        }
+        check_format(ingestion, &DataFormat::Csv, "the source gives CSV; call Ingest::csv")?;
         ingestion.push_record(self.records.record()).map_err(PushError::drop_row)
     }
 }
@@ -174,6 +175,7 @@ impl<R: Read> RowSource for Ndjson<R> {
     }
 
     fn push(&mut self, ingestion: &mut Ingestion) -> Result<u64, PushError<()>> {
+        check_format(ingestion, &DataFormat::Json, JSON)?;
         ingestion.push_record(self.0.record().trim_ascii()).map_err(PushError::drop_row)
     }
 }
@@ -188,6 +190,18 @@ impl<R> fmt::Debug for Ndjson<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ndjson").field("position", &self.0.position).finish_non_exhaustive()
     }
+}
+
+const JSON: &str = "the source gives JSON; leave out Ingest::csv";
+
+/// Checks that the goal sends the format of the source. Otherwise no row can be sent, so that the ingestion ends.
+fn check_format(ingestion: &Ingestion, format: &DataFormat, problem: &'static str) -> Result<(), PushError<()>> {
+    let sent = ingestion.format();
+    if sent == format {
+        return Ok(());
+    }
+    let error = BuildError::value("Ingest", "format", sent.as_str(), problem);
+    Err(PushError::Ended { row: (), error: Some(error.into()) })
 }
 
 fn invalid(problem: &str) -> PushError<()> {

@@ -132,6 +132,10 @@ impl Attempts {
         self.unanswered > 0 || self.unread.is_some()
     }
 
+    pub(super) fn may_have_arrived(&self) -> bool {
+        self.has_unanswered() || matches!(self.state, State::InFlight { .. } | State::Succeeded | State::Failed(_))
+    }
+
     pub(super) fn is_about_to_repeat(&self) -> bool {
         self.sent > 0 && matches!(self.state, State::Prepared)
     }

@@ -30,6 +30,8 @@ pub(super) struct Loader<'a, R, L, E> {
     unsent: VecDeque<Batch>,
     /// Whether anything was committed since this writer was started.
     is_progressing: bool,
+    /// The row that was read, while it waits for room.
+    not_taken: Option<u64>,
 }
 
 impl<'a, R: Runtime, H: ListenerResult, L: FnMut(Notice) -> H, E: FnMut(&WriterEvent, &Writer)> Loader<'a, R, L, E> {
@@ -47,6 +49,7 @@ impl<'a, R: Runtime, H: ListenerResult, L: FnMut(Notice) -> H, E: FnMut(&WriterE
             unconfirmed: VecDeque::new(),
             unsent: VecDeque::new(),
             is_progressing: false,
+            not_taken: None,
         }
     }
 
@@ -60,8 +63,9 @@ impl<'a, R: Runtime, H: ListenerResult, L: FnMut(Notice) -> H, E: FnMut(&WriterE
         // The service may have reported them after the last row was read.
         let failure = failure.or_else(|| self.rejection());
         let Some(failure) = failure else { return Ok(self.into_parts().0) };
+        let not_taken = self.not_taken;
         let (summary, unsettled) = self.into_parts();
-        Err(Box::new(LoadError { failure, writer_error, summary, unsettled }))
+        Err(Box::new(LoadError { failure, writer_error, summary, unsettled, not_taken }))
     }
 
     /// Gives all rows to the writer.
@@ -104,7 +108,9 @@ impl<'a, R: Runtime, H: ListenerResult, L: FnMut(Notice) -> H, E: FnMut(&WriterE
                 Err(PushError::Invalid(error)) => return Err(LoadFailure::Token { row, error }),
                 // A writer that has ended says its error again.
                 Err(PushError::Full { .. } | PushError::NotOpened | PushError::Closed | PushError::Ended(_)) => {
+                    self.not_taken = Some(row);
                     self.next_event()?;
+                    self.not_taken = None;
                 }
             }
         }

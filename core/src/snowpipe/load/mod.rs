@@ -130,8 +130,8 @@ impl<R: Runtime> IngestClient<R> {
     ///
     /// # Errors
     /// [`LoadFailure`] lists the reasons. Unless the writer itself has ended, the rows before the failure are committed
-    /// first. The error has the summary, and all rows that are not known to be committed: see
-    /// [`LoadError::unsettled`].
+    /// first. The error has the summary, and all rows that are not known to be committed. If the writer ends before it
+    /// takes the last row that was read, the error has its [number](LoadError::not_taken).
     pub fn load(&self, goal: impl Into<Load>, rows: impl RowSource) -> Result<LoadSummary, Box<LoadError>> {
         self.load_with(goal, rows, ignore_notices, |_, _| ())
     }

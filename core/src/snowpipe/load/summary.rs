@@ -69,8 +69,11 @@ pub struct LoadError {
     pub writer_error: Option<FlowError>,
     /// The counts up to the failure.
     pub summary: LoadSummary,
-    /// The rows that were read and are not known to be committed.
+    /// The rows that the writer took, and that are not known to be committed.
     pub unsettled: UnsettledRows,
+    /// The number of the row or line that was read last, if the writer did not take it before it ended. This row is not
+    /// in `unsettled`: only the source had it.
+    pub not_taken: Option<u64>,
 }
 
 /// The reason why a load failed.
@@ -80,7 +83,7 @@ pub enum LoadFailure {
     /// The source failed: the iterator or the reader returned an error, or the source an
     /// [`OffsetError`](super::OffsetError).
     Source {
-        /// The number of the last row or line that was read.
+        /// The number of the last row or line that was read; 0 if none was.
         row: u64,
         /// The error.
         error: Box<dyn Error + Send + Sync>,
@@ -131,7 +134,7 @@ impl fmt::Display for LoadFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Source { row: 0, error } => write!(f, "reading the rows failed: {error}"),
-            Self::Source { row, error } => write!(f, "reading the rows failed at row {row}: {error}"),
+            Self::Source { row, error } => write!(f, "reading the rows failed after row {row}: {error}"),
             Self::Row { row, error } => write!(f, "row {row}: {}", error.problem()),
             Self::Token { row, error } => write!(f, "row {row}: {error}"),
             Self::Rejected(rejected) => rejected.fmt(f),

@@ -3,7 +3,7 @@
 use std::io;
 
 use pipewright::driver::ignore_notices;
-use pipewright::error::FlowError;
+use pipewright::error::{FlowError, Misuse};
 use pipewright::feldera::data::UpdateFormat;
 use pipewright::feldera::{
     Csv, Feldera, Ingest, IngestError, IngestEvent, IngestFailure, IngestRows, IngestSummary, Ingestion, Interruption,
@@ -64,8 +64,21 @@ fn files_of_csv_and_json_are_split_into_records() {
     let goal = Ingest::new("p", "T").update_format(UpdateFormat::Raw);
     ingest(&script, goal, Ndjson::new(&b"{\"id\":1}\n\n{\"id\":2}\r\n"[..])).expect("ingested");
     script.finish();
-    let error = ingest(&Script::new(), Ingest::new("p", "T"), Csv::new(&b"1,a\n"[..])).expect_err("not CSV");
-    assert!(error.to_string().contains("row 1: the row cannot be sent: it is CSV"), "{error}");
+}
+
+/// JSON that is sent as CSV can fill a table with one column of text, without an error.
+#[test]
+fn a_source_of_another_format_than_the_goal_ends_the_ingestion() {
+    fn ends(goal: Ingest, rows: impl RowSource, text: &str) {
+        let goal = IngestRows::from(goal).on_rejected(OnRejected::Skip);
+        let error = ingest(&Script::new(), goal, rows).expect_err("another format");
+        assert!(matches!(error.failure, IngestFailure::Flow(FlowError::Build(_))), "{error:?}");
+        assert!(error.to_string().contains(text), "{error}");
+        assert_eq!((error.summary.rows_invalid, error.not_taken), (0, Some(1)));
+    }
+    ends(Ingest::new("p", "T"), Csv::new(&b"1,a\n"[..]), r#"Ingest: format "json": the source gives CSV"#);
+    ends(Ingest::new("p", "T").csv(), Ndjson::new(&b"{}\n"[..]), r#"Ingest: format "csv": the source gives JSON"#);
+    ends(Ingest::new("p", "T").csv(), Rows::new(1..3), r#"Ingest: format "csv": the source gives JSON"#);
 }
 
 /// What the iterator gave before is in, and how far that is is told with the error.
@@ -74,11 +87,11 @@ fn an_error_of_the_source_reaches_the_caller_after_the_rows_before_it() {
     let script = finish(sent(running(), INGRESS, "{\"insert\":1}\n{\"insert\":2}\n"));
     let rows = [Ok(1), Ok(2), Err(io::Error::other("the disk is gone")), Ok(4)];
     let error = ingest(&script, Ingest::new("p", "T"), Rows::fallible(rows)).expect_err("unread");
-    let IngestFailure::Source { row: 3, error: cause } = &error.failure else { panic!("{error:?}") };
+    let IngestFailure::Source { row: 2, error: cause } = &error.failure else { panic!("{error:?}") };
     assert!(cause.downcast_ref::<io::Error>().is_some());
     assert_eq!((error.summary.rows_read, error.summary.rows_ingested), (2, 2));
     assert!(error.unsettled.is_empty() && error.flow_error.is_none());
-    let text = "ingestion failed: reading the rows failed after row 3: the disk is gone; 2 of 2 rows are ingested";
+    let text = "ingestion failed: reading the rows failed after row 2: the disk is gone; 2 of 2 rows are ingested";
     assert_eq!(error.to_string(), text);
     script.finish();
 
@@ -145,6 +158,44 @@ fn a_rejected_row_stops_the_ingestion_by_default() {
     script.finish();
 }
 
+/// The flow ends although rejected rows are skipped. No row is read in vain.
+#[test]
+fn a_flow_that_stops_at_errors_reads_no_row_after_them() {
+    let script = rejected(running(), "x,a\n", &["x,a"]);
+    let goal = IngestRows::from(Ingest::new("p", "T").csv().chunk_bytes(4).stop_at_errors());
+    let error =
+        ingest(&script, goal.on_rejected(OnRejected::Skip), Csv::new(&b"x,a\n1,a\n"[..])).expect_err("it stops");
+    assert!(matches!(&error.failure, IngestFailure::Flow(FlowError::Service(_))), "{error:?}");
+    assert_eq!((error.summary.rows_read, error.summary.rows_rejected, error.not_taken), (1, 1, None));
+    script.finish();
+}
+
+/// It was read, and is in no chunk: the error has its number.
+#[test]
+fn a_row_that_waits_for_room_when_the_flow_ends_is_named() {
+    let script = running().expect("POST", INGRESS).body("{\"insert\":1}\n").reply_lost();
+    let mut numbers = 1..5;
+    let goal = Ingest::new("p", "T").buffer_bytes(13);
+    let error = ingest(&script, goal, Rows::new(numbers.by_ref())).expect_err("unconfirmed");
+    assert_eq!((error.summary.rows_read, error.not_taken), (2, Some(2)));
+    assert_eq!((error.unsettled.len(), error.unsettled[0].rows()), (1, 0..1));
+    assert_eq!(numbers.next(), Some(3));
+    script.finish();
+}
+
+/// They were in the memory of a process that is gone.
+#[test]
+fn accepted_rows_that_are_not_processed_are_not_told_as_ingested() {
+    let script = sent(running(), INGRESS, "{\"insert\":1}\n");
+    let restarted = json!({ "message": "another process", "error_code": "PipelineRestarted", "details": null });
+    let script = script.expect("GET", ASK).reply_json(410, restarted);
+    let error = ingest(&script, Ingest::new("p", "T"), Rows::new(1..2)).expect_err("restarted");
+    assert!(matches!(&error.failure, IngestFailure::Flow(error) if cause(error) == Some(&Interruption::Restarted)));
+    assert_eq!((error.summary.rows_ingested, error.summary.rows_processed, error.unsettled.len()), (1, 0, 0));
+    assert_eq!(error.summary.to_string(), "1 of 1 rows are accepted, and 0 of them processed");
+    script.finish();
+}
+
 #[test]
 fn unconfirmed_rows_are_handed_back_skipped_or_sent_again() {
     let goal = |policy| IngestRows::from(Ingest::new("p", "T").chunk_bytes(13)).on_unconfirmed(policy);
@@ -199,6 +250,51 @@ fn rows_under_way_when_the_caller_stops_are_handed_back() {
         let unconfirmed = if is_sent { 2 } else { 0 };
         assert_eq!((error.summary.rows_sent, error.summary.rows_unconfirmed), (unconfirmed, unconfirmed));
         script.finish();
+    }
+}
+
+/// A request that never reached the service waits for its next attempt.
+#[test]
+fn rows_that_never_left_when_the_caller_stops_are_unsent() {
+    let script = running().expect("POST", INGRESS).not_sent();
+    let feldera = Feldera::new("http://feldera.test".parse().expect("a base"), script.clone());
+    let stop = |notice| if matches!(notice, Notice::Retrying { .. }) { Err("enough") } else { Ok(()) };
+    let error = feldera.ingest_with(Ingest::new("p", "T"), Rows::new(1..3), stop, |_, _| ()).expect_err("stopped");
+    assert!(matches!(&error.failure, IngestFailure::Flow(FlowError::Stopped(_))), "{error:?}");
+    assert_eq!((error.unsettled.len(), error.unsettled[0].is_unconfirmed()), (1, false));
+    assert_eq!((error.summary.rows_sent, error.summary.rows_unconfirmed), (0, 0));
+    script.finish();
+}
+
+type Pushed = std::result::Result<u64, PushError<()>>;
+
+/// A source whose `push` answers something else than the flow.
+struct Wrong(u64, fn(&mut Ingestion) -> Pushed);
+
+impl RowSource for Wrong {
+    fn advance(&mut self) -> std::result::Result<NextRow, Box<dyn std::error::Error + Send + Sync>> {
+        self.0 += 1;
+        assert!(self.0 < 10, "it is read without an end");
+        Ok(NextRow::Row)
+    }
+
+    fn position(&self) -> u64 {
+        self.0
+    }
+
+    fn push(&mut self, ingestion: &mut Ingestion) -> Pushed {
+        (self.1)(ingestion)
+    }
+}
+
+#[test]
+fn a_source_that_answers_wrongly_ends_the_ingestion() {
+    let falling: fn(&mut Ingestion) -> Pushed = |flow| Ok(1 - flow.push(1).map_err(PushError::drop_row)?);
+    let always_full: fn(&mut Ingestion) -> Pushed =
+        |_| Err(PushError::Full { row: (), waiting_rows: 0, waiting_bytes: 0 });
+    for wrong in [falling, always_full, |_| Ok(u64::MAX)] {
+        let error = ingest(&Script::new(), Ingest::new("p", "T"), Wrong(0, wrong)).expect_err("wrong");
+        assert!(matches!(&error.failure, IngestFailure::Flow(FlowError::Misuse(Misuse::WrongRow))), "{error:?}");
     }
 }
 

@@ -254,7 +254,7 @@ impl UnconfirmedRows {
 pub struct IngestProgress {
     /// Rows that were pushed.
     pub pushed: u64,
-    /// Rows that are ingested.
+    /// Rows that are ingested: the pipeline has accepted them into its memory.
     pub accepted: u64,
     /// Rows that were rejected because they cannot be parsed.
     pub rejected: u64,
@@ -262,6 +262,8 @@ pub struct IngestProgress {
     pub skipped: u64,
     /// All ingested rows with smaller numbers are processed.
     pub processed_to: u64,
+    /// Rows that are ingested and processed.
+    pub processed: u64,
     /// Rows that wait to be sent, for an answer, or for a decision.
     pub waiting: u64,
     /// The size of the waiting rows in bytes.

@@ -83,10 +83,11 @@ impl IngestMachine {
         self.state = State::Ready;
     }
 
-    /// Gives up the request with rows that is under way, if there is one. Its rows are unconfirmed if it was sent.
+    /// Gives up the request with rows that is under way, if there is one. Its rows are unconfirmed if it may have
+    /// arrived.
     pub(super) fn abandon(&mut self) {
         if let State::Sending(call, mut chunk) = std::mem::replace(&mut self.state, State::Ready) {
-            chunk.unconfirmed |= call.sent() > 0;
+            chunk.unconfirmed |= call.may_have_arrived();
             self.buffer.put_back(chunk);
         }
     }
@@ -113,7 +114,7 @@ impl IngestMachine {
     /// All rows that were sent are processed.
     fn pass(&mut self) -> IngestProgress {
         (self.known.taken, self.known.is_checked) = (Taken::Nothing, false);
-        self.progress.processed_to = self.buffer.settled_to();
+        (self.progress.processed_to, self.progress.processed) = (self.buffer.settled_to(), self.progress.accepted);
         self.state = State::Ready;
         self.progress()
     }

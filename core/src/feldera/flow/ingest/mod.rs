@@ -20,6 +20,7 @@
 //!
 //! | state | observed | next |
 //! |---|---|---|
+//! | Ready | the deadline has passed | failed: `FlowError::Deadline`; the rows that wait are unsent |
 //! | Ready | rows to send, or ingested rows before a barrier, and the statistics were not read since the last barrier or the last unconfirmed rows | Polling |
 //! | Ready | rows to send, and no barrier that is due | Sending |
 //! | Ready | no barrier | Drained |
@@ -34,11 +35,13 @@
 //! | Sending | 400 `ParseErrors` whose list cannot be read; no answer, or one that leaves the outcome unknown | Ready, at most five times, if unconfirmed rows are resent; Unconfirmed, Undecided |
 //! | Sending | not sent, or a 503 that shows that the rows did not arrive | the call retries |
 //! | Sending | any other rejection | Diagnosis; the rows are unsent |
+//! | Sending | any other error, such as a deadline before the request was sent | failed with it; the rows are unsent |
 //! | Undecided | `resend`, `skip` | Ready |
 //! | Undecided | polled without a decision | failed: **ambiguous** |
 //! | Covering | a token for no rows | Ready: it covers all rows before it |
 //! | Covering | no answer | Covering, at most five times: it carries no rows; then Diagnosis |
 //! | Processing | complete | Checking |
+//! | Processing | an error | failed with it: [`AwaitCompletion`](super::AwaitCompletion) has looked for the cause |
 //! | Checking | another process than before the first rows, and they went in more than one request | failed: [`Restarted`](super::Interruption::Restarted) |
 //! | Checking | statistics | Processed, Finished; Ready if not all rows of the barrier are settled |
 //! | any | 410 `Terminating`, 500 with the code of a panic, 503 until the retries are used up | Diagnosis: polls the pipeline for up to 10 s; failed: [`Crashed`](super::Interruption::Crashed), stopped, or the rejection |
@@ -172,7 +175,7 @@ impl Ingestion {
     }
 
     /// Returns the error that the flow has ended with, or ends with after its next event.
-    fn error(&self) -> Option<&FlowError> {
+    pub(crate) fn error(&self) -> Option<&FlowError> {
         self.runner.machine().failure.as_ref().or(self.runner.ended())
     }
 
