@@ -85,7 +85,7 @@ impl Body {
         self.len() == 0
     }
 
-    /// The memory of a single piece that nobody shares.
+    /// Returns the memory of a single piece that is not shared.
     pub(crate) fn into_vec(self) -> Option<Vec<u8>> {
         match self.0 {
             Repr::One(Segment::Bytes(bytes)) if bytes.is_unique() => Some(bytes.into()),
@@ -148,7 +148,7 @@ impl<T: Into<Bytes>> From<T> for Body {
     }
 }
 
-/// Lengths only: bodies may be large, and may hold what is nobody's business.
+/// Shows lengths only, because bodies may be large or confidential.
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Body").field(&self.segments()).finish()

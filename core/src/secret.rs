@@ -25,7 +25,7 @@ impl Secret {
         Self(secret.into())
     }
 
-    /// The text itself. Whoever calls this answers for where it goes.
+    /// Returns the secret text. The caller must not let it get into logs.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -30,7 +30,7 @@ impl FileSource {
     /// The file at a path, as long as it is now.
     ///
     /// # Errors
-    /// When it cannot be opened, or is no regular file, so that nobody knows how long it is.
+    /// If the file cannot be opened, or is not a regular file: then its length is unknown.
     pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
         // Opened, because whoever may know a file's length need not be allowed to read it.

@@ -76,7 +76,7 @@ impl RsaKey {
     }
 }
 
-/// The first block of a kind. What other tools write around it is nobody's business.
+/// The first block of a kind. Text of other tools around the block is ignored.
 fn block<'a>(pem: &'a str, label: &str) -> Option<&'a str> {
     let (first, last) = (format!("-----BEGIN {label}-----"), format!("-----END {label}-----"));
     let rest = pem.get(pem.find(&first)?..)?;

@@ -12,7 +12,7 @@ use super::flow::Account;
 use crate::operation_info::OperationInfo;
 use crate::time::Timestamp;
 
-/// How long a body of somebody else is kept for the error message.
+/// How much of a body that is not the service's is kept for the error message.
 const EXCERPT: usize = 300;
 /// How much of a service's own account (stack traces) is kept.
 const DETAILS: usize = 64 * 1024;

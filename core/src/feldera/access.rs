@@ -43,9 +43,9 @@ operations! { FelderaApi;
     /// [Reference](https://docs.feldera.com/api/list-oidc-trust).
     Safe GET "/v0/oidc_trust" ListTrusts "list_oidc_trust" -> Vec<Trust> {}
 
-    /// Trusts an issuer: whoever comes with such a token gets the role.
+    /// Trusts an issuer: a client with a token of this issuer gets the role.
     ///
-    /// Refused: 409 for a name that is taken, 403 for a role above one's own.
+    /// Rejected with 409 if the name is in use, and with 403 if the role is above the client's own role.
     /// [Reference](https://docs.feldera.com/api/create-oidc-trust).
     Once POST "/v0/oidc_trust" CreateTrust "post_oidc_trust" -> NewTrust {
         json {
@@ -83,7 +83,7 @@ operations! { FelderaApi;
     /// [Reference](https://docs.feldera.com/api/list-tenant-members).
     Safe GET "/v0/tenant/users" ListMembers "list_tenant_users" -> Vec<Member> {}
 
-    /// Makes somebody a member of the tenant, before the first login if need be.
+    /// Makes a user a member of the tenant, also before the first login.
     ///
     /// [Reference](https://docs.feldera.com/api/provision-tenant-member).
     Idempotent POST "/v0/tenant/users" AddMember "add_tenant_user" -> NewMember {

@@ -1,7 +1,7 @@
-//! Checkpoints: make one, look after it, list them, send them to an object store.
+//! Checkpoints: make and list checkpoints, read their status, and copy them to an object store.
 //!
-//! For all that makes one the enterprise edition is needed; the open-source edition answers 501 `EnterpriseFeature`.
-//! Numbers count from 0 in each process anew: compare the incarnation too.
+//! Only the enterprise edition makes checkpoints; the open-source edition answers 501 `EnterpriseFeature`. Each process
+//! counts the numbers from 0: compare the incarnation, too.
 
 use super::FelderaApi;
 use crate::schema::{json_structs, operations};
@@ -126,7 +126,7 @@ json_structs! {
     pub struct CheckpointInfo {
         /// Its id.
         pub uuid: String,
-        /// A name that somebody gave it.
+        /// The name that a client gave to the checkpoint.
         pub identifier: Option<String>,
         /// Of the program; all 64 bits are used.
         pub fingerprint: u64,

@@ -59,20 +59,21 @@ operations! { FelderaApi;
         path { pipeline_name: String }
     }
 
-    /// Begins to commit the transaction; statistics show another `transaction_id` when it is done. Since 0.116.
+    /// Begins to commit the transaction. When the commit is done, the statistics show another `transaction_id`. Since
+    /// 0.116.
     ///
-    /// Refused with 400 `NoTransactionInProgress`. [Reference](https://docs.feldera.com/api/commit-transaction).
+    /// Rejected with 400 `NoTransactionInProgress`. [Reference](https://docs.feldera.com/api/commit-transaction).
     Once POST "/v0/pipelines/{pipeline_name}/commit_transaction" CommitTransaction "commit_transaction" -> Accepted {
         path { pipeline_name: String }
     }
 
-    /// Moves the clock of a pipeline whose `NOW()` is driven by this.
+    /// Advances the clock of a pipeline whose `NOW()` is controlled by this operation.
     ///
-    /// Refused with 400 by all others. [Reference](https://docs.feldera.com/api/advance-clock).
+    /// Rejected with 400 by all other pipelines. [Reference](https://docs.feldera.com/api/advance-clock).
     Once POST "/v0/pipelines/{pipeline_name}/clock/advance" AdvanceClock "clock_advance" -> ClockAdvanced {
         path { pipeline_name: String }
         json {
-            /// By how much, milliseconds; to the present without.
+            /// The increment in milliseconds. `None` advances the clock to the present time.
             delta_ms: Option<u64>,
         }
     }
@@ -81,17 +82,20 @@ operations! { FelderaApi;
 /// The row of ingress.
 pub(crate) const INGRESS: &[&OperationInfo] = &[HttpInput::INFO];
 
-/// Puts rows into a table.
+/// Ingests rows into a table.
 ///
-/// The answer is a token for them, see [`GetCompletionStatus`]; the data is then in the pipeline's memory, and survives
-/// a restart only by fault tolerance. There is nothing that makes sending it twice harmless: after a lost answer, a
-/// timeout or most 503s nobody knows whether it arrived. **Refused with 400 `ParseErrors`, all rows that can be parsed
-/// are in**, and there is no token for them: [`parse_errors`] reads the details, and the error says `Applied::Yes`.
+/// The answer is a token for the rows: see [`GetCompletionStatus`]. The rows are then in the pipeline's memory, and
+/// survive a restart only with fault tolerance. Feldera does not detect rows that are sent twice. After a lost answer, a timeout or most 503s, the rows may or may not have been ingested.
 ///
-/// Each distinct spelling of the table with distinct options keeps one of the pipeline's 100 API connections until the
-/// process ends; 429 `ApiConnectionLimit` beyond. Also refused: 404 `ConfigError.UnknownInputStream`, 410
-/// `Terminating`. While the pipeline is paused and [`force`](Self::force) is not set, the request is held and ends as
-/// 503 after 30 s, and the data goes in all the same when the pipeline is resumed.
+/// **If the request is rejected with 400 `ParseErrors`, all rows that can be parsed are ingested.** There is no token
+/// for these rows. [`parse_errors`] reads the details, and the error says `Applied::Yes`.
+///
+/// Each distinct spelling of the table with distinct options occupies one of the pipeline's 100 API connections until
+/// the process ends. Further combinations are rejected with 429 `ApiConnectionLimit`. Other rejections are 404
+/// `ConfigError.UnknownInputStream` and 410 `Terminating`.
+///
+/// If the pipeline is paused and [`force`](Self::force) is not set, the server holds the request and answers 503 after
+/// 30 s. The rows are ingested nevertheless when the pipeline is resumed.
 /// [Reference](https://docs.feldera.com/api/insert-data).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -100,24 +104,24 @@ pub struct HttpInput {
     pub pipeline_name: String,
     /// The table, as a SQL identifier: `t` is `T`, and `"t"` is not.
     pub table_name: String,
-    /// How rows are written.
+    /// The format of the rows.
     pub format: DataFormat,
     /// The rows.
     pub rows: Body,
-    /// JSON comes as lists of rows, not as rows one after the other.
+    /// Whether JSON rows are sent in lists instead of one after the other.
     pub array: Option<bool>,
-    /// Takes the rows although the pipeline is paused.
+    /// Whether a paused pipeline accepts the rows.
     pub force: Option<bool>,
-    /// What a row of JSON is.
+    /// The format of a JSON row.
     pub update_format: Option<UpdateFormat>,
     /// Metadata of every record of this request: a JSON object. Since 0.375.
     pub connector_metadata: Option<Json>,
-    /// Whether to send an update format that older servers panic over.
+    /// Whether to send an update format that makes older servers panic.
     pub unchecked: bool,
 }
 
 impl HttpInput {
-    /// Rows for a table.
+    /// Creates a request that ingests rows into a table.
     pub fn new(
         pipeline_name: impl Into<String>,
         table_name: impl Into<String>,
@@ -137,13 +141,13 @@ impl HttpInput {
         }
     }
 
-    /// JSON comes as lists of rows, not as rows one after the other.
+    /// Whether JSON rows are sent in lists instead of one after the other.
     pub fn array(mut self, array: bool) -> Self {
         self.array = Some(array);
         self
     }
 
-    /// Takes the rows although the pipeline is paused.
+    /// Whether a paused pipeline accepts the rows.
     pub fn force(mut self, force: bool) -> Self {
         self.force = Some(force);
         self
@@ -265,7 +269,7 @@ pub fn parse_errors(error: &ServiceError) -> Option<ParseErrors> {
 }
 
 string_enums! {
-    /// How rows are written.
+    /// The format of the rows.
     pub enum DataFormat {
         Json = "json",
         /// CSV without a header.
@@ -279,7 +283,7 @@ string_enums! {
         Raw = "raw",
     }
 
-    /// What a row of JSON is. Over HTTP, servers up to 0.337 support the following. The description of 0.375 has the
+    /// The format of a JSON row. Over HTTP, servers up to 0.337 support the following. The description of 0.375 has the
     /// same formats for ingress, without `Weighted`.
     ///
     /// | update format | ingress, [`HttpInput`] | egress, [`HttpOutput`](super::stream::HttpOutput) |

@@ -1,106 +1,111 @@
-//! Lifecycle: start, stop, pause, resume and what else can be wished of a pipeline.
+//! Life cycle: start, stop, pause and resume pipelines, clear their storage and others.
 //!
-//! A success means that the wish is recorded; the status seen right afterwards is the old one.
+//! These operations only set the desired status. Right after a success, the actual status is still the old one: use a
+//! flow such as [`EnsureRunning`](crate::feldera::EnsureRunning) to wait for it.
 
 use super::pipelines::BootstrapPolicy;
 use super::{Accepted, FelderaApi};
 use crate::schema::{operations, string_enums};
 
 operations! { FelderaApi;
-    /// Starts a stopped pipeline, once it is compiled. Repeating it is harmless.
+    /// Starts a stopped pipeline as soon as it is compiled. Repeating the request is harmless.
     ///
-    /// Refused with 400: `IllegalPipelineAction` while it stops, `CannotStartWithCompilationError`,
-    /// `CannotStartWhileClearingStorage`, `CannotStartWithUndismissedError`, `InitialImmutableUnlessStopped` when it
-    /// was started as something else: resume or pause it then.
+    /// Rejected with 400: `IllegalPipelineAction` while the pipeline stops, `CannotStartWithCompilationError`,
+    /// `CannotStartWhileClearingStorage`, `CannotStartWithUndismissedError`. Also `InitialImmutableUnlessStopped` if
+    /// the pipeline was started with another initial status: resume or pause it then.
     /// [Reference](https://docs.feldera.com/api/start-pipeline).
     Idempotent POST "/v0/pipelines/{pipeline_name}/start" StartPipeline "post_pipeline_start" -> Accepted {
         path { pipeline_name: String }
         query? {
-            /// What it is to be; `Running` by default. Since 0.148, before which a start resumes too.
+            /// The initial desired status; `Running` by default. Since 0.148; before, a start also resumes.
             initial: Initial,
-            /// Whether changed views are filled; `AwaitApproval` by default.
+            /// Whether changed views are backfilled; `AwaitApproval` by default.
             bootstrap_policy: BootstrapPolicy,
-            /// Filling them writes no output.
+            /// Whether the backfill writes no output.
             silent_bootstrap: bool,
-            /// Others go on meanwhile.
+            /// Whether the other views are processed during the backfill.
             concurrent_bootstrap: bool,
-            /// Forgets the error that stopped it last; true by default.
+            /// Whether to clear the error that stopped the pipeline last; true by default.
             dismiss_error: bool,
         }
     }
 
-    /// Stops a pipeline: with a checkpoint, or at once.
+    /// Stops a pipeline, after a checkpoint or at once.
     ///
-    /// A forced stop is accepted in any state, cannot be taken back, and cancels one that is not forced. Refused
-    /// without force: 501 `EnterpriseFeature` by the open-source edition, 400 `InvalidTransition`, 503.
+    /// A forced stop is accepted in any state, cannot be cancelled, and replaces a stop without force. A stop without
+    /// force is rejected with 501 `EnterpriseFeature` by the open-source edition, with 400 `InvalidTransition`, or with
+    /// 503.
     /// [Reference](https://docs.feldera.com/api/stop-pipeline).
     Idempotent POST "/v0/pipelines/{pipeline_name}/stop" StopPipeline "post_pipeline_stop" -> Accepted {
         timeout 150;
         path { pipeline_name: String }
         query? {
-            /// At once, without a checkpoint; false by default.
+            /// Whether to stop at once, without a checkpoint; false by default.
             force: bool,
         }
     }
 
-    /// Lets the connectors of a running pipeline rest.
+    /// Pauses a running pipeline: its connectors stop reading.
     ///
-    /// Refused with 503 `PipelineInteractionNotDeployed` when it is not deployed, 400 `InvalidTransition` from standby.
+    /// Rejected with 503 `PipelineInteractionNotDeployed` if the pipeline is not deployed, and with 400
+    /// `InvalidTransition` if it is a standby.
     /// [Reference](https://docs.feldera.com/api/pause-pipeline).
     Idempotent POST "/v0/pipelines/{pipeline_name}/pause" PausePipeline "post_pipeline_pause" -> Accepted {
         path { pipeline_name: String }
     }
 
-    /// Ends the rest. Refused as [`PausePipeline`]. Since 0.148, before which [`StartPipeline`] does it.
+    /// Resumes a paused pipeline. Rejected as [`PausePipeline`]. Since 0.148; before, use [`StartPipeline`].
     ///
     /// [Reference](https://docs.feldera.com/api/resume-pipeline).
     Idempotent POST "/v0/pipelines/{pipeline_name}/resume" ResumePipeline "post_pipeline_resume" -> Accepted {
         path { pipeline_name: String }
     }
 
-    /// Ends the standby. Enterprise only: refused with 501 otherwise, with 400 from any other state. Since 0.148.
+    /// Activates a standby pipeline. Rejected with 501 by the open-source edition, and with 400 if the pipeline is not
+    /// a standby. Since 0.148.
     ///
     /// [Reference](https://docs.feldera.com/api/activate-standby-pipeline).
     Idempotent POST "/v0/pipelines/{pipeline_name}/activate" ActivatePipeline "post_pipeline_activate" -> Accepted {
         path { pipeline_name: String }
         query? {
-            /// What it is to be; `Running` by default.
+            /// The new desired status; `Running` by default.
             initial: Initial,
         }
     }
 
-    /// Approves that changed views are filled; answers when the pipeline has left `AwaitingApproval`, and also when it
-    /// was not there. Since 0.164. Refused with 503 when it is not deployed.
+    /// Approves the backfill of changed views. The server answers when the pipeline has left `AwaitingApproval`, or at
+    /// once if it needs no approval. Since 0.164. Rejected with 503 if the pipeline is not deployed.
     ///
     /// [Reference](https://docs.feldera.com/api/approve-bootstrap).
     Idempotent POST "/v0/pipelines/{pipeline_name}/approve" ApprovePipeline "post_pipeline_approve" -> Accepted {
         timeout 150;
         path { pipeline_name: String }
         query? {
-            /// Without output; false by default.
+            /// Whether the backfill writes no output; false by default.
             silent_bootstrap: bool,
-            /// Others go on meanwhile; false by default.
+            /// Whether the other views are processed during the backfill; false by default.
             concurrent_bootstrap: bool,
         }
     }
 
-    /// Clears the storage of a stopped pipeline. Accepted also when it is clear.
+    /// Clears the storage of a stopped pipeline. Also accepted if the storage is clear.
     ///
-    /// Refused with 400 `StorageStatusImmutableUnlessStopped`. [Reference](https://docs.feldera.com/api/clear-storage).
+    /// Rejected with 400 `StorageStatusImmutableUnlessStopped` if the pipeline is not stopped.
+    /// [Reference](https://docs.feldera.com/api/clear-storage).
     Idempotent POST "/v0/pipelines/{pipeline_name}/clear" ClearPipeline "post_pipeline_clear" -> Accepted {
         path { pipeline_name: String }
     }
 
-    /// Forgets the error that stopped the pipeline last. Accepted also without one. Since 0.251.
+    /// Clears the error that stopped the pipeline last. Also accepted if there was no error. Since 0.251.
     ///
-    /// Refused with 400 `DismissErrorRestrictedToFullyStopped`.
+    /// Rejected with 400 `DismissErrorRestrictedToFullyStopped` if the pipeline is not stopped.
     /// [Reference](https://docs.feldera.com/api/dismiss-pipeline-deployment-error).
     Idempotent POST "/v0/pipelines/{pipeline_name}/dismiss_error"
     DismissError "post_pipeline_dismiss_error" -> Accepted {
         path { pipeline_name: String }
     }
 
-    /// Deals data out to the workers anew.
+    /// Redistributes the data among the workers.
     ///
     /// [Reference](https://docs.feldera.com/api/initiate-rebalancing).
     Idempotent POST "/v0/pipelines/{pipeline_name}/rebalance" RebalancePipeline "post_pipeline_rebalance" -> Accepted {
@@ -108,7 +113,7 @@ operations! { FelderaApi;
         path { pipeline_name: String }
     }
 
-    /// Merges what lies on disk.
+    /// Merges the batches on disk.
     ///
     /// [Reference](https://docs.feldera.com/api/initiate-compaction).
     Idempotent POST "/v0/pipelines/{pipeline_name}/start_compaction"
@@ -118,12 +123,12 @@ operations! { FelderaApi;
 }
 
 string_enums! {
-    /// What a pipeline is started as.
+    /// The initial desired status of a pipeline.
     pub enum Initial {
         Running = "running",
-        /// With resting connectors.
+        /// The pipeline starts, but its connectors do not read.
         Paused = "paused",
-        /// Following checkpoints of another; enterprise only.
+        /// The pipeline follows the checkpoints of another pipeline. Enterprise edition only.
         Standby = "standby",
     }
 }

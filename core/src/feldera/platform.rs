@@ -95,9 +95,9 @@ tagged! {
     /// Whether there is a licence.
     pub enum LicenseValidity {
         ;
-        /// There is.
+        /// The license exists.
         Exists(License) = "Exists",
-        /// There is none, or nobody could tell; why.
+        /// No license exists, or its validity could not be confirmed; with the reason.
         DoesNotExistOrNotConfirmed(String) = "DoesNotExistOrNotConfirmed",
     }
 }

@@ -66,15 +66,15 @@ operations! { FelderaApi;
         }
     }
 
-    /// What whoever helps wants to see: a zip. Every part is in it unless it is switched off.
+    /// Downloads a support bundle as a zip file. It contains every part that is not switched off.
     ///
-    /// Refused with 400 `InvalidSupportBundleParameter`.
+    /// Rejected with 400 `InvalidSupportBundleParameter`.
     /// [Reference](https://docs.feldera.com/api/download-support-bundle).
     Safe GET "/v0/pipelines/{pipeline_name}/support_bundle" GetSupportBundle "get_pipeline_support_bundle" -> Download {
         timeout 300;
         path { pipeline_name: String }
         query? {
-            /// Collects anew, which may take long; true by default.
+            /// Whether to collect new data, which may take long; true by default.
             collect: bool,
             /// How many collections, newest first.
             limit: u64,

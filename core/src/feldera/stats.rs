@@ -65,7 +65,7 @@ string_enums! {
         CommitInProgress = "CommitInProgress",
     }
 
-    /// How far somebody's part in a transaction is.
+    /// The progress of one participant of a transaction.
     pub enum TransactionPhase {
         /// Open.
         Started = "Started",
@@ -271,7 +271,7 @@ json_structs! {
     /// Who opened a transaction.
     pub struct TransactionInitiators {
         pub transaction_id: Option<i64> = "transaction_id" (decisive),
-        /// Somebody by this API.
+        /// A client of this API.
         pub initiated_by_api: Option<TransactionPhase> = "initiated_by_api" (decisive),
         /// Connectors, by name.
         pub initiated_by_connectors: BTreeMap<String, ConnectorTransaction>,

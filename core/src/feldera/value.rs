@@ -146,13 +146,13 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
-/// It was taken note of. What Feldera says about it is meant for people, and often it says nothing.
+/// The answer to a request that was accepted. Its message is meant for people, and is often absent.
 ///
-/// Of start, stop, pause, resume and clear it means that the wish is recorded, and no more.
+/// For start, stop, pause, resume and clear, it only means that the desired status is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Accepted {
-    /// As in `Pipeline is starting`.
+    /// The message, such as `Pipeline is starting`.
     pub message: Option<String>,
 }
 

@@ -350,7 +350,7 @@ string_enums! {
         Claim = "CLAIM",
         /// Its first owner. The job's first checkpoint is a full one and does not refer to it.
         NoClaim = "NO_CLAIM",
-        /// Nobody quite: the job may go on referring to it. Gone in 2.x.
+        /// No owner: the job may continue to refer to the savepoint. Removed in 2.x.
         Legacy = "LEGACY",
     }
 }

@@ -1,6 +1,6 @@
 //! Flows: several exchanges over time, towards one goal, as state machines without I/O.
 //!
-//! A [`Flow`] has one method. Whoever drives it calls [`poll`](Flow::poll) and does what the [`Step`] says:
+//! A [`Flow`] has one method. Its driver calls [`poll`](Flow::poll) and carries out the [`Step`]:
 //!
 //! ```text
 //!              ┌────────────────────────── poll(now, reply) ───────────────────────────┐
@@ -10,13 +10,13 @@
 //!   WaitUntil(at) ────▶ sleep ──▶ no reply ─────────────────────────────────────────────┤
 //!   InFlight{until} ──▶ an exchange is out: wait for its reply, or until then ──────────┤
 //!   Notice(notice) ───▶ show it, or save it ──▶ no reply ───────────────────────────────┤
-//!   Stray(reply) ─────▶ not this flow's reply: whoever it belongs to wants it ──────────┘
+//!   Stray(reply) ─────▶ not this flow's reply: give it to the flow that it belongs to ──┘
 //!   Done(result)       the end
 //! ```
 //!
 //! [`driver::run`](crate::driver::run) is that loop for blocking transports,
-//! [`driver::run_async`](crate::driver::run_async) for any executor; an event loop of one's own is a `match`. What
-//! holds for every flow:
+//! [`driver::run_async`](crate::driver::run_async) for any executor; your own event loop is a `match`. These
+//! rules hold for every flow:
 //!
 //! * At most one exchange is outstanding. Parallel work is several flows.
 //! * An exchange is settled by moving it, so that it cannot be answered twice; a reply of another flow, or one that

@@ -40,7 +40,7 @@ string_enums! {
         TableDoesNotExist = "ERR_TABLE_DOES_NOT_EXIST_NOT_AUTHORIZED" | "ERR_TABLE_DOES_NOT_EXIST_OR_NOT_AUTHORIZED",
         /// The pipe cannot take rows; so when its target is a view.
         PipeInInvalidState = "ERR_PIPE_IN_INVALID_STATE",
-        /// The pipe has moved: ask for the host again, and begin anew.
+        /// The pipe has moved: request the host again, and open the channel again.
         PipeFailedOver = "ERR_PIPE_FAILED_OVER",
         /// The pipe was dropped not long ago: open the channel again.
         StalePipeCache = "STALE_PIPE_CACHE",

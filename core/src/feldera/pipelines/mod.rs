@@ -49,10 +49,10 @@ operations! { FelderaApi;
         }
     }
 
-    /// Makes a pipeline; compiling it begins by itself.
+    /// Creates a pipeline. The server then starts to compile it.
     ///
-    /// Refused: 409 `DuplicateName`, 400 for a name, tag or configuration that is no good. A program that does not
-    /// compile is no refusal: it shows in [`Pipeline::program_status`].
+    /// Rejected with 409 `DuplicateName`, or with 400 for an invalid name, tag or configuration. A program that does
+    /// not compile is not rejected: read [`Pipeline::program_status`].
     /// [Reference](https://docs.feldera.com/api/create-pipeline).
     Once POST "/v0/pipelines" CreatePipeline "post_pipeline" -> Pipeline {
         json {

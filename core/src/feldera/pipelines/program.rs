@@ -42,8 +42,8 @@ json_structs! {
         pub messages: Vec<SqlMessage>,
     }
 
-    /// An error or a warning. Lines and columns are counted from 1. What is quoted of the program is shown, also by
-    /// `Debug`: without it nobody could find the mistake.
+    /// An error or a warning. Lines and columns are counted from 1. Quotations of the program
+    /// are shown, also by `Debug`, because they are needed to find the error.
     pub struct SqlMessage {
         pub start_line_number: u64,
         pub start_column: u64,

@@ -30,8 +30,8 @@ operations! { FlinkRest;
 /// The row of the one operation that is not declared by the table: its body is a form.
 pub(crate) const SUBMIT: &[&OperationInfo] = &[SubmitGraph::INFO];
 
-/// Submits a job as a graph in Java's serialisation: what `flink run` does. Not in the published description, and of
-/// use to a JVM only; [`SubmitJar`](crate::flink::jars::SubmitJar) is for everybody.
+/// Submits a job as a graph in Java's serialisation: what `flink run` does. Not in the published description, and
+/// useful only for a JVM. Other programs use [`SubmitJar`](crate::flink::jars::SubmitJar).
 ///
 /// The graph holds the id of its job: a second attempt is rejected as a duplicate with 500 as long as the first job is
 /// known. Rejected with 400: a graph that cannot be read. It works also where `web.submit.enable` is false.

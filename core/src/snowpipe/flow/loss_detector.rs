@@ -7,8 +7,8 @@ use super::ChannelLost;
 use crate::snowpipe::tuning::{MAX_STATUS_GAP, MAX_STATUS_LAG};
 use crate::time::Timestamp;
 
-/// Counts how long statuses have been saying the same bad thing, with no good one in between. One alone may come from a
-/// node that is behind, whatever other nodes have said before.
+/// Measures how long statuses have shown the same problem, without a good status in between. A single bad status may
+/// come from a node that is behind.
 #[derive(Debug, Default)]
 pub(super) struct LossDetector {
     kinds: Vec<Sighting>,

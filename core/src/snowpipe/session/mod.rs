@@ -151,8 +151,8 @@ impl Session {
         self.state().reject(header, now);
     }
 
-    /// Says that the pipe has moved from the host of this generation: both host and token are found anew. Nothing
-    /// happens when that host is not the session's any more.
+    /// Reports that the pipe has moved from the host of this generation: the session requests host and token again.
+    /// Does nothing if the session no longer uses that host.
     pub fn moved(&self, generation: u64) {
         self.state().moved(generation);
     }
