@@ -10,7 +10,7 @@ pub enum Effect {
     Safe,
     /// The same as sending it once.
     Idempotent,
-    /// The same as sending it once, by a token that the server checks; but a refusal after an unanswered attempt
+    /// The same as sending it once, by a token that the server checks; but a rejection after an unanswered attempt
     /// may mean that the first one was carried out.
     Fenced,
     /// It happens twice. Never sent again after an attempt whose outcome is unknown.

@@ -18,7 +18,7 @@ pub enum FlowError {
     Credential(CredentialError),
     /// No answer; the request was not sent, or carrying it out changes nothing.
     Transport(TransportError),
-    /// The service refused, or its answer cannot be read.
+    /// The service rejected the request, or its answer cannot be read.
     Service(ServiceError),
     /// **It is not known whether the request was carried out**, and the flow could not find out.
     Ambiguous(Ambiguity),
@@ -187,7 +187,7 @@ impl FlowError {
         matches!(self, Self::Service(error) if error.applied() == Applied::Yes)
     }
 
-    /// The service's refusal, also when something else is wrapped around it.
+    /// The service's rejection, also when something else is wrapped around it.
     pub fn service(&self) -> Option<&ServiceError> {
         match self {
             Self::Service(error) => Some(error),

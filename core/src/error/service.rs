@@ -20,9 +20,9 @@ const DETAILS: usize = 64 * 1024;
 /// What kind of answer it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// The service refused, in its own words.
+    /// The service rejected the request, in its own words.
     Rejected,
-    /// A refusal that is not the service's own: from a proxy, a load balancer, another program on that port. Once the
+    /// A rejection that is not the service's own: from a proxy, a load balancer, another program on that port. Once the
     /// service has answered, a [`Call`](crate::flow::call) takes a 401, 403 or 404 of this kind for transient.
     Foreign,
     /// The status says success, but the body is not what the operation answers: empty, cut off, compressed, HTML,
@@ -84,14 +84,14 @@ struct Inner {
 }
 
 impl ServiceError {
-    /// A refusal in the service's own words. Counts as not applied and final until a service says otherwise.
+    /// A rejection in the service's own words. Counts as not applied and final until a service says otherwise.
     pub fn rejected(info: &OperationInfo, response: &Response<Bytes>, code: Option<String>, message: String) -> Self {
         Self::new(ErrorKind::Rejected, info, response, code, message)
     }
 
-    /// A refusal that is not the service's own.
+    /// A rejection that is not the service's own.
     ///
-    /// 429 and 413 are refused before anything is done. Anything else may come from a proxy that had passed
+    /// 429 and 413 are rejected before anything is done. Anything else may come from a proxy that had passed
     /// the request on: 503 too, because proxies send it when a connection breaks behind them.
     pub fn foreign(info: &OperationInfo, response: &Response<Bytes>) -> Self {
         let status = response.status();

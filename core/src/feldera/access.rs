@@ -12,7 +12,7 @@ operations! { FelderaApi;
 
     /// Makes an API key. The answer is the only time that it is shown, so after a lost answer the key must be deleted.
     ///
-    /// Refused: 409 for a name that is taken, 403 for a role above `write`.
+    /// Rejected: 409 if the name is in use, 403 if the role is above `write`.
     /// [Reference](https://docs.feldera.com/api/create-api-key).
     Once POST "/v0/api_keys" CreateApiKey "post_api_key" -> NewApiKey {
         json {
@@ -24,14 +24,14 @@ operations! { FelderaApi;
         }
     }
 
-    /// One API key: a list of one. Refused with 404 when there is none of the name.
+    /// Returns an API key as a list with one element. Rejected with 404 if the name does not exist.
     ///
     /// [Reference](https://docs.feldera.com/api/get-api-key).
     Safe GET "/v0/api_keys/{api_key_name}" GetApiKey "get_api_key" -> Vec<ApiKeyInfo> {
         path { api_key_name: String }
     }
 
-    /// Deletes an API key. Refused with 404 when there is none of the name, also when an earlier attempt deleted it.
+    /// Deletes an API key. Rejected with 404 if the name does not exist, also when an earlier attempt deleted it.
     ///
     /// [Reference](https://docs.feldera.com/api/delete-api-key).
     Fenced DELETE "/v0/api_keys/{api_key_name}" DeleteApiKey "delete_api_key" -> Accepted {
@@ -63,14 +63,14 @@ operations! { FelderaApi;
         }
     }
 
-    /// One trust. Refused with 404 when there is none of the name.
+    /// Returns a trust. Rejected with 404 if the name does not exist.
     ///
     /// [Reference](https://docs.feldera.com/api/get-oidc-trust).
     Safe GET "/v0/oidc_trust/{name}" GetTrust "get_oidc_trust" -> Trust {
         path { name: String }
     }
 
-    /// Trusts an issuer no longer. Refused with 404 when there is none of the name, also when an earlier attempt did
+    /// Deletes a trust. Rejected with 404 if the name does not exist, also when an earlier attempt did
     /// it.
     ///
     /// [Reference](https://docs.feldera.com/api/delete-oidc-trust).
@@ -99,7 +99,7 @@ operations! { FelderaApi;
         }
     }
 
-    /// Gives a member another role. Refused with 404 when he is none.
+    /// Gives a member another role. Rejected with 404 if the user is not a member.
     ///
     /// [Reference](https://docs.feldera.com/api/assign-member-role).
     Idempotent PUT "/v0/tenant/users/{user_id}" SetMemberRole "put_tenant_user" -> Accepted {
@@ -110,7 +110,7 @@ operations! { FelderaApi;
         }
     }
 
-    /// Ends a membership. Refused with 404 when there is none, also when an earlier attempt ended it.
+    /// Ends a membership. Rejected with 404 if the membership does not exist, also when an earlier attempt ended it.
     ///
     /// [Reference](https://docs.feldera.com/api/remove-tenant-member).
     Fenced DELETE "/v0/tenant/users/{user_id}" RemoveMember "delete_tenant_user" -> Accepted {
@@ -131,7 +131,7 @@ operations! { FelderaApi;
         }
     }
 
-    /// One tenant. Refused with 404 when there is none of the id.
+    /// Returns a tenant. Rejected with 404 if the id does not exist.
     ///
     /// [Reference](https://docs.feldera.com/api/get-tenant).
     Safe GET "/v0/tenants/{tenant_id}" GetTenant "get_tenant" -> Tenant {
@@ -140,13 +140,13 @@ operations! { FelderaApi;
 
     /// Deletes a tenant that has nothing left.
     ///
-    /// Refused: 409 while it has something, 404 when there is none, also when an earlier attempt deleted it.
-    /// [Reference](https://docs.feldera.com/api/delete-tenant).
+    /// Rejected: 409 while the tenant has resources, 404 if the tenant does not exist, also when an earlier attempt
+    /// deleted it. [Reference](https://docs.feldera.com/api/delete-tenant).
     Fenced DELETE "/v0/tenants/{tenant_id}" DeleteTenant "delete_tenant" -> Accepted {
         path { tenant_id: String }
     }
 
-    /// Gives a tenant another name. Refused with 409 when another has it and may not be displaced.
+    /// Gives a tenant another name. Rejected with 409 if another tenant has the name and may not be displaced.
     ///
     /// [Reference](https://docs.feldera.com/api/rename-tenant).
     Fenced PATCH "/v0/tenants/{tenant_id}" RenameTenant "patch_tenant" -> Renamed {

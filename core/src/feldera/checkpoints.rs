@@ -9,8 +9,8 @@ use crate::schema::{json_structs, operations};
 operations! { FelderaApi;
     /// Asks for a checkpoint; its number is the answer, see [`GetCheckpointStatus`].
     ///
-    /// Requests that wait together are one checkpoint. Refused: 501 by the open-source edition, 503 when not deployed.
-    /// [Reference](https://docs.feldera.com/api/checkpoint-now).
+    /// Requests that wait together are one checkpoint. Rejected: 501 by the open-source edition, 503 if the pipeline is
+    /// not deployed. [Reference](https://docs.feldera.com/api/checkpoint-now).
     Once POST "/v0/pipelines/{pipeline_name}/checkpoint" StartCheckpoint "checkpoint_pipeline" -> CheckpointStarted {
         timeout 150;
         path { pipeline_name: String }
@@ -18,7 +18,7 @@ operations! { FelderaApi;
 
     /// What became of checkpoints. Read it with [`CheckpointStatus::verdict`].
     ///
-    /// Refused with 400 `IncarnationUuidMismatch` when another process answers.
+    /// Rejected with 400 `IncarnationUuidMismatch` when another process answers.
     /// [Reference](https://docs.feldera.com/api/get-checkpoint-status).
     Safe GET "/v0/pipelines/{pipeline_name}/checkpoint_status"
     GetCheckpointStatus "get_checkpoint_status" -> CheckpointStatus {
@@ -32,7 +32,7 @@ operations! { FelderaApi;
     /// Sends the newest checkpoint to the object store; its id is the answer, see [`GetCheckpointSyncStatus`]. Since
     /// 0.127.
     ///
-    /// Refused: 400 with the code `400` when there is none, 501 by the open-source edition, 503.
+    /// Rejected: 400 with the code `400` if no checkpoint exists, 501 by the open-source edition, 503.
     /// [Reference](https://docs.feldera.com/api/sync-checkpoints-to-s-3).
     Idempotent POST "/v0/pipelines/{pipeline_name}/checkpoint/sync"
     StartCheckpointSync "sync_checkpoint" -> CheckpointSyncStarted {
@@ -42,7 +42,7 @@ operations! { FelderaApi;
 
     /// What became of checkpoints that were sent. Since 0.127.
     ///
-    /// Refused with 400 `IncarnationUuidMismatch` when another process answers.
+    /// Rejected with 400 `IncarnationUuidMismatch` when another process answers.
     /// [Reference](https://docs.feldera.com/api/get-checkpoint-sync-status).
     Safe GET "/v0/pipelines/{pipeline_name}/checkpoint/sync_status"
     GetCheckpointSyncStatus "get_checkpoint_sync_status" -> CheckpointSyncStatus {
@@ -60,7 +60,7 @@ operations! { FelderaApi;
         path { pipeline_name: String }
     }
 
-    /// Lists the checkpoints in the object store. Refused with 500 `CheckpointFetchError` when none is configured.
+    /// Lists the checkpoints in the object store. Rejected with 500 `CheckpointFetchError` if no store is configured.
     ///
     /// [Reference](https://docs.feldera.com/api/list-checkpoints-in-remote-object-storage).
     Safe GET "/v0/pipelines/{pipeline_name}/checkpoints/remote"

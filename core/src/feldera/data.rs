@@ -23,7 +23,7 @@ operations! { FelderaApi;
     /// Whether what a token covers has gone through: [`CompletionStatus::Complete`] when all outputs of it were
     /// delivered.
     ///
-    /// Refused: 400 for a token that is none; 410 when it is of an earlier process, and the data may be lost; 500 when
+    /// Rejected: 400 for an invalid token; 410 if it is from an earlier process, and the data may be lost; 500 when
     /// the circuit has died. A circuit that is wedged answers `inprogress` for ever.
     /// [Reference](https://docs.feldera.com/api/check-completion-status).
     Safe GET "/v0/pipelines/{pipeline_name}/completion_status" GetCompletionStatus "completion_status" -> Completion {
@@ -33,7 +33,7 @@ operations! { FelderaApi;
         }
     }
 
-    /// A token for all that a connector has taken in so far. Refused with 404 `UnknownInputEndpoint`.
+    /// Returns a token for all input that a connector has read so far. Rejected with 404 `UnknownInputEndpoint`.
     ///
     /// [Reference](https://docs.feldera.com/api/get-completion-token).
     Safe GET "/v0/pipelines/{pipeline_name}/tables/{table_name}/connectors/{connector_name}/completion_token"
@@ -43,7 +43,7 @@ operations! { FelderaApi;
 
     /// Starts or pauses a connector of a table. Repeating it is harmless.
     ///
-    /// Refused: 400 `InvalidConnectorAction`, 404 `UnknownInputEndpoint`, 503 when not deployed.
+    /// Rejected: 400 `InvalidConnectorAction`, 404 `UnknownInputEndpoint`, 503 if the pipeline is not deployed.
     /// [Reference](https://docs.feldera.com/api/control-input-connector).
     Idempotent POST "/v0/pipelines/{pipeline_name}/tables/{table_name}/connectors/{connector_name}/{action}"
     ControlInput "post_pipeline_input_connector_action" -> Accepted {
@@ -52,7 +52,7 @@ operations! { FelderaApi;
 
     /// Opens a transaction: what comes in is taken together when it is committed. Since 0.116.
     ///
-    /// Refused: 409 `TransactionInProgress`, 503 while bootstrapping or restoring.
+    /// Rejected: 409 `TransactionInProgress`, 503 while bootstrapping or restoring.
     /// [Reference](https://docs.feldera.com/api/begin-transaction).
     Once POST "/v0/pipelines/{pipeline_name}/start_transaction"
     StartTransaction "start_transaction" -> TransactionStarted {
@@ -85,7 +85,8 @@ pub(crate) const INGRESS: &[&OperationInfo] = &[HttpInput::INFO];
 /// Ingests rows into a table.
 ///
 /// The answer is a token for the rows: see [`GetCompletionStatus`]. The rows are then in the pipeline's memory, and
-/// survive a restart only with fault tolerance. Feldera does not detect rows that are sent twice. After a lost answer, a timeout or most 503s, the rows may or may not have been ingested.
+/// survive a restart only with fault tolerance. Feldera does not detect rows that are sent twice. After a lost answer,
+/// a timeout or most 503s, the rows may or may not have been ingested.
 ///
 /// **If the request is rejected with 400 `ParseErrors`, all rows that can be parsed are ingested.** There is no token
 /// for these rows. [`parse_errors`] reads the details, and the error says `Applied::Yes`.
@@ -235,7 +236,7 @@ impl Operation for HttpInput {
     }
 }
 
-/// Over the first row in a format that is refused here, the server panics or drops it. Weighted ingress and Debezium
+/// Over the first row in a format that is rejected here, the server panics or drops it. Weighted ingress and Debezium
 /// egress were tried out on a 0.337.0. That Redis panics in both directions stands in the server's source only: its
 /// parser has no case for it, and its encoder needs the key columns that only the configuration of a connector can
 /// name.
@@ -260,7 +261,7 @@ impl UpdateFormat {
     }
 }
 
-/// What was wrong with rows: the details of a refusal with the code `ParseErrors`.
+/// The problems of rejected rows: the details of a rejection with the code `ParseErrors`.
 pub fn parse_errors(error: &ServiceError) -> Option<ParseErrors> {
     if error.code() != Some("ParseErrors") {
         return None;
@@ -386,8 +387,8 @@ json_structs! {
     }
 }
 
-/// What is wrong, and what would be right if Feldera says so. Does not show the row, but Feldera's description may quote
-/// a value of it.
+/// What is wrong, and what would be right if Feldera says so. Does not show the row, but Feldera's description may
+/// quote a value of it.
 ///
 /// ```
 /// # use pipewright::feldera::data::ParseError;

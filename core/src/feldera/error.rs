@@ -452,7 +452,7 @@ fn shorten(message: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{}… ({} bytes in all)", message.get(..end).unwrap_or_default(), message.len()))
 }
 
-/// Whether a refusal means that there is no pipeline of that name.
+/// Returns whether a rejection means that the pipeline does not exist.
 pub fn is_unknown_pipeline(error: &ServiceError) -> bool {
     error.kind() == ErrorKind::Rejected && error_code(error) == Some(ErrorCode::UnknownPipelineName)
 }

@@ -20,7 +20,7 @@ operations! { FelderaApi;
         }
     }
 
-    /// One of those events. Refused with 404 when it is unknown or no longer kept; `latest` is the newest.
+    /// Returns an event. Rejected with 404 if the event is unknown or no longer kept; `latest` is the newest.
     ///
     /// [Reference](https://docs.feldera.com/api/get-pipeline-event).
     Safe GET "/v0/pipelines/{pipeline_name}/events/{event_id}" GetPipelineEvent "get_pipeline_event" -> PipelineEvent {

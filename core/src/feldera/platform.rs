@@ -21,7 +21,8 @@ operations! { FelderaApi;
     /// [Reference](https://docs.feldera.com/api/list-demos).
     Safe GET "/v0/config/demos" ListDemos "get_config_demos" -> Vec<Demo> {}
 
-    /// Who owns the platform by its configuration. For owners; refused with 403 for all others. Since 0.327.
+    /// Returns the owners of the platform from its configuration. For owners; rejected with 403 for all others. Since
+    /// 0.327.
     ///
     /// [Reference](https://docs.feldera.com/api/get-configured-owners).
     Safe GET "/v0/config/owners" GetOwners "get_config_owners" -> Owners {}
@@ -36,7 +37,7 @@ operations! { FelderaApi;
     /// [Reference](https://docs.feldera.com/api/list-cluster-events).
     Safe GET "/v0/cluster/events" ListClusterEvents "list_cluster_events" -> Vec<ClusterEvent> {}
 
-    /// One of those events. Refused with 404 when it is unknown or no longer kept. Since 0.201.
+    /// Returns an event. Rejected with 404 if the event is unknown or no longer kept. Since 0.201.
     ///
     /// [Reference](https://docs.feldera.com/api/get-cluster-event).
     Safe GET "/v0/cluster/events/{event_id}" GetClusterEvent "get_cluster_event" -> ClusterEvent {

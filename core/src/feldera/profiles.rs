@@ -28,7 +28,7 @@ operations! { FelderaApi;
         path { pipeline_name: String }
     }
 
-    /// Where memory goes, for `pprof`. Refused with 400 `HeapProfilerError` where it is not to be had.
+    /// Returns a profile of the memory, for `pprof`. Rejected with 400 `HeapProfilerError` if it is not available.
     ///
     /// [Reference](https://docs.feldera.com/api/get-heap-profile).
     Safe GET "/v0/pipelines/{pipeline_name}/heap_profile" GetHeapProfile "get_pipeline_heap_profile" -> Download {
@@ -38,7 +38,7 @@ operations! { FelderaApi;
 
     /// The last profile that [`StartSamplyProfile`] took; gzip.
     ///
-    /// Refused: 400 `NoSamplyProfile`, 500 `SamplyProfilingFailure`.
+    /// Rejected: 400 `NoSamplyProfile`, 500 `SamplyProfilingFailure`.
     /// [Reference](https://docs.feldera.com/api/get-samply-profile).
     Safe GET "/v0/pipelines/{pipeline_name}/samply_profile"
     GetSamplyProfile "get_pipeline_samply_profile" -> SamplyProfile {
@@ -54,7 +54,7 @@ operations! { FelderaApi;
 
     /// Takes a profile of the process.
     ///
-    /// Refused: 409 while one is being taken, 500 `SamplyProfilingFailure`.
+    /// Rejected: 409 while a profile is being taken, 500 `SamplyProfilingFailure`.
     /// [Reference](https://docs.feldera.com/api/start-a-samply-profile).
     Fenced POST "/v0/pipelines/{pipeline_name}/samply_profile" StartSamplyProfile "start_samply_profile" -> Accepted {
         path { pipeline_name: String }

@@ -8,8 +8,9 @@ use crate::schema::{json_structs, operations};
 operations! { FelderaApi;
     /// Compiles SQL without making a pipeline of it. Since 0.324.
     ///
-    /// SQL that is wrong is an answer, not a refusal: [`Validation::SqlError`]. Refused: 400 `InvalidRuntimeVersion`,
-    /// 503 and 504 when the compiler does not answer. [Reference](https://docs.feldera.com/api/validate-program).
+    /// Invalid SQL is an answer, not a rejection: [`Validation::SqlError`]. Rejected: 400
+    /// `InvalidRuntimeVersion`, 503 and 504 when the compiler does not answer.
+    /// [Reference](https://docs.feldera.com/api/validate-program).
     Safe POST "/v0/validate_program" ValidateProgram "post_validate_program" -> Validation {
         timeout 180;
         json {
@@ -26,7 +27,7 @@ operations! { FelderaApi;
 
     /// Compares a pipeline's last checkpoint with what it would run. Since 0.324.
     ///
-    /// Refused: 404 when there is no pipeline, 400 when it was never compiled or the program is wrong.
+    /// Rejected: 404 if the pipeline does not exist, 400 when it was never compiled or the program is wrong.
     /// [Reference](https://docs.feldera.com/api/compute-program-diff).
     Safe POST "/v0/pipelines/{pipeline_name}/diff" DiffPipeline "post_pipeline_diff" -> PipelineDiff {
         timeout 180;
@@ -41,7 +42,7 @@ operations! { FelderaApi;
 
     /// The graph that the program was compiled to. Since 0.193.
     ///
-    /// Refused with 404: `ProgramNotCompiled`, `ProgramInfoMissesDataflow`.
+    /// Rejected with 404: `ProgramNotCompiled`, `ProgramInfoMissesDataflow`.
     /// [Reference](https://docs.feldera.com/api/get-dataflow-graph).
     Safe GET "/v0/pipelines/{pipeline_name}/dataflow_graph" GetDataflowGraph "get_pipeline_dataflow_graph" -> Dataflow {
         path { pipeline_name: String }

@@ -9,7 +9,7 @@ use crate::schema::{json_structs, operations, string_enums};
 operations! { FelderaApi;
     /// What the process has done, and its connectors. Includes an input for each way of ingress that was used.
     ///
-    /// Refused with 503 when not deployed, with 410 `Terminating` or 500 when the circuit has died.
+    /// Rejected with 503 if the pipeline is not deployed, with 410 `Terminating` or 500 when the circuit has died.
     /// [Reference](https://docs.feldera.com/api/get-pipeline-stats).
     Safe GET "/v0/pipelines/{pipeline_name}/stats" GetStats "get_pipeline_stats" -> ControllerStatus {
         path { pipeline_name: String }
@@ -20,7 +20,7 @@ operations! { FelderaApi;
         }
     }
 
-    /// One connector of a table. Refused with 404 `UnknownInputEndpoint`.
+    /// Returns the statistics of a connector of a table. Rejected with 404 `UnknownInputEndpoint`.
     ///
     /// [Reference](https://docs.feldera.com/api/get-input-status).
     Safe GET "/v0/pipelines/{pipeline_name}/tables/{table_name}/connectors/{connector_name}/stats"
@@ -28,7 +28,7 @@ operations! { FelderaApi;
         path { pipeline_name: String, table_name: String, connector_name: String }
     }
 
-    /// One connector of a view. Refused with 404 `UnknownOutputEndpoint`.
+    /// Returns the statistics of a connector of a view. Rejected with 404 `UnknownOutputEndpoint`.
     ///
     /// [Reference](https://docs.feldera.com/api/get-output-status).
     Safe GET "/v0/pipelines/{pipeline_name}/views/{view_name}/connectors/{connector_name}/stats"

@@ -13,16 +13,16 @@
 //! |---|---|---|---|---|
 //! | not sent | again | again | again | again |
 //! | no answer, outcome unknown | again | again | again | **ambiguous** |
-//! | refused, transient, not applied (429, a service's own 503) | again | again | again | again |
-//! | refused, transient, perhaps applied (502, 504, a proxy's 503) | again | again | again | **ambiguous** |
-//! | refused, and applied (Feldera's `ParseErrors`) | error | error | error | error |
-//! | refused for good, not applied | error | error; **ambiguous** after an unanswered attempt | the same | error |
-//! | refused for good, perhaps applied | error | **ambiguous** | **ambiguous** | **ambiguous** |
+//! | rejected, transient, not applied (429, a service's own 503) | again | again | again | again |
+//! | rejected, transient, perhaps applied (502, 504, a proxy's 503) | again | again | again | **ambiguous** |
+//! | rejected, and applied (Feldera's `ParseErrors`) | error | error | error | error |
+//! | rejected for good, not applied | error | error; **ambiguous** after an unanswered attempt | the same | error |
+//! | rejected for good, perhaps applied | error | **ambiguous** | **ambiguous** | **ambiguous** |
 //! | attempts or time used up after an unanswered attempt | error | **ambiguous** | **ambiguous** | |
 //! | 2xx, but the body is cut off or garbled | again | again; after the last attempt **ambiguous**, or an error for PATCH and DELETE | the same | **ambiguous**; PATCH, DELETE: error |
 //! | 2xx, but the body is compressed or of another shape | error | **ambiguous**; PATCH, DELETE: error | the same | the same |
 //!
-//! A status alone never decides whether a refusal is transient: the service's own codes do.
+//! A status alone never decides whether a rejection is transient: the service's own codes do.
 //!
 //! A 2xx status says that the request was carried out, unless the body is a web page or other text, which a proxy may
 //! have sent by itself. The answer to PATCH and DELETE says no more than that, so the error is no ambiguity: its

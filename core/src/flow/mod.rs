@@ -247,7 +247,7 @@ impl Exchange {
     }
 
     /// The end of the exchange: the answer, or why there is none. Of a streaming exchange: the head with an empty body,
-    /// or the refusal with its body.
+    /// or the rejection with its body.
     pub fn settle(self, result: Result<Response<Bytes>, TransportError>) -> Reply {
         Reply { ticket: self.ticket, outcome: Outcome::Answer(result) }
     }
@@ -287,7 +287,7 @@ impl CredentialRequest {
         &self.authority
     }
 
-    /// The credential that the service has just refused with 401, if that is why. Another one is wanted.
+    /// The credential that the service has just rejected with 401, if that is why. Another one is wanted.
     pub fn rejected(&self) -> Option<&HeaderValue> {
         self.rejected.as_ref()
     }

@@ -69,10 +69,10 @@ pub trait Operation {
     /// When a value of the operation cannot stand where it has to.
     fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError>;
 
-    /// Reads the complete answer. Of a [`STREAMING`](Self::STREAMING) operation: its head, and the body of a refusal.
+    /// Reads the complete answer. Of a [`STREAMING`](Self::STREAMING) operation: its head, and the body of a rejection.
     ///
     /// # Errors
-    /// When the service refused, or the answer cannot be read.
+    /// When the service rejected the request, or the answer cannot be read.
     fn parse(&self, response: Response<Bytes>) -> Result<Self::Output, ServiceError>;
 }
 

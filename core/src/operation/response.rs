@@ -56,7 +56,7 @@ pub(crate) fn parse_by<S: Service, T>(
     if response.status().is_success() { read(info, response) } else { Err(S::parse_error(info, response)) }
 }
 
-/// Reads a JSON body; a body said to be of another type is refused, one without a type is tried.
+/// Reads a JSON body; a body said to be of another type is rejected, one without a type is tried.
 pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
     info: &'static OperationInfo,
     response: &Response<Bytes>,

@@ -159,7 +159,7 @@ impl Diagnosis {
         }
     }
 
-    /// Whether what was found is why the pipeline refused.
+    /// Returns whether the finding explains why the pipeline rejected the request.
     fn explains(&self, found: &Interruption) -> bool {
         match found {
             // A first process that takes long to start has taken in nothing.

@@ -73,7 +73,7 @@ operations! { FelderaApi;
         }
     }
 
-    /// One pipeline. Refused with 404 when there is none of the name.
+    /// Returns a pipeline. Rejected with 404 if the name does not exist.
     ///
     /// [Reference](https://docs.feldera.com/api/get-pipeline).
     Safe GET "/v0/pipelines/{pipeline_name}" GetPipeline "get_pipeline" -> Pipeline {
@@ -86,7 +86,7 @@ operations! { FelderaApi;
 
     /// Makes a pipeline or replaces it whole: what is not given gets its default, the runtime configuration too.
     ///
-    /// Refused with 400: `UpdateRestrictedToStopped`, `EditRestrictedToClearedStorage`,
+    /// Rejected with 400: `UpdateRestrictedToStopped`, `EditRestrictedToClearedStorage`,
     /// `CannotRenameNonExistingPipeline` when the names differ and there is none of the path's.
     /// [Reference](https://docs.feldera.com/api/upsert-pipeline).
     Idempotent PUT "/v0/pipelines/{pipeline_name}" PutPipeline "put_pipeline" -> Pipeline {
@@ -111,7 +111,7 @@ operations! { FelderaApi;
 
     /// Changes what is given. Description and tags can change at any time.
     ///
-    /// Refused with 400: `UpdateRestrictedToStopped`, also while it waits to start; `EditRestrictedToClearedStorage`
+    /// Rejected with 400: `UpdateRestrictedToStopped`, also while it waits to start; `EditRestrictedToClearedStorage`
     /// for name, workers, hosts, fault tolerance and some resources; `DeploymentRestrictedToRunning` and
     /// `InvalidDeploymentPatch` for new sizes. 405 `UnsupportedPipelineAction`: the runner cannot resize. 409: the new
     /// name is taken.
@@ -142,7 +142,7 @@ operations! { FelderaApi;
 
     /// Deletes a pipeline that is stopped and whose storage is clear.
     ///
-    /// Refused: 400 otherwise, 404 when there is none, also when an earlier attempt deleted it.
+    /// Rejected: 400 otherwise, 404 if the pipeline does not exist, also when an earlier attempt deleted it.
     /// [Reference](https://docs.feldera.com/api/delete-pipeline).
     Fenced DELETE "/v0/pipelines/{pipeline_name}" DeletePipeline "delete_pipeline" -> Accepted {
         path { pipeline_name: String }

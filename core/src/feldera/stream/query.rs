@@ -12,7 +12,7 @@ operations! { FelderaApi;
     /// statements the last may return rows.
     ///
     /// An error in the middle of it comes with status 200 and a proper end: [`QueryResult`] tells a result that is
-    /// whole from one that is not, by its format. Refused with 400 `AdHocQueryError` when it cannot be planned; an
+    /// whole from one that is not, by its format. Rejected with 400 `AdHocQueryError` when it cannot be planned; an
     /// error in the first batch of `ArrowIpc` or `Parquet` comes as 503 `PipelineInteractionUnreachable`, and is not
     /// tried again.
     ///

@@ -56,7 +56,7 @@ pub(super) struct Attempts {
     pub(super) excuse: Duration,
     /// How long the service has asked to be left alone, beyond our own waits.
     pub(super) asked_to_wait: Duration,
-    /// Which transient refusals are the caller's to wait out.
+    /// The transient rejections that the caller handles itself.
     pub(super) handed_back: fn(&ServiceError) -> bool,
     now: Timestamp,
     /// How many attempts were handed out.
