@@ -61,8 +61,8 @@ macro_rules! settings {
 
         impl $name {
             /// Sets a setting by its name, even if this version of the library does not know it. A setting that has two
-            /// names can be set under either name. `null` stands for Feldera's default. For a
-            /// [`Switch`](crate::feldera::pipelines::Switch), it switches the setting off.
+            /// names can be set under either name. `null` stands for Feldera's default. It turns a
+            /// setting off that is a [switch](crate::feldera::pipelines::Switch).
             ///
             /// A server ignores settings that it does not know.
             ///
