@@ -10,6 +10,7 @@ use pipewright::feldera::health::GetClusterHealth;
 use pipewright::feldera::lifecycle::{StartPipeline, StopPipeline};
 use pipewright::feldera::pipelines::CreatePipeline;
 use pipewright::feldera::stream::{GetLogs, HttpOutput, LogHistory, StreamTimeSeries};
+use pipewright_mock::feldera::Release;
 use pipewright_mock::{Fault, FaultPlan, FelderaHandle, Script, World, feldera};
 use pipewright_tests::recorded::feldera as recorded;
 
@@ -17,8 +18,12 @@ const SQL: &str = "CREATE TABLE t (id BIGINT NOT NULL PRIMARY KEY); CREATE MATER
 
 /// A pipeline that runs.
 fn running() -> (World, FelderaHandle, Feldera<World>) {
+    running_with(feldera::Config::default())
+}
+
+fn running_with(config: feldera::Config) -> (World, FelderaHandle, Feldera<World>) {
     let world = World::new(7);
-    let mounted = world.feldera("https://feldera.test".parse().expect("an address"), feldera::Config::default());
+    let mounted = world.feldera("https://feldera.test".parse().expect("an address"), config);
     let client = Feldera::new(mounted.base(), world.clone());
     client.call(CreatePipeline::new("p", SQL)).expect("created");
     wait(&world, 1500);
@@ -113,11 +118,17 @@ fn a_body_that_breaks_off_is_no_end() {
 
 #[test]
 fn a_log_over_two_connections_has_each_line_once() {
-    let (world, mounted, client) = running();
+    Release::ALL.into_iter().for_each(two_connections);
+}
+
+/// Since 0.375 by positions, and before by comparison.
+fn two_connections(release: Release) {
+    let (world, mounted, client) = running_with(feldera::Config { release, ..feldera::Config::default() });
     let (mut history, mut lines) = (LogHistory::new(), Vec::new());
     for _ in 0..2 {
         let mut stream = client.open(GetLogs::new("p").cursor(history.cursor())).expect("opened");
         history.connected(stream.decoder().position());
+        assert_eq!(stream.decoder().position().is_some(), release == Release::V0_375);
         client.call(StopPipeline::new("p").force(true)).expect("stopping");
         wait(&world, 1000);
         start(&world, &client);
@@ -132,7 +143,7 @@ fn a_log_over_two_connections_has_each_line_once() {
         }
         mounted.restart(Duration::ZERO);
     }
-    assert!(!history.may_miss());
+    assert!(!history.may_miss(), "{release}");
     let mut unique = lines.clone();
     unique.sort_unstable();
     unique.dedup();

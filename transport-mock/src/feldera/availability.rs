@@ -4,7 +4,8 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::errors::Rejection;
-use super::pipeline::{Pipeline, Trouble, panic_error};
+use super::pipeline::Pipeline;
+use super::trouble::{Trouble, panic_error};
 
 impl Pipeline {
     /// What the manager and then the process say to a request that the process has to answer, if it cannot;

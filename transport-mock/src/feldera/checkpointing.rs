@@ -9,6 +9,12 @@ use super::config::Config;
 use super::release::Release;
 use super::wire::stamp;
 
+/// Why there is no checkpoint without storage.
+const NO_STORAGE: &str =
+    "The pipeline does not support checkpointing for the following reasons: Storage must be configured";
+/// What a checkpoint fails with.
+const FAILURE: &str = "I/O error";
+
 /// A checkpoint that was requested.
 #[derive(Debug)]
 struct Request {
@@ -42,11 +48,14 @@ impl Checkpointing {
             let due = (!in_transaction).then(|| now.saturating_add(config.checkpoint_duration));
             self.requests.push_back(Request { sequence, due });
         } else {
-            let error =
-                "The pipeline does not support checkpointing for the following reasons: Storage must be configured";
-            self.fail(sequence, error, now);
+            self.fail(sequence, NO_STORAGE, now);
         }
         sequence
+    }
+
+    /// Returns what a checkpoint would fail with now.
+    pub(super) fn obstacle(&self) -> Option<&'static str> {
+        if self.has_storage { self.fails.then_some(FAILURE) } else { Some(NO_STORAGE) }
     }
 
     /// Begins those that waited for a transaction.
@@ -72,7 +81,7 @@ impl Checkpointing {
         }
         let Request { sequence, .. } = last?;
         if self.fails {
-            self.fail(sequence, "I/O error", at);
+            self.fail(sequence, FAILURE, at);
             return None;
         }
         self.success = Some(sequence);

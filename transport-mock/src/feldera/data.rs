@@ -28,23 +28,26 @@ pub(super) fn ingress(store: &mut Store, call: &Call, name: &str, table: &str) -
     let force = call.flag("force")?.unwrap_or(false);
     let (now, config) = (store.now, store.config.clone());
     let pipeline = store.running(name)?;
-    let endpoint = format!("{table}.api-ingress-{:016x}", hash(&[table, &call.raw_query.replace("force=true", "")]));
+    let endpoint = format!("{table}.api-ingress-{:016x}", hash(&[table, &format_parameters(call)]));
     let update = call.query("update_format").unwrap_or_default();
-    if call.query("format") == Some("json") && ["weighted", "redis"].contains(&update) {
+    if call.query("format") == Some("json") && wedges(config.release, update) {
         // Its thread panics, and the circuit never completes another step.
         if let Some(process) = &mut pipeline.process {
             process.wedged = true;
         }
         return Err(pipeline.unreachable(DISCONNECTED));
     }
-    let format = input_format(call, table, &endpoint)?;
+    let format = input_format(call, config.release, table, &endpoint)?;
     let Some(shape) = pipeline.compilation.program.as_ref().and_then(|program| program.table(table)).cloned() else {
         let details = json!({ "endpoint_name": endpoint, "stream_name": table });
         let message = format!("Input endpoint '{endpoint}' specifies unknown table '{table}'");
         return Err(Rejection::configuration(StatusCode::NOT_FOUND, "UnknownInputStream", &message, details));
     };
     let Some(process) = &mut pipeline.process else { return Err(Rejection::unknown_route()) };
-    let at = process.endpoints.open(&endpoint, table);
+    let Some(at) = process.endpoints.open_ingress(&endpoint, table) else {
+        let message = "The limit of API connections is reached; each way of ingress holds one until the pipeline stops";
+        return Err(Rejection::new(StatusCode::TOO_MANY_REQUESTS, "ApiConnectionLimit", message, json!({})));
+    };
     let Some(place) = process.endpoints.get_mut(at) else { return Err(Rejection::unknown_route()) };
     let first = place.records + place.errors as u64 + 1;
     let parsed = rows::parse(&shape, format, call.query("array") == Some("true"), &call.body, first);
@@ -157,7 +160,19 @@ pub(super) fn query(store: &mut Store, call: &Call, name: &str) -> Answer {
     Ok(Reply::text("text/plain", ascii(&columns, &rows)))
 }
 
-fn input_format(call: &Call, table: &str, endpoint: &str) -> Result<Format, Rejection> {
+/// What makes an endpoint of its own, in whatever order it comes.
+fn format_parameters(call: &Call) -> String {
+    let mut parameters: Vec<&str> = call.raw_query.split('&').filter(|pair| !pair.starts_with("force=")).collect();
+    parameters.sort_unstable();
+    parameters.join("&")
+}
+
+/// Whether a release dies of an update format of JSON that it should know. `weighted` is gone since 0.375.
+fn wedges(release: Release, update: &str) -> bool {
+    update == "redis" || update == "weighted" && release < Release::V0_375
+}
+
+fn input_format(call: &Call, release: Release, table: &str, endpoint: &str) -> Result<Format, Rejection> {
     let bad = |kind: &str, message: String, details: Value| {
         Rejection::configuration(StatusCode::BAD_REQUEST, kind, &message, details)
     };
@@ -190,9 +205,11 @@ fn input_format(call: &Call, table: &str, endpoint: &str) -> Result<Format, Reje
             let message = format!("Format not supported on input endpoint '{endpoint}': {error}");
             Err(bad("InputFormatNotSupported", message, json!({ "endpoint_name": endpoint, "error": error })))
         }
-        other => Err(unparsed(format!(
-            "unknown variant `{other}`, expected one of `insert_delete`, `weighted`, `debezium`, `snowflake`, `raw`, `redis`"
-        ))),
+        other => {
+            let weighted = if release < Release::V0_375 { " `weighted`," } else { "" };
+            let known = format!("`insert_delete`,{weighted} `debezium`, `snowflake`, `raw`, `redis`");
+            Err(unparsed(format!("unknown variant `{other}`, expected one of {known}")))
+        }
     }
 }
 

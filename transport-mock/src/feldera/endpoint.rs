@@ -9,6 +9,11 @@ use super::connectors::Source;
 use super::program::{Column, Program, Table};
 use super::rows::Change;
 
+/// How many ways of ingress a process has room for.
+const MOST_CONNECTIONS: usize = 100;
+/// How many rows a connector makes at once, at most.
+const MOST_ROWS: u64 = 10_000;
+
 /// A place where data comes in.
 #[derive(Debug)]
 pub(super) struct Endpoint {
@@ -43,7 +48,7 @@ impl Generator {
     fn beat(&self) -> (Duration, u64) {
         match self.rate {
             None => (Duration::from_millis(10), 1000),
-            Some(rate @ 10..) => (Duration::from_millis(100), rate / 10),
+            Some(rate @ 10..) => (Duration::from_millis(100), (rate / 10).min(MOST_ROWS)),
             Some(rate) => (Duration::from_millis(1000 / rate.max(1)), 1),
         }
     }
@@ -100,6 +105,13 @@ impl Endpoints {
         let (records, bytes, errors, generator, steps) = (0, 0, 0, None, Vec::new());
         self.0.push(Endpoint { name, stream, records, bytes, errors, generator, steps });
         self.0.len() - 1
+    }
+
+    /// The endpoint of a way of ingress; `None` if there are too many. Each holds a connection until the process ends.
+    pub(super) fn open_ingress(&mut self, name: &str, stream: &str) -> Option<usize> {
+        let is_known = self.0.iter().any(|endpoint| endpoint.name == name);
+        let others = self.0.iter().filter(|endpoint| endpoint.name.contains(".api-ingress-"));
+        (is_known || others.count() < MOST_CONNECTIONS).then(|| self.open(name, stream))
     }
 
     /// The step that so many records of an endpoint were in, if they are in any yet.

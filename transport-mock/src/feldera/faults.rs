@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::Manager;
 use super::config::CompilerFailure;
 use super::log::Log;
-use super::pipeline::{Pipeline, Trouble};
+use super::pipeline::Pipeline;
 use super::process::Process;
 use super::store::Store;
+use super::trouble::Trouble;
 use super::views::{History, PipelineView, RequestView};
 use super::wire::uuid;
 
@@ -111,6 +112,7 @@ impl Manager {
     fn trouble(&mut self, name: &str, due: Duration, trouble: Trouble) {
         if let Ok(pipeline) = self.store.find(name)
             && pipeline.process.is_some()
+            && pipeline.trouble.as_ref().is_none_or(|(_, present)| present.rank() <= trouble.rank())
         {
             pipeline.trouble = Some((due, trouble));
         }

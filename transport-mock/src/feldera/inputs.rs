@@ -74,7 +74,11 @@ pub(super) fn completion_status(store: &mut Store, call: &Call, name: &str) -> A
         let message = "Completion token specifies an unknown input endpoint.";
         return Err(Rejection::new(StatusCode::GONE, "UnknownEndpointInCompletionToken", message, json!({})));
     }
-    let step = process.endpoints.step_of(endpoint, records.max(1)).or((records == 0).then_some(process.completed));
+    // Of nothing: there is no step to wait for, whatever came later.
+    let step = match records {
+        0 => Some(process.completed),
+        records => process.endpoints.step_of(endpoint, records),
+    };
     let complete = step.is_some_and(|step| process.completed >= step);
     let status = if complete { "complete" } else { "inprogress" };
     // Since 0.242.

@@ -72,6 +72,9 @@ pub(super) fn configuration(config: &Config) -> Value {
     let mut configuration = json!({
         "edition": edition, "version": config.release.version(), "revision": "", "runtime_revision": "",
         "license_validity": null, "update_info": null, "changelog_url": "",
+        "build_info": { "build_timestamp": stamp(Duration::ZERO), "build_cpu": "", "build_os": "linux",
+            "cargo_dependencies": "", "cargo_features": "", "cargo_debug": "false", "cargo_opt_level": "3",
+            "cargo_target_triple": "x86_64-unknown-linux-gnu", "rustc_version": "" },
     });
     let added = if config.release < Release::V0_337 {
         json!({ "telemetry": "" })

@@ -80,10 +80,13 @@ impl Keys {
         Ok(Reply::empty())
     }
 
-    pub(super) fn make(&mut self, call: &Call, now: Duration, seed: &mut Seed) -> Answer {
+    pub(super) fn make(&mut self, call: &Call, release: Release, now: Duration, seed: &mut Seed) -> Answer {
         let body = call.object()?;
         let name = body.get("name").and_then(Value::as_str).ok_or_else(|| Rejection::body("missing field `name`"))?;
-        let role = match body.get("role").and_then(Value::as_str).unwrap_or("read") {
+        // Before 0.327 there are no roles, and a key may read and write.
+        let default = if release < Release::V0_337 { "write" } else { "read" };
+        let asked = body.get("role").and_then(Value::as_str).filter(|_| release >= Release::V0_337);
+        let role = match asked.unwrap_or(default) {
             "read" => Role::Read,
             "write" => Role::Write,
             "admin" | "owner" => {

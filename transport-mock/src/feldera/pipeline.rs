@@ -12,6 +12,7 @@ use super::log::Log;
 use super::process::Process;
 use super::release::Release;
 use super::saved_state::SavedState;
+use super::trouble::{Trouble, panic_error};
 use super::views::History;
 use super::wire::{stamp, uuid};
 
@@ -37,17 +38,11 @@ pub(super) enum Due {
     Stopped,
 }
 
-/// What is wrong with its process.
-#[derive(Debug, Clone)]
-pub(super) enum Trouble {
-    /// A worker thread panicked, and the process only says that it ends.
-    Panic(String),
-    /// The same, and the process says why.
-    ReportedPanic(String),
-    /// The process is gone.
-    Killed,
-    /// The process does not answer, up to then; and whether the runner knows.
-    Frozen(Duration, bool),
+impl Due {
+    /// Whether it does not happen while the process does not answer.
+    fn needs_process(self) -> bool {
+        matches!(self, Self::Initialized | Self::Observe | Self::Suspended)
+    }
 }
 
 /// See the module.
@@ -229,7 +224,8 @@ impl Pipeline {
                 self.checkpoints.clear();
             } else if self.resized.take_if(|due| *due <= at).is_some() {
                 self.memory_max = self.deployment_config["resources"]["memory_max"].clone();
-            } else if let Some((_, step)) = self.due.take_if(|(due, _)| *due <= at) {
+            } else if let Some((_, step)) = self.next_step().filter(|(due, _)| *due <= at) {
+                self.due = None;
                 self.deploy(at, step, config, seed);
             } else if let Some((_, trouble)) = self.trouble.take_if(|(due, _)| *due <= at) {
                 self.suffer(at, trouble, config);
@@ -280,6 +276,12 @@ impl Pipeline {
                 self.suspend(at, config);
             }
             Due::Suspended => {
+                if let Some(error) = self.process.as_ref().and_then(|process| process.checkpoints.obstacle()) {
+                    let message = format!("The pipeline could not be suspended: {error}");
+                    self.error = json!({ "message": message, "error_code": "SuspendError",
+                        "details": { "error": error } });
+                    return self.stop(at, config);
+                }
                 if let Some(process) = &mut self.process {
                     let saved = process.save(uuid(seed, at), self.program_version);
                     self.checkpoints.push(saved);
@@ -428,13 +430,18 @@ impl Pipeline {
         }
     }
 
+    /// What is due for its deployment, unless that takes a process that answers.
+    fn next_step(&self) -> Option<(Duration, Due)> {
+        self.due.filter(|(_, step)| self.trouble.is_none() || !step.needs_process())
+    }
+
     /// When something happens next by itself.
     pub(super) fn next_due(&self) -> Option<Duration> {
         let due = [
             self.compilation.due,
             self.storage_due,
             self.resized,
-            self.due.map(|(at, _)| at),
+            self.next_step().map(|(at, _)| at),
             self.trouble.as_ref().map(|(at, _)| *at),
             self.process.as_ref().filter(|_| self.trouble.is_none()).and_then(Process::next_due),
         ];
@@ -451,6 +458,8 @@ impl Pipeline {
             Trouble::Frozen(..) => {
                 self.follow_desired(at, config);
                 self.observe(at);
+                // What waited for the process.
+                self.due = self.due.map(|(due, step)| (due.max(at), step));
             }
             Trouble::Panic(message) | Trouble::ReportedPanic(message) => {
                 self.error = panic_error(&message);
@@ -470,12 +479,4 @@ impl Pipeline {
             self.due = Some((at, Due::Stop));
         }
     }
-}
-
-/// What a panicked process answers, and what is left of it.
-pub(super) fn panic_error(message: &str) -> Value {
-    let text = format!(
-        "DBSP error: runtime error: One or more worker threads terminated unexpectedly\nforeground worker thread 0 panicked\npanic message: {message}\n"
-    );
-    json!({ "message": text, "error_code": "RuntimeError.WorkerPanic", "details": { "panic_info": [] } })
 }

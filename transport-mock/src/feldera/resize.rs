@@ -24,7 +24,10 @@ pub(super) fn resize(store: &mut Store, name: &str, body: &Map<String, Value>) -
         let details = json!({ "action": action, "reason": reason });
         return Err(Rejection::new(StatusCode::METHOD_NOT_ALLOWED, "UnsupportedPipelineAction", message, details));
     }
-    if pipeline.status() != "Running" {
+    // Provisioned, and nothing else is wished.
+    let runs = pipeline.resources == "Provisioned" && pipeline.wanted;
+    let process = pipeline.process.as_ref().filter(|_| runs);
+    if process.is_none_or(|process| process.status == "Initializing" || process.desired == "Suspended") {
         let message = "Pipeline 'deployment_config' can only be changed while it is running. Start it with '/start', or change 'runtime_config.resources' while it is stopped.";
         return Err(Rejection::new(StatusCode::BAD_REQUEST, "DeploymentRestrictedToRunning", message, Value::Null));
     }

@@ -43,7 +43,7 @@ impl Manager {
             ("GET", ["config", "session"]) => Ok(Reply::json(introspection::session(&self.store.config, role.name()))),
             ("GET", ["cluster_healthz"]) => Ok(Reply::json(introspection::cluster_health(self.store.now, release))),
             ("GET", ["api_keys"]) => Ok(self.keys.list(release)),
-            ("POST", ["api_keys"]) => self.keys.make(call, self.store.now, &mut self.store.seed),
+            ("POST", ["api_keys"]) => self.keys.make(call, release, self.store.now, &mut self.store.seed),
             ("GET", ["api_keys", name]) => self.keys.get(name, release),
             ("DELETE", ["api_keys", name]) => self.keys.delete(name),
             ("GET", ["metrics"]) => Ok(introspection::all_metrics(&self.store)),

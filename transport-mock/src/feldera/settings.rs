@@ -1,7 +1,7 @@
 //! `runtime_config`: what each release reads and shows.
 //!
 //! 0.367 renamed every setting that is a size or a duration. Older releases know only the old names, with numbers;
-//! they drop the new ones silently. 0.375 reads both, and shows new names with units only.
+//! they drop the new ones, and those that 0.375 added, silently. 0.375 reads both, and shows new names with units only.
 //!
 //! A setting that no release knows is kept, as by a later release that knows it.
 
@@ -44,11 +44,30 @@ const RENAMED: [Renamed; 17] = [
     Renamed(SYNC, "retention_min_age", "min_retention", Unit::Time(86_400 * SECOND)),
 ];
 
+/// Settings that 0.375 knows and 0.337 does not: where they are, and their names.
+const ADDED: [(&[&str], &str); 5] = [
+    (STORAGE, "compression_level"),
+    (STORAGE, "bloom_false_positive_rate"),
+    (RESOURCES, "autoscaling"),
+    (RESOURCES, "volume_attributes_class"),
+    (SYNC, "take_bucket_ownership"),
+];
+
 /// Returns what a release keeps of a configuration, over its defaults; or what is wrong with it.
 pub(super) fn kept(release: Release, given: &Map<String, Value>) -> Result<Value, String> {
     let mut given = Value::Object(given.clone());
     for renamed in &RENAMED {
         read(release, &mut given, renamed)?;
+    }
+    if release < Release::V0_375 {
+        for (section, name) in ADDED {
+            if let Some(section) = at(&mut given, section) {
+                section.remove(name);
+            }
+        }
+        if let Some(word @ ("lz4" | "zstd")) = given["storage"]["compression"].as_str() {
+            return Err(format!("unknown variant `{word}`, expected one of `default`, `none`, `snappy`"));
+        }
     }
     let mut config = defaults(release);
     for (name, value) in given.as_object().into_iter().flatten() {
@@ -71,9 +90,13 @@ pub(super) fn bytes(text: &Value) -> Option<u128> {
     BYTES.read(text.as_str()?).ok()
 }
 
+/// A section of a configuration, if it is there.
+fn at<'a>(given: &'a mut Value, section: &[&str]) -> Option<&'a mut Map<String, Value>> {
+    section.iter().try_fold(given, |value, name| value.get_mut(*name))?.as_object_mut()
+}
+
 fn read(release: Release, given: &mut Value, Renamed(section, old, new, unit): &Renamed) -> Result<(), String> {
-    let Some(section) = section.iter().try_fold(given, |value, name| value.get_mut(*name)) else { return Ok(()) };
-    let Some(section) = section.as_object_mut() else { return Ok(()) };
+    let Some(section) = at(given, section) else { return Ok(()) };
     if release < Release::V0_375 {
         section.remove(*new);
         return Ok(());

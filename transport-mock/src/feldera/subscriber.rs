@@ -97,7 +97,8 @@ impl Subscriber {
         }
         self.next += 1;
         self.quiet_since = at;
-        if self.queue.len() >= KEPT && !snapshot {
+        // With backpressure nothing is lost: what is too much for the queue is the rest of one step at most.
+        if self.queue.len() >= KEPT && !snapshot && !self.backpressure {
             return;
         }
         match chunk {
@@ -128,12 +129,12 @@ impl Subscriber {
 
     /// Heartbeats up to a time.
     pub(super) fn beat(&mut self, now: Duration) {
+        while self.next_beat() <= now && !self.is_full() {
+            self.record(self.next_beat(), false, Chunk::Heartbeat);
+        }
         // Who holds the pipeline up is not told that it lives.
         if self.is_full() {
             self.quiet_since = now;
-        }
-        while self.next_beat() <= now {
-            self.record(self.next_beat(), false, Chunk::Heartbeat);
         }
     }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use pipewright::error::FlowError;
-use pipewright::feldera::{ByteSize, ErrorCode, Feldera, Interruption, Resize, error_code};
-use pipewright_mock::Script;
+use pipewright::feldera::{ByteSize, Deploy, EnsurePaused, ErrorCode, Feldera, Interruption, Resize, Stop, error_code};
+use pipewright_mock::feldera::{Config, Release};
+use pipewright_mock::{Script, World};
 use pipewright_tests::recorded::Recorded;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -40,6 +41,26 @@ fn the_process_is_waited_for_and_sizes_are_compared_by_value() {
         .sees(with(running(Value::Null, "17179869184B"), "deployment_config", Value::Null));
     let resized = play(&script, resize()).expect("it has the memory");
     assert_eq!((resized.memory_max, resized.changed), (Some(WANTED), true));
+}
+
+/// On a simulated server, which changes the process a little later. An older one ignores the sizes.
+#[test]
+fn a_simulated_pipeline_is_resized() {
+    for release in Release::ALL {
+        let world = World::new(7);
+        let config = Config { release, ..Config::default() };
+        let service = world.feldera("http://feldera.test:8080".parse().expect("a base"), config);
+        let feldera = Feldera::new(service.base(), world);
+        feldera.run(Deploy::new("p", "CREATE TABLE t (id BIGINT NOT NULL);")).expect("it is up");
+        let result = feldera.run(resize());
+        if release < Release::V0_375 {
+            let error = result.expect_err("ignored");
+            assert!(error.to_string().contains("older than 0.375"), "{release}: {error}");
+            continue;
+        }
+        let resized = result.expect("it has the memory");
+        assert_eq!((resized.memory_max, resized.changed), (Some(WANTED), true));
+    }
 }
 
 #[test]

@@ -246,3 +246,30 @@ fn a_table_that_is_not_materialized_has_no_snapshot_and_no_query() {
     let inputs = sim.get("/pipelines/p").1["program_info"]["schema"]["inputs"].clone();
     assert_eq!((&inputs[0]["materialized"], &inputs[1]["materialized"]), (&json!(false), &json!(true)));
 }
+
+/// Each way of ingress is an endpoint, whatever the order of its parameters is, and there is room for 100.
+#[test]
+fn ways_of_ingress_are_counted() {
+    let mut sim = Sim::new().running();
+    let same = ["t?format=json&array=true", "t?array=true&format=json", "t?force=false&format=json&array=true"];
+    for way in same {
+        sim.token(way, "[]");
+    }
+    for spare in 1..100 {
+        sim.token(&format!("t?format=csv&spare={spare}"), "");
+    }
+    assert_eq!(rejection(&sim.ingress("t?format=csv&spare=100", "")), (429, "ApiConnectionLimit"));
+    for way in same {
+        sim.token(way, "[]");
+    }
+}
+
+#[test]
+fn a_token_of_nothing_waits_for_nothing() {
+    let mut sim = Sim::new().running();
+    let token = sim.token("t?format=csv", "");
+    assert_eq!(sim.completion(&token).1["status"], "complete");
+    sim.manager.wedge("p");
+    sim.token("t?format=csv", "1,true,1,x\n");
+    assert_eq!(sim.completion(&token).1["status"], "complete");
+}

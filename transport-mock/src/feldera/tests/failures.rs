@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{NOT_DEPLOYED, Sim, rejection, status};
+use super::{Config, Edition, NOT_DEPLOYED, Release, SQL, Sim, rejection, status};
 
 #[test]
 fn a_panic_is_410_for_four_seconds_and_then_the_end() {
@@ -152,4 +152,86 @@ fn ids_come_from_the_seed() {
     };
     assert_eq!(incarnation(1), incarnation(1));
     assert_ne!(incarnation(1), incarnation(2));
+}
+
+#[test]
+fn since_0_375_weighted_updates_are_rejected() {
+    let mut sim = Sim::with(Config { release: Release::V0_375, ..Config::default() }).running();
+    let answer = sim.ingress("t?format=json&update_format=weighted", "{}");
+    assert_eq!(rejection(&answer), (400, "ConfigError.ParserConfigParseError"));
+    assert!(!answer.1.to_string().contains("`weighted`, `debezium`"), "{answer:?}");
+    let token = sim.token("t?format=csv", "1,true,1,x\n");
+    sim.wait(1000);
+    assert_eq!(sim.completion(&token).1["status"], "complete");
+}
+
+/// Ways to lose a process, and what the pipeline ends with.
+const DEATHS: [(fn(&mut Sim), &str); 3] = [
+    (|sim| sim.manager.kill("p"), "RunnerCheckError"),
+    (|sim| sim.manager.panic("p", "x"), "RuntimeError.WorkerPanic"),
+    (|sim| sim.manager.report_panic("p", "x"), "RuntimeError.WorkerPanic"),
+];
+
+#[test]
+fn a_dead_process_does_not_thaw() {
+    for (die, code) in DEATHS {
+        let mut sim = Sim::new().running();
+        die(&mut sim);
+        sim.manager.freeze("p", Duration::from_secs(1));
+        sim.wait(2000);
+        assert_ne!(sim.get("/pipelines/p/stats").0, 200);
+        sim.wait(10_000);
+        assert_eq!(sim.status(), status("Stopped", "Stopped"));
+        assert_eq!(sim.view().error.expect("one")["error_code"], code);
+    }
+}
+
+#[test]
+fn a_process_that_does_not_answer_is_not_suspended() {
+    for (die, code) in DEATHS {
+        for wait in [0, 60] {
+            let mut sim = Sim::enterprise().running();
+            assert_eq!(sim.post("/pipelines/p/stop").0, 202);
+            sim.wait(wait);
+            die(&mut sim);
+            sim.wait(10_000);
+            assert_eq!(sim.status(), status("Stopped", "Stopped"));
+            assert_eq!((sim.view().checkpoints, &sim.view().error.expect("one")["error_code"]), (0, &json!(code)));
+        }
+    }
+    let mut sim = Sim::enterprise().running();
+    assert_eq!(sim.post("/pipelines/p/stop").0, 202);
+    sim.manager.freeze("p", Duration::from_secs(4));
+    sim.wait(3900);
+    assert_eq!((sim.status(), sim.view().checkpoints), (status("Running", "Running"), 0));
+    sim.wait(2000);
+    assert_eq!((sim.status(), sim.view().checkpoints), (status("Stopped", "Stopped"), 1));
+}
+
+#[test]
+fn before_0_148_a_wish_does_not_thaw_a_process() {
+    let mut sim = Sim::with(Config { release: Release::V0_130, ..Config::default() }).running();
+    sim.manager.freeze("p", Duration::from_secs(20));
+    sim.wait(6000);
+    assert_eq!(sim.post("/pipelines/p/pause").0, 202);
+    sim.wait(6000);
+    assert_eq!(sim.status(), status("Unavailable", "Paused"));
+    sim.wait(9000);
+    assert_eq!(sim.status(), status("Paused", "Paused"));
+}
+
+#[test]
+fn a_suspend_that_cannot_make_its_checkpoint_ends_in_an_error() {
+    for storage in [json!({}), json!(null)] {
+        let mut sim = Sim::with(Config { edition: Edition::Enterprise, ..Config::default() });
+        let body = json!({ "name": "p", "program_code": SQL, "runtime_config": { "storage": storage } });
+        assert_eq!(sim.ask("POST", "/pipelines", &body).0, 201);
+        sim.wait(1000);
+        sim.start();
+        sim.manager.fail_checkpoints("p", !storage.is_null());
+        assert_eq!(sim.post("/pipelines/p/stop").0, 202);
+        sim.wait(5000);
+        assert_eq!((sim.status(), sim.view().checkpoints), (status("Stopped", "Stopped"), 0));
+        assert_eq!(sim.view().error.expect("one")["error_code"], "SuspendError");
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Config, SQL, Sim, read, rejection};
+use super::{Config, Release, SQL, Sim, read, rejection};
 
 impl Sim {
     fn ask_as(&mut self, key: &str, method: &str, target: &str, body: &str) -> super::Answered {
@@ -143,4 +143,22 @@ fn cluster_health_has_the_shape_of_a_real_one() {
         }
     }
     assert!(health["api_server"].is_null());
+}
+
+#[test]
+fn before_0_327_a_key_has_no_role_and_may_write() {
+    let mut sim = Sim::with(Config { api_key: Some("apikey:x".into()), release: Release::V0_130, ..Config::default() });
+    for body in ["{\"name\":\"a\"}", "{\"name\":\"b\",\"role\":\"admin\"}", "{\"name\":\"c\",\"role\":\"read\"}"] {
+        let (status, answer) = sim.ask_as("apikey:x", "POST", "/api_keys", body);
+        assert_eq!(status, 201, "{answer}");
+        let key = answer["api_key"].as_str().expect("a key").to_owned();
+        let (_, shown) = sim.ask_as(&key, "GET", "/api_keys", "");
+        assert_eq!(shown[0]["scopes"], json!(["Read", "Write"]), "{body}");
+    }
+}
+
+#[test]
+fn a_configuration_tells_how_it_was_built() {
+    let mut sim = Sim::new();
+    assert!(sim.get("/config").1["build_info"]["rustc_version"].is_string());
 }

@@ -109,6 +109,15 @@ fn before_0_367_new_names_are_dropped_and_old_ones_stay() {
             sim.configured(&json!({ "max_rss_mb": 5, "max_rss": "16G", "resources": { "memory_max": "1Gi" } }));
         assert_eq!((&config["max_rss_mb"], config.get("max_rss")), (&json!(5), None));
         assert_eq!((&config["resources"], &config["clock_resolution_usecs"]), (&json!({}), &json!(1_000_000)));
+        // And what came with them.
+        let sync = json!({ "backend": { "config": { "sync": { "take_bucket_ownership": true } } } });
+        let added = json!({ "resources": { "autoscaling": {}, "volume_attributes_class": "x" }, "storage": sync });
+        let config = sim.configured(&added);
+        assert_eq!((&config["resources"], &config["storage"]["backend"]["config"]["sync"]), (&json!({}), &json!({})));
+        let added = json!({ "storage": { "compression_level": 3, "bloom_false_positive_rate": 0.1 } });
+        assert_eq!(sim.configured(&added)["storage"], json!({}));
+        let zstd = json!({ "runtime_config": { "storage": { "compression": "zstd" } } });
+        assert_eq!(rejection(&sim.ask("PATCH", "/pipelines/p", &zstd)), (400, "InvalidRuntimeConfig"));
     }
 }
 
@@ -139,7 +148,15 @@ fn a_running_pipeline_is_resized_and_shows_it_when_its_process_does_it() {
     }
     let both = json!({ "deployment_config": {}, "description": "x" });
     assert_eq!(rejection(&sim.ask("PATCH", "/pipelines/p", &both)), (400, "InvalidDeploymentPatch"));
-    sim.stop();
+    // Paused, it has its process; asked to stop, it has one no longer.
+    assert_eq!(sim.post("/pipelines/p/pause").0, 202);
+    sim.wait(200);
+    assert_eq!((sim.view().status.as_str(), resize(&mut sim, &json!({})).0), ("Paused", 200));
+    for stop in ["stop", "stop?force=true"] {
+        assert_eq!(sim.post(&format!("/pipelines/p/{stop}")).0, 202);
+        assert_eq!(rejection(&resize(&mut sim, &json!({}))), (400, "DeploymentRestrictedToRunning"), "{stop}");
+    }
+    sim.wait(1000);
     assert_eq!(sim.object()["deployment_config"], Value::Null);
 
     let mut sim = Sim::with(Config { release: Release::V0_375, resizes: false, ..Config::default() }).running();

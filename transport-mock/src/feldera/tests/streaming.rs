@@ -310,3 +310,29 @@ fn before_0_298_egress_knows_no_snapshots() {
     assert_eq!(first, "");
     assert_eq!(sim.follow(body, 3000).0, "{\"sequence_number\":0}\r\n");
 }
+
+/// Whatever fills the queue of a reader that rests: heartbeats, the end of a step, the rows of one step.
+#[test]
+fn with_backpressure_no_record_is_lost() {
+    for (release, silence) in Release::ALL.into_iter().flat_map(|release| [(release, 0), (release, 3000)]) {
+        let mut sim = Sim::with(Config { release, ..Config::default() }).running();
+        let (_, body) = sim.open("POST", "egress/v?format=json&backpressure=true");
+        sim.wait(silence);
+        for id in 0..99 {
+            sim.token(RAW, &row(id));
+            sim.wait(20);
+        }
+        sim.wait(4000);
+        sim.token(RAW, &row(99));
+        sim.wait(4000);
+        let read = records(&sim.follow(body, 4000).0);
+        let rows: usize = read.iter().map(|(_, rows)| rows).sum();
+        let numbers: Vec<_> = read.iter().map(|(number, _)| *number).collect();
+        assert_eq!((rows, &numbers), (100, &(0..read.len() as u64).collect()), "{release} {silence}");
+
+        let (_, body) = sim.open("POST", "egress/v?format=json&backpressure=true&update_format=snowflake");
+        sim.token(RAW, &(100..250).map(row).collect::<String>());
+        let read = records(&sim.follow(body, 100).0);
+        assert_eq!(read.iter().map(|(_, rows)| rows).sum::<usize>(), 150, "{release}");
+    }
+}
