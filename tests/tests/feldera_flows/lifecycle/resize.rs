@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pipewright::error::FlowError;
-use pipewright::feldera::{ByteSize, Deploy, EnsurePaused, ErrorCode, Feldera, Interruption, Resize, Stop, error_code};
+use pipewright::feldera::{ByteSize, Deploy, ErrorCode, Feldera, Interruption, Resize, error_code};
 use pipewright_mock::feldera::{Config, Release};
 use pipewright_mock::{Script, World};
 use pipewright_tests::recorded::Recorded;
