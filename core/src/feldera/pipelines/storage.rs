@@ -14,17 +14,17 @@ use crate::feldera::{ByteSize, ConfigDuration, Json, SecretText};
 use crate::schema::{plain_fields, string_enums};
 
 string_enums! {
-    /// How state on disk is compressed.
+    /// The compression of state on disk.
     pub enum StorageCompression {
-        /// As Feldera chooses.
+        /// Feldera chooses the algorithm.
         Default = "default",
-        /// Not at all.
+        /// No compression.
         None = "none",
-        /// With Snappy.
+        /// Snappy.
         Snappy = "snappy",
-        /// With LZ4. Not in 0.337.
+        /// LZ4. Not in 0.337.
         Lz4 = "lz4",
-        /// With Zstandard; see [`StorageOptions::compression_level`]. Not in 0.337.
+        /// Zstandard; see [`StorageOptions::compression_level`]. Not in 0.337.
         Zstd = "zstd",
     }
 
@@ -54,32 +54,32 @@ impl SettingValue for StartFrom {
 }
 
 settings! {
-    /// Whether and how state is kept on disk. A setting that is `None` is left out of requests.
+    /// Settings for state on disk. A setting that is `None` is left out of requests.
     pub struct StorageOptions {
-        /// Where; as Feldera's operator wants it by default.
+        /// The storage backend; the platform's default backend by default.
         pub backend: Option<StorageBackend>,
-        /// The size from which on a batch is kept on disk; 10 MiB by default, 0 for all. Before 0.367
-        /// `min_storage_bytes`, in bytes.
+        /// The minimum size of a batch that is kept on disk; 10 MiB by default. 0 keeps all batches on disk. Before
+        /// 0.367 `min_storage_bytes`, in bytes.
         pub min_spill_size: Option<ByteSize> | "min_storage_bytes" in Bytes,
-        /// The same for a batch that belongs to one step; such batches stay in memory by default. Before 0.367
-        /// `min_step_storage_bytes`, in bytes.
+        /// The minimum size of a batch of a single step that is kept on disk. By default, such batches stay in memory.
+        /// Before 0.367 `min_step_storage_bytes`, in bytes.
         pub min_step_spill_size: Option<ByteSize> | "min_step_storage_bytes" in Bytes,
-        /// How it is compressed.
+        /// The compression.
         pub compression: Option<StorageCompression>,
-        /// How hard Zstandard compresses, from 1 to 22; other algorithms have no level. Not in 0.337.
+        /// The compression level of Zstandard, from 1 to 22; other algorithms have no level. Not in 0.337.
         pub compression_level: Option<i32>,
         /// The size of the cache in memory; 256 MiB for each thread by default. Before 0.367 `cache_mib`, in mebibytes.
         pub cache_size: Option<ByteSize> | "cache_mib" in Mebibytes,
-        /// How often a Bloom filter may wrongly say that a batch has a key, from 0 to 1; 0.0001 by default. Since
+        /// The false positive rate of Bloom filters, from 0 to 1; 0.0001 by default. Since
         /// 0.349.
         pub bloom_false_positive_rate: Option<f64>,
     }
 
     /// The local file system.
     pub struct FileBackend {
-        /// Whether to read and write in threads of their own; as Feldera chooses by default.
+        /// Whether separate threads read and write; by default Feldera chooses.
         pub async_threads: Option<bool>,
-        /// How much longer each access takes, as on a slow disk; no longer by default. Before 0.366 `ioop_delay`, in
+        /// The extra latency of each access, to simulate a slow disk; none by default. Before 0.366 `ioop_delay`, in
         /// milliseconds.
         pub ioop_latency: Option<ConfigDuration> | "ioop_delay" in Milliseconds,
         /// The bucket that checkpoints are sent to and fetched from; none by default.
@@ -88,15 +88,15 @@ settings! {
         pub sync_mode: Option<StorageSyncMode>,
     }
 
-    /// A bucket for checkpoints, and how `rclone` gets there. A setting that is `None` is left out of requests.
+    /// A bucket for checkpoints, and the options of `rclone` for it. A setting that is `None` is left out of requests.
     pub struct SyncConfig {
-        /// The bucket, as in `bucket` or `bucket/folder`. Must be given.
+        /// The bucket, such as `bucket` or `bucket/folder`. Required.
         pub bucket: Option<String>,
-        /// A bucket that is only read, if there is no checkpoint here and none in the other.
+        /// A read-only bucket, used if neither the local storage nor `bucket` has a checkpoint.
         pub read_bucket: Option<String>,
         /// The service's address; Amazon's by default.
         pub endpoint: Option<String>,
-        /// The provider of the service, as in `AWS` or `Minio`; `Other` by default.
+        /// The provider of the service, such as `AWS` or `Minio`; `Other` by default.
         pub provider: Option<String>,
         /// The bucket's region; `us-east-1` by default.
         pub region: Option<String>,
@@ -108,18 +108,19 @@ settings! {
         pub start_from_checkpoint: Option<StartFrom>,
         /// Whether the pipeline fails to start without a checkpoint; false by default.
         pub fail_if_no_checkpoint: Option<bool>,
-        /// Whether the pipeline follows the checkpoints of another. Deprecated: see
+        /// Whether the pipeline follows the checkpoints of another pipeline. Deprecated: see
         /// [`Initial::Standby`](crate::feldera::lifecycle::Initial::Standby).
         pub standby: Option<bool>,
-        /// How often a pipeline that stands by looks for a newer checkpoint; 10 s by default. Before 0.366
+        /// The interval in which a standby pipeline checks for a newer checkpoint; 10 s by default. Before 0.366
         /// `pull_interval`, in seconds.
         pub standby_pull_interval: Option<ConfigDuration> | "pull_interval" in Seconds,
-        /// How often the newest checkpoint is sent; never by default. Before 0.366 `push_interval`, in seconds.
+        /// The interval in which the newest checkpoint is sent; never by default. Before 0.366 `push_interval`, in
+        /// seconds.
         pub checkpoint_push_interval: Option<ConfigDuration> | "push_interval" in Seconds,
         /// The age up to which checkpoints in the bucket are never deleted; 30 days by default. Before 0.366
         /// `retention_min_age`, in days.
         pub min_retention: Option<ConfigDuration> | "retention_min_age" in Days,
-        /// The least number of checkpoints in the bucket; 10 by default.
+        /// The minimum number of checkpoints in the bucket; 10 by default.
         pub retention_min_count: Option<u32>,
         /// The number of files that are sent or fetched at a time; 20 by default.
         pub transfers: Option<u32>,
@@ -127,7 +128,7 @@ settings! {
         pub checkers: Option<u32>,
         /// Whether only sizes are compared, and not checksums; false by default.
         pub ignore_checksum: Option<bool>,
-        /// The size from which on a file is fetched in parts, as `rclone` writes it; `100M` by default.
+        /// The minimum size of a file that is fetched in parts, in the format of `rclone`; `100M` by default.
         pub multi_thread_cutoff: Option<String>,
         /// The number of parts that are fetched at a time; 10 by default.
         pub multi_thread_streams: Option<u32>,
@@ -135,7 +136,7 @@ settings! {
         pub upload_concurrency: Option<u32>,
         /// Whether to fetch as fast as the machine can; true by default.
         pub optimize_download_resources: Option<bool>,
-        /// More options of `rclone`. Some are keys or passwords, so `Debug` does not show them.
+        /// More options of `rclone`. `Debug` does not show them, because some are secrets.
         pub flags: Vec<SecretText>,
         /// Whether the pipeline takes the bucket over from another pipeline when it starts; false by default. Not in
         /// 0.337.
@@ -144,13 +145,13 @@ settings! {
 }
 
 impl SyncConfig {
-    /// This bucket, and Feldera's defaults.
+    /// Creates the configuration of a bucket with Feldera's defaults.
     pub fn new(bucket: impl Into<String>) -> Self {
         Self { bucket: Some(bucket.into()), ..Self::default() }
     }
 }
 
-/// Where state is kept.
+/// The storage backend of a pipeline.
 ///
 /// ```
 /// use pipewright::feldera::pipelines::{FileBackend, StorageBackend, SyncConfig};

@@ -6,32 +6,32 @@
 //!    └─────────────────┘         resumed ─────────┘
 //! ```
 //!
-//! [`decide`](decide::decide) tells what to do next. The first row that matches applies. N is the number of the
+//! [`decide`](decide::decide) decides what to do next. The first row that matches applies. N is the number of the
 //! requested checkpoint.
 //!
 //! | state | observed | next |
 //! |---|---|---|
 //! | Stats: Before | the process | Request, after saving |
 //! | Request | the number N | Status, after saving |
-//! | Request | no answer | Stats: Before, up to five times: another checkpoint does as well, and those that wait together are one |
-//! | Request | no answer, and it cannot be sent again, or that is rejected, or the time is up | **ambiguous**: it may have been made |
+//! | Request | no answer | Stats: Before, up to five times: another checkpoint is equally good, and requests that wait together make one checkpoint |
+//! | Request | no answer, and the next request cannot be sent, is rejected, or exceeds the timeout | **ambiguous**: the checkpoint may have been made |
 //! | Request | 501 | failed: the open-source edition has no checkpoints |
 //! | Status | done or failed by a row below, and the process takes no id | Stats: Confirm |
-//! | Status | success ≥ N | done: what is durable is at least as new |
+//! | Status | success ≥ N | done: the durable state is at least as new |
 //! | Status | failure = N | failed, with its reason |
-//! | Status | failure > N | failed: a later failure hides what became of N, and nothing newer succeeded |
-//! | Status | none of these, and the process says that it has nothing to do | failed: that will not change any more |
-//! | Status | none of these: it waits or is being made | Wait |
+//! | Status | failure > N | failed: a later failure hides the outcome of N, and no newer checkpoint succeeded |
+//! | Status | none of these, and the process reports no activity | failed: the status will not change any more |
+//! | Status | none of these: N waits or is being made | Wait |
 //! | Status | 400 `IncarnationUuidMismatch` | **ambiguous**: another process counts from 0 again |
 //! | Wait | five seconds after the last statistics | Stats: Watch |
 //! | Wait | | Status |
 //! | Stats: Watch, Confirm | another process | **ambiguous** |
 //! | Stats: Watch | the same process | Status |
-//! | Stats: Confirm | the same process | the end that the status has told |
+//! | Stats: Confirm | the same process | the outcome that the status has shown |
 //! | any | 410 `Terminating`, 500 with the code of a panic, 503 for good | polls the pipeline for up to 10 s; **ambiguous** with the cause if there is an N |
 //!
-//! Invariants: the success decides first, because a failure is never forgotten. A number is compared only with what the
-//! process says that gave it.
+//! Invariants: the success is checked first, because the server never clears a failure. A number is compared only with
+//! the status of the process that assigned it.
 
 mod decide;
 mod goal;

@@ -8,8 +8,8 @@
 //!                     └─▶ failed: another client's; ambiguous
 //! ```
 //!
-//! In each `Read`, the flow reads the statistics, and [`decide`](decide::decide) tells by them what to do. The first
-//! row that matches applies.
+//! In each `Read`, the flow reads the statistics, and [`decide`](decide::decide) decides from them what to do. The
+//! first row that matches applies.
 //!
 //! | state | observed | next |
 //! |---|---|---|
@@ -21,16 +21,16 @@
 //! | Read: Confirm | another process than before, without the id | failed: [`Restarted`](super::Interruption::Restarted) |
 //! | Read: Confirm | the same process, without the id | Open |
 //! | Read: Find | no transaction is open | Wait; after ten readings **ambiguous**: the request may still arrive |
-//! | Read: Find | one that was opened before the start was sent, in the same process | failed: another client was faster |
-//! | Read: Find | one whose age leaves that open, and it may be [taken over](Transaction::take_over) | Wait; after ten readings **ambiguous** |
-//! | Read: Find | one that was opened since, by the API, and it may be taken over | Open |
+//! | Read: Find | a transaction that was opened before the start was sent, in the same process | failed: another client was faster |
+//! | Read: Find | a transaction of unknown age, which may be [taken over](Transaction::take_over) | Wait; after ten readings **ambiguous** |
+//! | Read: Find | a transaction that was opened since by the API, and may be taken over | Open |
 //! | Read: Find | any other | **ambiguous** |
 //! | Read: Find | the pipeline was stopped or has died | **ambiguous**, with the [`Interruption`](super::Interruption) as its cause |
 //! | Read: Watch | another process, before the commit | failed: [`Restarted`](super::Interruption::Restarted) |
 //! | Read: Watch | another process, after the commit | **ambiguous**: it may have been committed before |
 //! | Read: Watch | the id is gone, the commit was not sent, and no reading has ever shown the id | Commit: the statistics may be old |
 //! | Read: Watch | the id is gone | done: Committed |
-//! | Read: Watch | the transaction is being committed | Wait; failed if nothing moves: [`Wedged`](super::Interruption::Wedged) |
+//! | Read: Watch | the transaction is being committed | Wait; failed without progress: [`Wedged`](super::Interruption::Wedged) |
 //! | Read: Watch | open, and the caller has not called `commit` (resumed) | Open |
 //! | Read: Watch | open, and the commit was not sent | Commit, after saving |
 //! | Read: Watch | open, and the commit was sent | Wait; after ten readings **ambiguous**, or Commit if an earlier flow sent it |
@@ -39,18 +39,21 @@
 //! | Commit | 400 `NoTransactionInProgress` | Read: Watch: another client has committed it |
 //! | Commit | no answer | Read: Watch |
 //!
-//! Whether a transaction is open is told by its id: see
+//! The id shows whether a transaction is open: see
 //! [`open_transaction`](crate::feldera::stats::GlobalMetrics::open_transaction). Until the first rows arrive, its
 //! status is `NoTransaction`.
 //!
-//! A rejection that says that the process ends (410, 500 with the code of a panic, 503) makes the flow poll the
-//! pipeline for up to ten seconds, until the cause shows. Before the commit that is the failure, after it the cause of
-//! the unknown outcome.
+//! If a rejection shows that the process ends (410, 500 with the code of a panic, 503), the flow polls the pipeline for
+//! up to ten seconds, until it shows the cause. Before the commit, this cause is the failure. After the commit, it is
+//! the cause of the unknown outcome.
 //!
-//! Invariants: start and commit are sent once, unless they are known not to have arrived. Ids count anew with each
-//! process, so that an id says nothing without one, and the process that a start has met is known by the statistics
-//! after its answer. A transaction ends only by being committed, so that one whose id is gone, in the same process, was
-//! committed. The id is saved as soon as it is known, and what is about to be sent before it is sent.
+//! Invariants:
+//!
+//! * Start and commit are sent once, unless they certainly did not arrive.
+//! * Each process counts ids from the beginning, so an id is valid only together with its process. The statistics after
+//!   the answer to a start show its process.
+//! * A transaction ends only with its commit. So if its id is gone in the same process, it was committed.
+//! * The flow saves the id as soon as it is known, and saves each request before it sends it.
 
 mod decide;
 mod goal;
