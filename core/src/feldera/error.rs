@@ -9,7 +9,7 @@ use super::Json;
 use crate::error::{Applied, ErrorKind, ServiceError, content_type};
 use crate::json;
 use crate::operation::{Effect, OperationInfo};
-use crate::schema::{json_structs, string_enums};
+use crate::schema::{Unreadable, json_structs, string_enums};
 
 json_structs! {
     /// The body of an error response. A pipeline also shows the error that stopped it in this form.
@@ -26,6 +26,15 @@ json_structs! {
     struct NotDeployed {
         /// The desired status of the pipeline.
         pub desired_status: Option<String>,
+    }
+}
+
+/// A pipeline that keeps an error has ended with it, whatever the error looks like.
+impl Unreadable for ErrorResponse {
+    fn unreadable(json: &str) -> Self {
+        let message = format!("an error in a form that is not known: {json}");
+        let error_code = ErrorCode::Unknown("UnreadableError".into());
+        Self { message, error_code, details: Json::assembled(json.to_owned()).ok() }
     }
 }
 

@@ -340,6 +340,27 @@ pub(crate) fn read_decisive_into<'de, T: WireField, A: MapAccess<'de>>(
     read_into(map, field).map_err(|error| crate::json::decisive(key, &error))
 }
 
+/// A type that can hold a value that it cannot read.
+pub(crate) trait Unreadable: DeserializeOwned {
+    /// Keeps such a value.
+    fn unreadable(json: &str) -> Self;
+}
+
+/// The same for a field that counts as present, even if its value cannot be read.
+///
+/// Never inlined, for the same reason.
+#[inline(never)]
+pub(crate) fn read_kept_into<'de, T: Unreadable, A: MapAccess<'de>>(
+    map: &mut A,
+    field: &mut Option<Option<T>>,
+) -> Result<(), A::Error> {
+    let value = map.next_value::<Option<Box<RawValue>>>()?;
+    if let (Some(value), None) = (value, &*field) {
+        *field = Some(Some(serde_json::from_str(value.get()).unwrap_or_else(|_| T::unreadable(value.get()))));
+    }
+    Ok(())
+}
+
 /// A value that may be `null`.
 struct Nullable<T>(Option<T>);
 

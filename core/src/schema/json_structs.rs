@@ -16,6 +16,8 @@
 ///         pub arguments: Option<String> = "args" (private),
 ///         /// A flow decides by it: a value that cannot be read is never taken for an absent one.
 ///         pub location: Option<String> = "location" (decisive),
+///         /// That it is there matters: a value that cannot be read is kept as `Unreadable::unreadable` says.
+///         pub error: Option<ErrorResponse> = "error" (kept),
 ///     }
 /// }
 /// ```
@@ -25,8 +27,9 @@
 ///
 /// Unknown fields are skipped. An absent or `null` field is `None` for an option and empty for a list or map; for any
 /// other type it is an error that names the field. In an answer of a service, a value that cannot be read counts as
-/// absent, unless the field is `decisive`. Every field is written, absent ones as `null`; but of a `pub struct
-/// Name (sparse) { … }`, which is sent too, absent ones are left out, for the service has defaults for them.
+/// absent, unless the field is `decisive` or `kept`. Every field is written, absent ones as `null`; but of a
+/// `pub struct Name (sparse) { … }`, which is sent too, absent ones are left out, for the service has defaults for
+/// them.
 macro_rules! json_structs {
     ($(
         $(#[$meta:meta])*
@@ -206,6 +209,9 @@ macro_rules! shown {
     ($field:expr, decisive) => {
         &$field
     };
+    ($field:expr, kept) => {
+        &$field
+    };
     ($field:expr, private) => {
         &$crate::schema::Redacted($crate::schema::WireField::is_absent(&$field))
     };
@@ -218,6 +224,9 @@ macro_rules! read_field {
     };
     ($map:ident, $field:ident, decisive $key:literal) => {
         $crate::schema::read_decisive_into(&mut $map, &mut $field, $key)?
+    };
+    ($map:ident, $field:ident, kept $key:literal) => {
+        $crate::schema::read_kept_into(&mut $map, &mut $field)?
     };
 }
 

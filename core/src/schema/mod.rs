@@ -20,7 +20,9 @@ pub(crate) mod style;
 
 pub(crate) use body::JsonBody;
 pub(crate) use field::WireField;
-pub(crate) use field::{AsWire, Redacted, Value, plain_fields, read_decisive_into, read_into, text_or_null};
+pub(crate) use field::{
+    AsWire, Redacted, Unreadable, Value, plain_fields, read_decisive_into, read_into, read_kept_into, text_or_null,
+};
 pub(crate) use json_structs::{json_struct, json_structs, key, read_field, shown, styled_keys};
 pub(crate) use operations::{operations, reader, sent};
 pub(crate) use string_enums::string_enums;

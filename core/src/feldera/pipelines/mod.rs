@@ -192,7 +192,8 @@ json_structs! {
         pub platform_version: Option<String>,
         /// How it is run. With `All` only.
         pub runtime_config: Option<Box<RuntimeConfig>> = "runtime_config" (decisive),
-        /// The sizes that were set while it runs. Since 0.375.
+        /// The sizes of its present deployment, also those that were set while it runs. Since 0.375. Read it with
+        /// `All`: it is not known whether the other selectors show it.
         pub deployment_config: Option<DynamicConfig>,
         /// The SQL. With `All` only. Connectors are in it, and often with keys and passwords, so `Debug` does not show
         /// it.
@@ -210,8 +211,9 @@ json_structs! {
         pub program_error: Option<ProgramError>,
         /// What the compiler found out. With `All` only, and once it is compiled.
         pub program_info: Option<ProgramInfo>,
-        /// What stopped it.
-        pub deployment_error: Option<ErrorResponse>,
+        /// What stopped it. An error in a form that is not known has the text as its message, and the code
+        /// `UnreadableError`.
+        pub deployment_error: Option<ErrorResponse> = "deployment_error" (kept),
         /// Moves whenever there is something new to see.
         pub refresh_version: Option<i64>,
         pub storage_status: Option<StorageStatus> = "storage_status" (decisive),

@@ -1,10 +1,10 @@
 //! Releases before 0.148: a start has no parameters and resumes too, and a pause starts as paused.
 
-use pipewright::feldera::{Deploy, EnsurePaused, EnsureRunning};
+use pipewright::feldera::{Deploy, EnsurePaused, EnsureRunning, Interruption};
 use pipewright_mock::Script;
 use serde_json::Value;
 
-use super::{Scripted as _, is, play, with};
+use super::{START, Scripted as _, interruption, is, play, with};
 
 /// As such a release shows a pipeline.
 fn old(status: &str, desired: &str) -> Value {
@@ -51,6 +51,19 @@ fn an_older_error_goes_with_the_start() {
         .sees(old("Running", "Running"))
         .answers("Running");
     assert!(play(&script, EnsureRunning::new("p")).is_ok());
+}
+
+/// A crash does not become a stop because a release shows the error in another form.
+#[test]
+fn an_error_in_another_form_is_an_error() {
+    let script = Script::new().sees(is("Stopped", "Stopped")).does("POST", START, "panic_start_202").sees(with(
+        is("Stopped", "Stopped"),
+        "deployment_error",
+        "out of memory",
+    ));
+    let Interruption::Crashed(error) = interruption(play(&script, EnsureRunning::new("p"))) else { panic!("no crash") };
+    assert_eq!(error.message, "an error in a form that is not known: \"out of memory\"");
+    assert_eq!(error.error_code.as_str(), "UnreadableError");
 }
 
 #[test]
