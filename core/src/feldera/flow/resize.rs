@@ -11,7 +11,7 @@
 //! | the pipeline | the stored sizes | the process reports | then |
 //! |---|---|---|---|
 //! | has the desired status `Stopped` or `Suspended` | any | any | failed: `Stopped` or `Crashed` |
-//! | starts, or does not answer | any | any | wait |
+//! | is `Stopped` or `Stopping`, but is to run; starts; or does not answer | any | any | wait |
 //! | is up | the requested sizes | the requested `memory_max` | done, without a request |
 //! | is up | other sizes, or the requested sizes with another reported `memory_max` | any | PATCH |
 //!
@@ -24,11 +24,13 @@
 //! |---|---|---|---|
 //! | has the desired status `Stopped` or `Suspended` | any | any | failed: `Stopped` or `Crashed` |
 //! | is another deployment | any | any | failed: `Replaced` |
-//! | starts again | any | any | failed: `Restarted` |
+//! | has ended or starts again, or has no `deployment_id` any more | any | any | failed: `Restarted` |
 //! | is up, or does not answer | other sizes | any | failed: `Resized` |
 //! | does not answer | the requested sizes, or not shown | any | wait |
 //! | is up | the requested sizes, or not shown | the requested `memory_max` | done |
 //! | is up | the requested sizes, or not shown | another `memory_max` | wait |
+//!
+//! Each poll reads the whole pipeline: a poll of the status may leave out the stored sizes.
 //!
 //! | the answer to PATCH | then |
 //! |---|---|
@@ -45,7 +47,7 @@ use std::time::Duration;
 
 use super::Interruption;
 use super::reconcile::{end_of, is_to_stop};
-use super::status_poller::StatusPoller;
+use super::status_poller::{StatusPoller, summary};
 use crate::error::{Ambiguity, Failure, FlowError};
 use crate::feldera::pipelines::{DynamicConfig, DynamicResources, PatchPipeline, Pipeline, PipelineStatus};
 use crate::feldera::{ByteSize, FelderaApi};
@@ -59,8 +61,9 @@ use crate::flow::{Call, FlowContext, StateMachine, Transition, done, goal};
 /// reports. Feldera does not show whether a process has its new processors and its new minimum memory, so the flow
 /// cannot wait for them.
 ///
-/// The flow sends no request if the pipeline has the sizes already. If it was interrupted, run it again from the
-/// beginning.
+/// The flow sends no request if the sizes are stored already and the process uses the wanted `memory_max`. If it was
+/// interrupted, run it again from the beginning. Set a [`timeout`](Self::timeout): if the runner cannot provide the
+/// memory, the process never reports it, and without a timeout the flow waits forever.
 ///
 /// # Errors
 /// * [`FlowError::Service`] with 400 `InvalidDeploymentPatch` if the sizes contradict each other: see `details.reason`.
@@ -72,6 +75,7 @@ use crate::flow::{Call, FlowContext, StateMachine, Transition, done, goal};
 ///   request.
 /// * [`FlowError::Ambiguous`] if the request got no answer and the sizes are not stored. Run the goal again: a second
 ///   request changes nothing.
+/// * [`FlowError::Deadline`] with the stored and the used `memory_max` if the [`timeout`](Self::timeout) expires.
 ///
 /// ```
 /// # const EIGHT: &str = r#"{"deployment_status":"Running","deployment_desired_status":"Running",
@@ -139,7 +143,8 @@ pub struct Resized {
     /// The maximum memory that the process reports. `None` if no maximum was requested: then the result does not prove
     /// that the process uses the new sizes.
     pub memory_max: Option<ByteSize>,
-    /// Whether the flow sent a request. If not, the pipeline had the sizes already.
+    /// Whether the flow sent a request. If not, the sizes were stored already, and the process used the wanted
+    /// `memory_max`. Whether it used the other sizes is not known.
     pub changed: bool,
 }
 
@@ -181,34 +186,47 @@ enum Next {
 
 /// Decides as the tables of the module's documentation.
 fn decide(wanted: &DynamicResources, progress: &Progress, seen: &Pipeline) -> Next {
-    use PipelineStatus::{Initializing, Provisioning, Replaying, Unavailable};
+    use PipelineStatus::{
+        Coordination, Initializing, Provisioning, Replaying, Stopped, Stopping, Suspended, Suspending, Unavailable,
+    };
     if is_to_stop(seen) {
         return Next::Fail(end_of(seen));
     }
     let stored = seen.deployment_config.as_ref().and_then(|config| config.resources.as_ref());
     let is_stored = stored.is_some_and(|stored| stored.agrees_with(wanted));
     let is_used = wanted.memory_max.is_none() || memory_max(seen) == wanted.memory_max;
-    let is_up = !matches!(seen.deployment_status, Initializing | Provisioning | Unavailable | Replaying);
+    // An early start shows as `Stopped`, desired `Running`, until the program is compiled. A status that is not known
+    // counts as up: the server rejects the request if it is not.
+    let is_down = matches!(
+        seen.deployment_status,
+        Stopped | Stopping | Suspending | Suspended | Provisioning | Coordination | Initializing | Replaying
+    );
+    let is_silent = seen.deployment_status == Unavailable;
     let Progress::Accepted(deployment) = progress else {
-        return match (is_up, is_stored && is_used) {
-            (false, _) => Next::Wait,
-            (true, true) => Next::Done,
-            (true, false) => Next::Patch,
+        return match (is_down || is_silent, is_stored && is_used) {
+            (true, _) => Next::Wait,
+            (false, true) => Next::Done,
+            (false, false) => Next::Patch,
         };
     };
     match (deployment.as_deref(), seen.deployment_id.as_deref()) {
         (Some(was), Some(is)) if was != is => {
-            return Next::Fail(Interruption::Replaced { was: was.to_owned(), is: is.to_owned() });
+            Next::Fail(Interruption::Replaced { was: was.to_owned(), is: is.to_owned() })
         }
-        _ => {}
-    }
-    match seen.deployment_status {
-        Initializing | Provisioning | Replaying => Next::Fail(Interruption::Restarted),
+        (Some(_), None) => Next::Fail(Interruption::Restarted),
+        _ if is_down => Next::Fail(Interruption::Restarted),
         _ if stored.is_some() && !is_stored => Next::Fail(Interruption::Resized),
-        Unavailable => Next::Wait,
-        _ if is_used => Next::Done,
-        _ => Next::Wait,
+        _ if is_silent || !is_used => Next::Wait,
+        _ => Next::Done,
     }
+}
+
+/// Returns which maximum memory is stored and which the process uses, for the error that the timeout has expired.
+fn sizes(seen: &Pipeline) -> String {
+    let text = |size: Option<ByteSize>| size.map_or_else(|| "not shown".to_owned(), |size| size.to_string());
+    let stored = seen.deployment_config.as_ref().and_then(|config| config.resources.as_ref()?.memory_max);
+    let (stored, used) = (text(stored), text(memory_max(seen)));
+    format!("{}, stored memory_max {stored}, used memory_max {used}", summary(seen))
 }
 
 /// Returns the maximum memory that the process reports.
@@ -231,6 +249,7 @@ impl ResizeMachine {
     }
 
     fn decide(&mut self, seen: Pipeline, cx: &mut FlowContext<FelderaApi>) -> Option<Result<Resized, FlowError>> {
+        cx.note(format!("pipeline {}", self.goal.pipeline), sizes(&seen));
         match decide(&self.goal.wanted, &self.progress, &seen) {
             Next::Wait => None,
             Next::Done => {
@@ -277,8 +296,8 @@ impl ResizeMachine {
             Ok(_) => {
                 return Err(self.failed(
                     "the server accepted the request, but does not show the new sizes: it is probably older than 0.375, \
-                     which ignores them; stop the pipeline and change `runtime_config.resources` instead, for example with \
-                     Deploy",
+                     which ignores them, or so new that it shows them in another form; stop the pipeline and change \
+                     `runtime_config.resources` instead, for example with Deploy",
                 ));
             }
             Err(error) if error.is_ambiguous() || error.says_applied() => self.progress = Progress::Unknown(error),
@@ -328,7 +347,7 @@ impl StateMachine for ResizeMachine {
 
 impl From<Resize> for ResizeMachine {
     fn from(goal: Resize) -> Self {
-        let poller = StatusPoller::new(&goal.pipeline);
+        let poller = StatusPoller::of_whole(&goal.pipeline);
         Self { goal, progress: Progress::Unsent, poller, state: State::Look }
     }
 }

@@ -16,6 +16,8 @@ pub(super) struct StatusPoller {
     pipeline: String,
     /// Whether the next poll reads the whole pipeline object.
     whole: bool,
+    /// Whether each poll does.
+    always_whole: bool,
     pace: PollInterval,
     seen: Option<String>,
     /// When the last poll began.
@@ -35,11 +37,17 @@ impl StatusPoller {
         Self {
             pipeline: pipeline.to_owned(),
             whole: false,
+            always_whole: false,
             pace: PollInterval::START,
             seen: None,
             asked: Timestamp::UNIX_EPOCH,
             state: State::Due,
         }
+    }
+
+    /// A poller that reads the whole pipeline object each time.
+    pub(super) fn of_whole(pipeline: &str) -> Self {
+        Self { always_whole: true, ..Self::new(pipeline) }
     }
 
     /// Returns a summary of what the last poll showed.
@@ -70,7 +78,7 @@ impl StatusPoller {
             match &mut self.state {
                 State::Due => {
                     self.asked = cx.now();
-                    let whole = std::mem::take(&mut self.whole);
+                    let whole = std::mem::take(&mut self.whole) || self.always_whole;
                     let selector = if whole { Selector::All } else { Selector::Status };
                     self.state = State::Polling(cx.call(GetPipeline::new(&*self.pipeline).selector(selector)));
                 }

@@ -32,13 +32,13 @@ fn patch(script: Script) -> pipewright_mock::Expectation {
 
 #[test]
 fn the_process_is_waited_for_and_sizes_are_compared_by_value() {
-    let script = Script::new().sees(running("8Gi", "8Gi"));
+    let script = Script::new().sees_all(running("8Gi", "8Gi"));
     let script = patch(script)
         .reply_json(200, running("16384Mi", "8Gi"))
-        .sees(running("16Gi", "8Gi"))
+        .sees_all(running("16Gi", "8Gi"))
         // It does not answer for a moment; and a release may leave out what is stored.
-        .sees(with(running("16Gi", Value::Null), "deployment_status", "Unavailable"))
-        .sees(with(running(Value::Null, "17179869184B"), "deployment_config", Value::Null));
+        .sees_all(with(running("16Gi", Value::Null), "deployment_status", "Unavailable"))
+        .sees_all(with(running(Value::Null, "17179869184B"), "deployment_config", Value::Null));
     let resized = play(&script, resize()).expect("it has the memory");
     assert_eq!((resized.memory_max, resized.changed), (Some(WANTED), true));
 }
@@ -65,9 +65,41 @@ fn a_simulated_pipeline_is_resized() {
 
 #[test]
 fn what_is_so_already_is_not_asked_for() {
-    let script = Script::new().sees(with(is("Initializing", "Running"), "deployment_config", Value::Null));
-    let resized = play(&script.sees(running("16384Mi", "16Gi")), resize()).expect("nothing to do");
+    // Another client's start: early starts show as `Stopped` until the program is compiled.
+    let script = ["Stopped", "Provisioning", "Coordination", "Initializing"]
+        .into_iter()
+        .fold(Script::new(), |script, status| {
+            script.sees_all(with(is(status, "Running"), "deployment_config", Value::Null))
+        });
+    let resized = play(&script.sees_all(running("16384Mi", "16Gi")), resize()).expect("nothing to do");
     assert_eq!((resized.memory_max, resized.changed), (Some(WANTED), false));
+}
+
+/// Another client stops and starts the pipeline: what is seen next is not the deployment that was resized.
+#[test]
+fn processors_of_a_deployment_that_is_gone_are_not_claimed() {
+    let stored = json!({ "resources": { "cpu_cores_max": 4 } });
+    let before = running("8Gi", "8Gi");
+    let after = with(before.clone(), "deployment_config", stored);
+    for seen in [
+        with(is("Stopped", "Running"), "deployment_config", Value::Null),
+        with(is("Stopping", "Running"), "deployment_config", Value::Null),
+        with(after.clone(), "deployment_id", Value::Null),
+    ] {
+        let script = Script::new().sees_all(before.clone()).expect("PATCH", PATCH).reply_json(200, &after);
+        let error = play(&script.sees_all(seen), Resize::new("p").cpu_cores_max(4.0));
+        assert_eq!(interruption(error), Interruption::Restarted);
+    }
+}
+
+/// The error says which sizes are stored and used.
+#[test]
+fn memory_that_the_runner_does_not_provide_is_named_at_the_deadline() {
+    let service = Recorded::new(|_: &str, _: &str| Some((200, running("16Gi", "8Gi").to_string())));
+    let feldera = Feldera::new("http://feldera.test".parse().expect("a base"), &service);
+    let error = feldera.run(resize().timeout(Duration::from_secs(60))).expect_err("it never has the memory");
+    assert!(matches!(error, FlowError::Deadline { .. }), "{error}");
+    assert!(error.to_string().contains("stored memory_max 16Gi, used memory_max 8Gi"), "{error}");
 }
 
 /// Nothing shows which processors and which minimum memory a process has.
@@ -78,9 +110,10 @@ fn processors_are_requested_and_not_claimed() {
     let stored = json!({ "cpu_cores_min": 1, "cpu_cores_max": 4, "memory_min": "1000M", "memory_max": "8Gi" });
     let stored = json!({ "resources": stored });
     let after = with(running("8Gi", "8Gi"), "deployment_config", stored);
-    let script = Script::new().sees(running("8Gi", "8Gi")).expect("PATCH", PATCH).json(body).reply_json(200, &after);
+    let script =
+        Script::new().sees_all(running("8Gi", "8Gi")).expect("PATCH", PATCH).json(body).reply_json(200, &after);
     let goal = Resize::new("p").cpu_cores_min(1.0).cpu_cores_max(4.0).memory_min(ByteSize::from_mb(1000));
-    let resized = play(&script.sees(after), goal).expect("it is stored");
+    let resized = play(&script.sees_all(after), goal).expect("it is stored");
     assert_eq!((resized.memory_max, resized.changed), (None, true));
 }
 
@@ -93,7 +126,7 @@ fn a_rejection_is_told_as_the_server_says_it() {
         (405, ErrorCode::UnsupportedPipelineAction, json!({ "action": "resize", "reason": reason })),
     ] {
         let body = json!({ "message": format!("no: {reason}"), "error_code": code.as_str(), "details": details });
-        let script = patch(Script::new().sees(running("8Gi", "8Gi"))).reply_json(status, body);
+        let script = patch(Script::new().sees_all(running("8Gi", "8Gi"))).reply_json(status, body);
         let error = play(&script, resize()).expect_err("rejected");
         assert_eq!(error.service().and_then(error_code), Some(code));
         assert!(error.to_string().contains(reason), "{error}");
@@ -103,7 +136,7 @@ fn a_rejection_is_told_as_the_server_says_it() {
 /// An older server ignores a field that it does not know.
 #[test]
 fn a_server_that_ignores_the_sizes_is_found_out() {
-    let script = patch(Script::new().sees(is("Running", "Running"))).reply_json(200, is("Running", "Running"));
+    let script = patch(Script::new().sees_all(is("Running", "Running"))).reply_json(200, is("Running", "Running"));
     let error = play(&script, resize()).expect_err("ignored");
     assert!(
         error.to_string().contains("older than 0.375") && error.to_string().contains("stop the pipeline"),
@@ -122,8 +155,8 @@ fn an_end_or_another_clients_change_in_the_meantime_is_told() {
         json!({ "message": "out of memory", "error_code": "RuntimeError.WorkerPanic", "details": {} }),
     );
     let after = |seen: Value| {
-        let script = patch(Script::new().sees(running("8Gi", "8Gi"))).reply_json(200, running("16Gi", "8Gi"));
-        interruption(play(&script.sees(running("16Gi", "8Gi")).sees(seen), resize()))
+        let script = patch(Script::new().sees_all(running("8Gi", "8Gi"))).reply_json(200, running("16Gi", "8Gi"));
+        interruption(play(&script.sees_all(running("16Gi", "8Gi")).sees_all(seen), resize()))
     };
     assert_eq!(after(stopped.clone()), Interruption::Stopped);
     assert!(matches!(after(crashed), Interruption::Crashed(error) if error.message == "out of memory"));
@@ -133,18 +166,19 @@ fn an_end_or_another_clients_change_in_the_meantime_is_told() {
         Interruption::Replaced { is, .. } if is == "another"
     ));
     assert_eq!(after(running("12Gi", "16Gi")), Interruption::Resized);
-    assert_eq!(interruption(play(&Script::new().sees(stopped), resize())), Interruption::Stopped);
+    assert_eq!(interruption(play(&Script::new().sees_all(stopped), resize())), Interruption::Stopped);
 }
 
 /// The pipeline shows afterwards whether the request was carried out.
 #[test]
 fn a_lost_answer_is_looked_for() {
-    let lost = || patch(Script::new().sees(running("8Gi", "8Gi"))).reply_lost();
-    let resized = play(&lost().sees(running("16Gi", "8Gi")).sees(running("16Gi", "16Gi")), resize()).expect("it was");
+    let lost = || patch(Script::new().sees_all(running("8Gi", "8Gi"))).reply_lost();
+    let resized =
+        play(&lost().sees_all(running("16Gi", "8Gi")).sees_all(running("16Gi", "16Gi")), resize()).expect("it was");
     assert_eq!((resized.memory_max, resized.changed), (Some(WANTED), true));
-    let error = play(&lost().sees(running("8Gi", "8Gi")), resize()).expect_err("unknown");
+    let error = play(&lost().sees_all(running("8Gi", "8Gi")), resize()).expect_err("unknown");
     assert!(error.is_ambiguous(), "{error}");
-    let error = play(&lost().sees(is("Stopped", "Stopped")), resize()).expect_err("unknown");
+    let error = play(&lost().sees_all(is("Stopped", "Stopped")), resize()).expect_err("unknown");
     let FlowError::Ambiguous(ambiguity) = &error else { panic!("{error}") };
     assert!(ambiguity.found.as_ref().is_some_and(|found| found.contains("stopped")), "{error}");
 }
@@ -156,7 +190,7 @@ struct Seen {
     desired: &'static str,
     stored: Option<&'static str>,
     used: Option<&'static str>,
-    deployment: &'static str,
+    deployment: Option<&'static str>,
 }
 
 impl Seen {
@@ -179,12 +213,15 @@ fn seen() -> impl Strategy<Value = Seen> {
     let sizes = || prop_oneof![Just(None), Just(Some("8Gi")), Just(Some("16Gi")), Just(Some("16384Mi"))];
     let others = prop_oneof![Just("Unavailable"), Just("Initializing"), Just("Stopping"), Just("Stopped")];
     let status = prop_oneof![6 => Just("Running"), 1 => Just("Paused"), 4 => others];
-    (status, sizes(), sizes(), prop_oneof![9 => Just("a"), 1 => Just("b")]).prop_map(
-        |(status, stored, used, deployment)| {
-            let desired = if status.starts_with("Stop") { "Stopped" } else { "Running" };
-            Seen { status, desired, stored, used, deployment }
-        },
-    )
+    let deployment = prop_oneof![9 => Just(Some("a")), 1 => Just(Some("b"))];
+    (status, sizes(), sizes(), deployment, any::<bool>()).prop_map(|(status, stored, used, deployment, starts)| {
+        match status {
+            // Another client starts it already: there is no deployment so far.
+            "Stopped" if starts => Seen { status, desired: "Running", stored: None, used: None, deployment: None },
+            "Stopped" | "Stopping" => Seen { status, desired: "Stopped", stored, used, deployment },
+            _ => Seen { status, desired: "Running", stored, used, deployment },
+        }
+    })
 }
 
 proptest! {
