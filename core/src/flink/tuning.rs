@@ -91,6 +91,10 @@ pub(crate) const METRICS_FETCH_TIMEOUT: Duration = Duration::from_secs(12);
 /// choice.
 pub(crate) const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The shortest interval at which [`WatchJobs`](crate::flink::WatchJobs) polls: saved states count in milliseconds. Our
+/// choice.
+pub(crate) const MIN_WATCH_INTERVAL: Duration = Duration::from_millis(1);
+
 /// How long a job must be missing from the overview before [`WatchJobs`](crate::flink::WatchJobs) asks for its status.
 /// Our choice: ten times the time (about 1 s) in which a new leader is elected and lists the jobs that it recovers.
 pub(crate) const MISSING_JOB_TIMEOUT: Duration = Duration::from_secs(10);

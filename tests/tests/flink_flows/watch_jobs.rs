@@ -1,5 +1,6 @@
 //! [`WatchJobs`]: the events of a cluster's jobs.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use pipewright::driver::{Clock as _, NoCredentials, Runtime, run};
@@ -9,6 +10,7 @@ use pipewright::flow::{Goal as _, Notice, Retry, SavedState};
 use pipewright::{Base, Seed};
 use pipewright_mock::flink::{Config, Program};
 use pipewright_mock::{FlinkHandle, Incident, Script, World};
+use pipewright_tests::recorded::Recorded;
 
 const JOB: JobId = JobId::from_bits(7);
 const LIMIT: Duration = Duration::from_secs(300);
@@ -274,6 +276,87 @@ fn a_status_that_cannot_be_read_is_read_again_later() {
     let script = status(overviews(status(script, 500, UNREACHABLE), NONE), 500, UNKNOWN);
     assert_eq!(scripted(&script, WatchJobs::all().until_all_ended()), ["job RUNNING", "gone RUNNING", "all ended"]);
     script.finish();
+}
+
+/// Flink before 1.14 has no status of one job, and a proxy may not let it through. The job is not called gone.
+#[test]
+fn a_status_that_is_rejected_for_ninety_seconds_ends_the_flow() {
+    for (code, body) in [(403, r#"{"message":"forbidden"}"#), (404, r#"{"errors":["Not found: /v1/jobs/7/status"]}"#)] {
+        let polls = Cell::new(0);
+        let service = Recorded::new(|name: &str, _: &str| match name {
+            "getJobsOverview" => {
+                polls.set(polls.get() + 1);
+                Some((200, overview(if polls.get() == 1 { "RUNNING" } else { "" })))
+            }
+            _ => Some((code, body.to_owned())),
+        });
+        let config = pipewright::flow::Config::<FlinkRest>::new(base());
+        let goal = WatchJobs::all().until_all_ended().timeout(Duration::from_secs(3600));
+        let mut watching = Watching { watch: goal.start(&config, Seed::new(5)), runtime: &service, saved: None };
+        assert_eq!(line(&watching.next().expect("the job")), "job RUNNING");
+        let Err(FlowError::Service(error)) = watching.next() else { panic!("no rejection") };
+        assert_eq!(error.status().as_u16(), code);
+        let seconds = service.now().since(pipewright_mock::START).as_secs();
+        assert!((100..180).contains(&seconds), "10 s without the job and 90 s without its status: {seconds}");
+    }
+}
+
+/// The time in which a status cannot be read ends when the job is listed again.
+#[test]
+fn rejections_of_a_status_do_not_add_up_over_a_job_that_is_listed_again() {
+    let polls = Cell::new(0);
+    let service = Recorded::new(|name: &str, _: &str| match name {
+        "getJobsOverview" => {
+            polls.set(polls.get() + 1);
+            Some((200, overview(if polls.get() % 60 < 20 { "RUNNING" } else { "" })))
+        }
+        _ => Some((403, r#"{"message":"forbidden"}"#.to_owned())),
+    });
+    let config = pipewright::flow::Config::<FlinkRest>::new(base());
+    let goal = WatchJobs::all().timeout(Duration::from_secs(600));
+    let mut watching = Watching { watch: goal.start(&config, Seed::new(5)), runtime: &service, saved: None };
+    assert_eq!(line(&watching.next().expect("the job")), "job RUNNING");
+    assert!(matches!(watching.next(), Err(FlowError::Deadline { .. })));
+}
+
+/// An id that was submitted again is listed twice: as it ended, and as it runs.
+#[test]
+fn a_job_that_is_listed_twice_has_not_ended() {
+    let twice = |first: &str, second: &str| {
+        let (first, second) = (overview(first), overview(second));
+        let (Some(first), Some(second)) = (first.strip_suffix("]}"), second.strip_prefix(r#"{"jobs":["#)) else {
+            panic!("no overviews")
+        };
+        format!("{first},{second}")
+    };
+    for (first, second) in [("FINISHED", "RUNNING"), ("RUNNING", "FINISHED")] {
+        let script = overviews(Script::new(), ["RUNNING"]);
+        let script = (0..3)
+            .fold(script, |script, _| script.expect("GET", "/v1/jobs/overview").reply_json(200, twice(first, second)));
+        let script = overviews(script, ["FINISHED"]);
+        assert_eq!(
+            scripted(&script, WatchJobs::all().until_all_ended()),
+            ["job RUNNING", "job ended FINISHED", "all ended"]
+        );
+        script.finish();
+    }
+    let script = overviews(Script::new(), ["RUNNING"]);
+    let again = twice("RUNNING", "RESTARTING");
+    let script = (0..2).fold(script, |script, _| script.expect("GET", "/v1/jobs/overview").reply_json(200, &*again));
+    let script = overviews(script, ["FAILED"]);
+    assert_eq!(scripted(&script, WatchJobs::all().until_all_ended()), ["job RUNNING", "job ended FAILED", "all ended"]);
+}
+
+/// A saved state counts in milliseconds.
+#[test]
+fn an_interval_below_a_millisecond_is_a_millisecond() {
+    for interval in [Duration::ZERO, Duration::from_micros(10)] {
+        let script = overviews(Script::new(), ["RUNNING", "FINISHED"]);
+        let mut watching = scripted_watch(&script, WatchJobs::all().poll_interval(interval));
+        let _ = (watching.next().expect("it runs"), watching.next().expect("it has ended"));
+        let saved = watching.saved.expect("saved after the first poll");
+        assert!(saved.state.contains(r#""poll_interval":1,"#), "{}", saved.state);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The transitions of [`WatchJobs`], as drawn in the parent module.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
 use std::ops::ControlFlow;
 
@@ -29,6 +29,8 @@ pub(super) struct WatchJobsMachine {
     has_known_jobs: bool,
     is_saved: bool,
     retry: LookupRetry,
+    /// Of reading the status of missing jobs, however many overviews are read in between.
+    verify_retry: LookupRetry,
     /// Until a poll that failed is repeated.
     pace: PollInterval,
     state: State,
@@ -76,6 +78,7 @@ impl From<WatchJobs> for WatchJobsMachine {
             empty_since: None,
             is_saved: true,
             retry: LookupRetry::default(),
+            verify_retry: LookupRetry::default(),
             pace: PollInterval::START,
             state: State::Start,
         }
@@ -86,12 +89,20 @@ impl WatchJobsMachine {
     /// Compares an overview with what is known, as in the table of the parent module.
     fn compare(&mut self, overview: Vec<JobSummary>, now: Timestamp) {
         let mut missing = mem::take(&mut self.jobs);
+        // A job that is being archived, or was submitted again under its id, may be listed twice. If one entry has not
+        // ended, the job has not ended.
+        let active: BTreeSet<JobId> =
+            overview.iter().filter(|job| !job.state.is_terminal()).map(|job| job.id).collect();
         for job in overview {
-            if self.goal.filter.accepts(&job) {
-                // A job that is being archived may be listed twice.
-                let known = missing.remove(&job.id).or_else(|| self.jobs.remove(&job.id)).unwrap_or_default();
+            let is_counted =
+                !self.jobs.contains_key(&job.id) && (!job.state.is_terminal() || !active.contains(&job.id));
+            if is_counted && self.goal.filter.accepts(&job) {
+                let known = missing.remove(&job.id).unwrap_or_default();
                 self.listed(known, job);
             }
+        }
+        if missing.values().all(KnownJob::has_ended) {
+            self.verify_retry.answered();
         }
         for (id, mut known) in missing {
             let since = *known.missing_since.get_or_insert(now);
@@ -200,15 +211,17 @@ impl StateMachine for WatchJobsMachine {
                 match status {
                     // Its JobMaster may not answer, or the overview was a little older.
                     Ok(_) => {
+                        self.verify_retry.answered();
                         self.found(id);
                         self.verify(cx)
                     }
                     Err(FlowError::Service(error)) if is_unknown_job(&error) => {
+                        self.verify_retry.answered();
                         self.gone(id);
                         self.verify(cx)
                     }
                     // The other ones are verified after the next poll, unless that fails too.
-                    Err(error) if self.retry.allows(&error, cx) => {
+                    Err(error) if self.verify_retry.allows(&error, cx) => {
                         self.found(id);
                         self.unverified.clear();
                         State::Compared

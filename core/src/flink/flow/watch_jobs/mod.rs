@@ -18,6 +18,8 @@
 //! | it has not ended, or its id is watched | no such job for 10 s, but the cluster knows its status | none |
 //! | it has ended | no such job for 10 s | none; the flow forgets the job |
 //!
+//! If the overview lists an id twice, the entry that has not ended counts, otherwise the first one.
+//!
 //! A failed poll restarts the 10 s. So the flow does not report jobs as gone during a failover: polls fail until a new
 //! leader exists, and then the new JobManager has 10 s to list the jobs that it recovers.
 //!
@@ -32,7 +34,7 @@ use self::machine::WatchJobsMachine;
 #[cfg(doc)]
 use crate::error::FlowError;
 use crate::flink::jobs::{JobState, JobSummary};
-use crate::flink::tuning::WATCH_INTERVAL;
+use crate::flink::tuning::{MIN_WATCH_INTERVAL, WATCH_INTERVAL};
 use crate::flink::{FlinkRest, JobId};
 use crate::flow::{Runner, goal};
 use crate::schema::json_structs;
@@ -65,7 +67,11 @@ use crate::schema::json_structs;
 /// the job. Without high availability, all jobs of a JobManager that dies are gone. A new JobManager does not list jobs
 /// that ended before it started; this yields no event.
 ///
-/// If a poll fails, the flow repeats it: until its deadline if it has one, otherwise for 90 s.
+/// `Gone` needs Flink 1.14: older releases cannot be asked for the status of one job. With these, the flow ends with
+/// their error when a job that had not ended is missing.
+///
+/// If a poll fails, the flow repeats it: until its deadline if it has one, otherwise for 90 s. The same holds for
+/// reading the status of a missing job.
 ///
 /// [`resume`](Self::resume) continues with the events after the saved state. The flow sends the state
 /// ([`Notice::Persist`](crate::flow::Notice::Persist)) after all events of a poll. If the program dies in between, the
@@ -73,6 +79,8 @@ use crate::schema::json_structs;
 ///
 /// # Errors
 /// * The error of the last poll if none succeeds for 90 s, or until the deadline.
+/// * The error of reading a missing job's status if that does not succeed for 90 s, for example because a proxy rejects
+///   it. The flow does not claim that the job is gone.
 /// * [`FlowError::Deadline`] if the [`timeout`](Self::timeout) ends before the flow does.
 ///
 /// ```
@@ -151,9 +159,9 @@ impl WatchJobs {
         Self::new(Filter::NamePrefix(prefix.into()))
     }
 
-    /// Sets the time between two polls; 1 s by default.
+    /// Sets the time between two polls; 1 s by default, and at least 1 ms.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
-        self.poll_interval = interval;
+        self.poll_interval = interval.max(MIN_WATCH_INTERVAL);
         self
     }
 
@@ -179,8 +187,8 @@ pub enum JobListEvent {
         /// Its state at the last poll that listed it.
         previous: JobState,
     },
-    /// A job has ended: its state is FINISHED, CANCELED or FAILED. The last event of this job, unless
-    /// a job with its id appears again.
+    /// A job has ended: its state is FINISHED, CANCELED or FAILED. The last event of this job, unless a job with its id
+    /// appears again.
     Ended(JobSummary),
     /// The cluster no longer knows a job that had not ended, or does not know a job whose id is watched. The last event
     /// of this job, unless a job with its id appears again.
@@ -257,7 +265,7 @@ impl From<WatchJobsState> for WatchJobs {
             (None, None) => Filter::All,
         };
         Self {
-            poll_interval: Duration::from_millis(state.poll_interval),
+            poll_interval: Duration::from_millis(state.poll_interval).max(MIN_WATCH_INTERVAL),
             until_all_ended: state.until_all_ended,
             resumed: Some(state.jobs),
             ..Self::new(filter)
