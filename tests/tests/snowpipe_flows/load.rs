@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use pipewright::Secret;
 use pipewright::driver::Clock as _;
-use pipewright::error::FlowError;
 use pipewright::flow::Notice;
 use pipewright::snowpipe::account::TokenType;
 use pipewright::snowpipe::rows::BatchOptions;
@@ -260,6 +259,57 @@ fn with_resend_another_writer_continues_and_writes_unconfirmed_rows_once() {
     assert_eq!(scene.ids(), (1..=10).collect::<Vec<_>>());
 }
 
+/// The timeout of the goal counts for all writers together.
+#[test]
+fn resend_does_not_extend_the_timeout_of_the_goal() {
+    let scene = Scene::new();
+    let goal = scene.goal().retry_timeout(Duration::from_secs(60)).timeout(Duration::from_secs(200));
+    let goal = Load::from(goal).on_unconfirmed(OnUnconfirmed::Resend);
+    let rows = (1..=100).map(|id| {
+        match id % 10 {
+            6 => scene.world.sleep_until(scene.world.now() + Duration::from_secs(20)),
+            9 => scene.simulator.restart(Duration::from_secs(100)),
+            _ => {}
+        }
+        row(id)
+    });
+    let begin = scene.world.now();
+    let error = scene.ingest.load(goal, Rows::new(rows)).expect_err("ten outages take longer");
+    assert!(matches!(&error.failure, LoadFailure::Writer(_)), "{error}");
+    let seconds = scene.world.now().since(begin).as_secs();
+    assert!((190..240).contains(&seconds), "{seconds} s: {error}");
+}
+
+/// What is committed is told only if the channel was opened.
+#[test]
+fn a_load_that_opens_no_channel_does_not_say_that_nothing_is_committed() {
+    let scene = Scene::new();
+    scene.ingest.load(scene.goal(), Rows::new([row(1)])).expect("no faults");
+    scene.simulator.restart(Duration::from_secs(3600));
+    let goal = scene.goal().timeout(Duration::from_secs(60));
+    let error = scene.ingest.load(goal, Rows::new([1, 2].map(row))).expect_err("it is away");
+    assert!(!error.summary.is_opened && error.to_string().ends_with("what is committed is not known"), "{error}");
+}
+
+/// The listener can end a load, while it reads and while it waits for the commits.
+#[test]
+fn a_stop_by_the_listener_is_told_as_such() {
+    for last in [1, 30] {
+        let scene = Scene::new();
+        let mut notices = 0;
+        let on_notice = |_: Notice| {
+            notices += 1;
+            if notices == last { Err("enough") } else { Ok(()) }
+        };
+        let Err(error) = scene.ingest.load_with(scene.goal(), Rows::new((1..=40).map(row)), on_notice, |_, _| ())
+        else {
+            panic!("{last}: not stopped")
+        };
+        assert!(matches!(&error.failure, LoadFailure::Stopped(reason) if reason == "enough"), "{error}");
+        assert!(error.writer_error.is_none() && error.source().is_none(), "{error:?}");
+    }
+}
+
 #[test]
 fn resend_ends_when_nothing_was_committed_in_between() {
     let scene = Scene::new();
@@ -297,7 +347,7 @@ fn each_row_is_written_once_whatever_happens() {
             let goal = Load::from(scene.goal().retry_timeout(Duration::from_secs(90))).on_unconfirmed(policy);
             match scene.ingest.load_with(goal, Rows::new((1..=30).map(row)), on_notice, |_, _| ()) {
                 Ok(summary) => break summary,
-                Err(error) if matches!(error.failure, LoadFailure::Writer(FlowError::Stopped(_))) => kills += 1,
+                Err(error) if matches!(error.failure, LoadFailure::Stopped(_)) => kills += 1,
                 Err(_) => failures += 1,
             }
             killed_at += 7;

@@ -55,8 +55,8 @@ impl<'a, R: Runtime, H: ListenerResult, L: FnMut(Notice) -> H, E: FnMut(&WriterE
 
     pub(super) fn run(mut self, mut rows: impl RowSource) -> Result<LoadSummary, Box<LoadError>> {
         let (failure, writer_error) = match self.feed(&mut rows) {
-            Ok(()) => (self.close().err().map(LoadFailure::Writer), None),
-            Err(failure @ LoadFailure::Writer(_)) => (Some(failure), None),
+            Ok(()) => (self.close().err().map(LoadFailure::from), None),
+            Err(failure @ (LoadFailure::Writer(_) | LoadFailure::Stopped(_))) => (Some(failure), None),
             // The rows before the failure are committed all the same.
             Err(failure) => (Some(failure), self.close().err()),
         };
@@ -173,6 +173,7 @@ impl<'a, R: Runtime, H: ListenerResult, L: FnMut(Notice) -> H, E: FnMut(&WriterE
     fn note(&mut self, event: &WriterEvent) {
         match event {
             WriterEvent::Opened { committed } => {
+                self.summary.is_opened = true;
                 self.inserted_before =
                     self.inserted_before.or_else(|| self.writer.status().and_then(|status| status.rows_inserted));
                 let is_committed =
@@ -212,7 +213,7 @@ impl<'a, R: Runtime, H: ListenerResult, L: FnMut(Notice) -> H, E: FnMut(&WriterE
     fn restart(&mut self) {
         self.add_metrics();
         self.summary.reopenings += 1;
-        let writer = self.writer.to_goal().start(self.account.config(), self.account.seed());
+        let writer = self.writer.restart(self.account.config(), self.account.seed());
         let ended = std::mem::replace(&mut self.writer, writer);
         let UnsettledRows { unconfirmed, unsent, .. } = ended.unsettled();
         self.unconfirmed.extend(unconfirmed);

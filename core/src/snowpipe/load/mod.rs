@@ -60,9 +60,10 @@ pub enum OnUnconfirmed {
     /// Fails. The rows are in [`LoadError::unsettled`]. To continue after the committed rows, start the load again.
     #[default]
     Fail,
-    /// Starts another writer, reads which rows are committed, and sends the other rows again. The load fails if no row
-    /// was committed since the previous writer was started. It also fails if the previous writer ended with a
-    /// [`ChannelLost`](super::ChannelLost), or because of a timeout of the goal.
+    /// Starts another writer, reads which rows are committed, and sends the other rows again. It does so only if the
+    /// previous writer has ended with the error of a request or of a credential, and has committed something. So the
+    /// load fails with a [`ChannelLost`](super::ChannelLost), if commits stall, or if the goal's timeout expires. The
+    /// timeout counts for all writers together.
     Resend,
 }
 
@@ -129,9 +130,10 @@ impl<R: Runtime> IngestClient<R> {
     /// ```
     ///
     /// # Errors
-    /// [`LoadFailure`] lists the reasons. Unless the writer itself has ended, the rows before the failure are committed
-    /// first. The error has the summary, and all rows that are not known to be committed. If the writer ends before it
-    /// takes the last row that was read, the error has its [number](LoadError::not_taken).
+    /// [`LoadFailure`] lists the reasons. If the source, a row or the service is the reason, the rows before the
+    /// failure are committed first. The error has the summary, and all rows that are not known to be committed: see
+    /// [`LoadError::unsettled`]. If the writer ends before it takes the last row that was read, the error has its
+    /// [number](LoadError::not_taken).
     pub fn load(&self, goal: impl Into<Load>, rows: impl RowSource) -> Result<LoadSummary, Box<LoadError>> {
         self.load_with(goal, rows, ignore_notices, |_, _| ())
     }
@@ -140,8 +142,7 @@ impl<R: Runtime> IngestClient<R> {
     /// with the writer to `on_event`, for example to save states and to show progress.
     ///
     /// # Errors
-    /// As [`load`](Self::load), and [`FlowError::Stopped`](crate::error::FlowError::Stopped) if `on_notice` returns an
-    /// error.
+    /// As [`load`](Self::load), and [`LoadFailure::Stopped`] if `on_notice` returns an error.
     pub fn load_with<H: ListenerResult>(
         &self,
         goal: impl Into<Load>,

@@ -159,7 +159,8 @@ impl<I: Iterator, T, O, F> fmt::Debug for Rows<I, T, O, F> {
 /// ```
 ///
 /// A reader with a timeout, such as a socket, may answer [`WouldBlock`](ErrorKind::WouldBlock) or
-/// [`TimedOut`](ErrorKind::TimedOut): the load then sends the batches that are due, and reads again.
+/// [`TimedOut`](ErrorKind::TimedOut): the load then sends the batches that are due, and reads again. Do not use a
+/// non-blocking reader: the load reads again without a pause, and keeps a processor busy.
 pub struct Ndjson<R, O = u64, F = fn(&[u8], u64) -> OffsetResult<u64>> {
     reader: R,
     buffer: Vec<u8>,

@@ -11,6 +11,8 @@ use crate::snowpipe::rows::RowError;
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct LoadSummary {
+    /// Whether the load has opened the channel. Otherwise it does not know what is committed.
+    pub is_opened: bool,
     /// Rows that were read from the source.
     pub rows_read: u64,
     /// Rows that were skipped because they were committed before the load.
@@ -30,7 +32,8 @@ pub struct LoadSummary {
     pub rows_rejected: u64,
     /// The last rejection that the service has reported.
     pub last_rejected: Option<RejectedRows>,
-    /// The channel's committed offset token, without the prefix.
+    /// The channel's committed offset token, without the prefix; `None` if nothing is committed, or if the channel was
+    /// not opened.
     pub committed: Option<String>,
     /// How many times the channel was reopened.
     pub reopenings: u64,
@@ -41,6 +44,9 @@ impl fmt::Display for LoadSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.committed {
             Some(token) => write!(f, "committed up to \"{token}\"")?,
+            None if !self.is_opened => {
+                return f.write_str("the channel was not opened: what is committed is not known");
+            }
             None => f.write_str("nothing is committed")?,
         }
         let rows = if self.rows_committed == 1 { "row" } else { "rows" };
@@ -104,8 +110,12 @@ pub enum LoadFailure {
     },
     /// The service has rejected rows: see [`OnRejected`](super::OnRejected).
     Rejected(RejectedRows),
-    /// The writer has ended with an error: see [`Writer`](crate::snowpipe::Writer).
+    /// The writer has ended with an error: see [`Writer`](crate::snowpipe::Writer). The load did not wait for the rows
+    /// before: those that were sent may be committed.
     Writer(FlowError),
+    /// The listener to the notices has returned this error. The load ended at once: rows that were sent may be
+    /// committed.
+    Stopped(String),
 }
 
 impl fmt::Display for LoadError {
@@ -125,7 +135,7 @@ impl Error for LoadError {
             LoadFailure::Row { error, .. } => error,
             LoadFailure::Token { error, .. } => error,
             LoadFailure::Writer(error) => error,
-            LoadFailure::Rejected(_) => return None,
+            LoadFailure::Rejected(_) | LoadFailure::Stopped(_) => return None,
         })
     }
 }
@@ -139,12 +149,16 @@ impl fmt::Display for LoadFailure {
             Self::Token { row, error } => write!(f, "row {row}: {error}"),
             Self::Rejected(rejected) => rejected.fmt(f),
             Self::Writer(error) => error.fmt(f),
+            Self::Stopped(reason) => write!(f, "stopped by the listener to its notices: {reason}"),
         }
     }
 }
 
 impl From<FlowError> for LoadFailure {
     fn from(error: FlowError) -> Self {
-        Self::Writer(error)
+        match error {
+            FlowError::Stopped(reason) => Self::Stopped(reason),
+            error => Self::Writer(error),
+        }
     }
 }

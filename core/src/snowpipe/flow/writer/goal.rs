@@ -9,7 +9,8 @@ use super::replay_buffer::ReplayBuffer;
 use super::tokens::Tokens;
 use super::{Writer, WriterEvent, WriterMetrics, WriterState};
 use crate::error::FlowError;
-use crate::flow::{SavedState, StateMachine as _, goal};
+use crate::flow::{Config, Goal as _, SavedState, StateMachine as _, goal};
+use crate::seed::Seed;
 use crate::snowpipe::SnowpipeAccount;
 #[cfg(doc)]
 use crate::snowpipe::flow::ChannelLost;
@@ -266,10 +267,11 @@ impl OpenWriter {
 }
 
 impl Writer {
-    /// Returns the goal of a writer that continues where this one has ended.
-    pub(in crate::snowpipe) fn to_goal(&self) -> OpenWriter {
-        let machine = self.runner.machine();
-        OpenWriter { position: machine.replay.position(), ..machine.goal.clone() }
+    /// Starts a writer that continues where this one has ended, and has the same deadline.
+    pub(in crate::snowpipe) fn restart(&mut self, config: &Config<SnowpipeAccount>, seed: Seed) -> Self {
+        let (machine, cx) = self.runner.parts_mut();
+        let goal = OpenWriter { position: machine.replay.position(), ..machine.goal.clone() };
+        goal.start(config, seed).with_deadline(cx.deadline())
     }
 }
 
