@@ -48,7 +48,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::Authority;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, Uri};
 
 pub use call::Call;
 pub use config::Config;
@@ -253,17 +253,25 @@ impl Exchange {
     }
 }
 
-/// Names the exchange; no header is shown that might be a credential.
+/// Names the exchange. Headers, and the values of the query, are not shown: they may be credentials or other secrets.
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exchange")
             .field("operation", &self.info.name)
             .field("method", self.request.method())
-            .field("uri", self.request.uri())
+            .field("uri", &without_query_values(self.request.uri()))
             .field("body", self.request.body())
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
+}
+
+/// Returns a URI with the names of its query, without their values.
+fn without_query_values(uri: &Uri) -> String {
+    let text = uri.to_string();
+    let Some((before, query)) = text.split_once('?') else { return text };
+    let names = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
+    format!("{before}?{}", names.map(|name| format!("{name}=…")).collect::<Vec<_>>().join("&"))
 }
 
 /// A flow asks for a credential.

@@ -99,3 +99,28 @@ fn an_error_in_plain_http_names_the_host_and_not_the_credential() {
         other => panic!("{other:?}"),
     }
 }
+
+/// A query may hold what a caller gives, such as metadata with the key of a bucket.
+#[test]
+fn no_debug_text_of_a_request_holds_what_is_in_its_query() {
+    use pipewright::feldera::data::{DataFormat, HttpInput};
+    use pipewright::feldera::{FelderaApi, Json};
+
+    let metadata = Json::new(r#"{"key":"s3cr3t"}"#).expect("JSON");
+    let input = HttpInput::new("p", "t", DataFormat::Csv, "1\n").connector_metadata(metadata);
+    let config = Config::<FelderaApi>::new("http://h".parse().expect("a base"));
+    let mut call = Call::new(input, &config, Seed::new(1));
+    loop {
+        match call.poll(Timestamp::from_millis(1), None) {
+            Step::Send(exchange) => {
+                assert!(exchange.request().uri().query().is_some_and(|query| query.contains("s3cr3t")));
+                assert_keeps(&exchange);
+                let shown = format!("{exchange:?}");
+                assert!(shown.contains("/ingress/t?format=…&connector_metadata=…"), "{shown}");
+                return;
+            }
+            Step::Notice(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
