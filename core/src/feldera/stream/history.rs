@@ -39,18 +39,29 @@ const KEPT: usize = 50_000;
 /// # use pipewright::driver::Runtime;
 /// use pipewright::feldera::Feldera;
 /// use pipewright::feldera::stream::{GetLogs, LogCursor, LogHistory};
+/// use std::time::Duration;
 ///
 /// # fn example(feldera: &Feldera<impl Runtime>, saved: &str) -> Result<(), Box<dyn std::error::Error>> {
 /// let mut history = LogHistory::from(saved.parse::<LogCursor>()?); // Or `LogHistory::new()`.
 /// loop {
 ///     let mut stream = feldera.open(GetLogs::new("orders").cursor(history.cursor()))?;
 ///     println!("{:?}", history.connected(stream.decoder().position()));
-///     while let Ok(Some(line)) = stream.next_item() {
-///         for line in history.accept(line) {
-///             println!("{}", String::from_utf8_lossy(&line));
+///     loop {
+///         match stream.next_item() {
+///             Ok(Some(line)) => {
+///                 for line in history.accept(line) {
+///                     println!("{}", String::from_utf8_lossy(&line));
+///                 }
+///                 std::fs::write("orders.cursor", history.cursor().to_string())?;
+///             }
+///             Ok(None) => break,
+///             Err(error) => {
+///                 eprintln!("{error}");
+///                 break;
+///             }
 ///         }
-///         std::fs::write("orders.cursor", history.cursor().to_string())?;
 ///     }
+///     std::thread::sleep(Duration::from_secs(1)); // A server may end each stream at once.
 /// }
 /// # }
 /// ```
@@ -79,6 +90,16 @@ pub enum LogResume {
     },
     /// The connection continues directly after the last line that was read.
     Exact,
+    /// The response begins before the position of the history. The history leaves out the lines up to this position.
+    ///
+    /// If the request had no cursor, these lines were read before. If it had the [cursor](LogHistory::cursor), the
+    /// cursor is ahead of the server, for example because it was edited. Then new lines are left out: begin with
+    /// [`LogHistory::new`].
+    #[non_exhaustive]
+    Overlap {
+        /// The number of lines that are left out.
+        repeated: u64,
+    },
     /// The server has discarded lines after the last line that was read.
     Gap {
         /// The number of discarded lines.
@@ -93,6 +114,9 @@ pub enum LogResume {
     /// The server does not number lines, or did not on the previous connection. The history compares lines with the
     /// lines that were read. Call [`may_miss`](LogHistory::may_miss) to check for lost lines.
     Compared,
+    /// The server numbered lines on the previous connection, and does not on this one, for example after a downgrade.
+    /// The history cannot recognize lines that were read by number: it gives all lines that the server has kept.
+    Repeated,
 }
 
 /// The beginning of a connection, compared with the end of the history.
@@ -130,8 +154,9 @@ impl LogHistory {
         (self.matching, self.repeated, self.may_miss) = (None, 0, false);
         let Some(LogPosition { epoch, sequence, gap }) = position else {
             // The server no longer numbers lines: the lines that were read by number cannot be recognized.
+            let resume = self.compare_all();
             self.may_miss = before.is_some();
-            return self.compare_all();
+            return if self.may_miss { LogResume::Repeated } else { resume };
         };
         self.at = Some((epoch.as_str().into(), *sequence));
         match before {
@@ -142,7 +167,8 @@ impl LogHistory {
                 if let Some(repeated) = read.checked_sub(*sequence).filter(|repeated| *repeated > 0) {
                     self.repeated = repeated;
                     self.at = Some((old, read));
-                    return LogResume::Exact;
+                    self.may_miss = true;
+                    return LogResume::Overlap { repeated };
                 }
                 let lost = sequence.saturating_sub(read).max(*gap);
                 self.may_miss = lost > 0;
@@ -237,7 +263,8 @@ impl LogHistory {
     }
 }
 
-/// Continues after a line that was read earlier, for example before the program was restarted.
+/// Continues after a line that was read earlier, for example before the program was restarted. If the server does not number
+/// lines, the history gives all lines that the server has kept: see [`LogResume::Repeated`].
 impl From<LogCursor> for LogHistory {
     fn from(cursor: LogCursor) -> Self {
         let at = cursor.epoch().map(|epoch| (epoch.into(), cursor.sequence()));
