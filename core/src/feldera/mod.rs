@@ -94,8 +94,8 @@ pub use self::flow::{
     AcceptedRows, ApproveBootstrap, AwaitCompletion, AwaitConnectorsFinished, AwaitDelivery, Change, Checkpoint,
     Checkpointed, ClearStorage, Compile, Completed, DeliveryProof, DeliveryWatch, Deploy, Deployed, EnsurePaused,
     EnsureRunning, FinishedConnector, Ingest, IngestChunk, IngestEvent, IngestProgress, Ingestion, Interruption,
-    PushError, RejectedRow, RejectedRows, Resize, Resized, Stop, Stopped, SyncCheckpoint, Synced, Transaction,
-    TransactionEvent, TransactionRun, UnconfirmedRows, Undelivered, UnknownOutcome,
+    PushError, RejectedRow, RejectedRows, Resize, Resized, SentRows, Stop, Stopped, SyncCheckpoint, Synced,
+    Transaction, TransactionEvent, TransactionRun, UnconfirmedRows, Undelivered, UnknownOutcome,
 };
 pub use self::ingest_rows::{
     Csv, IngestError, IngestFailure, IngestRows, IngestSummary, Ndjson, NextRow, OnRejected, OnUnconfirmed,

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use super::data::HttpInput;
+use super::data::{CompletionToken, HttpInput};
 use super::stats::GetStats;
 use super::stream::{Chunk, EgressProgress, HttpOutput};
-use super::{AwaitDelivery, DeliveryProof, Feldera};
-use crate::driver::{Runtime, Stream, StreamError};
+use super::{AwaitDelivery, DeliveryProof, DeliveryWatch, Feldera};
+use crate::driver::{DrivenFlow, Runtime, Stream, StreamError};
 use crate::error::{FlowError, Misuse};
 use crate::feldera::stream::Egress;
 
@@ -22,7 +22,7 @@ impl<R: Runtime> Feldera<R> {
         // Read before the subscription begins: if the same process runs later, it serves the subscription.
         let process = self.call(GetStats::new(output.pipeline_name.clone()))?.global_metrics.process();
         let stream = self.open(output)?;
-        Ok(Subscription { client: self, process, stream, has_steps: true })
+        Ok(Subscription { client: self, process, stream, has_steps: true, last_token: None })
     }
 }
 
@@ -66,8 +66,9 @@ pub struct Subscription<'c, R> {
     client: &'c Feldera<R>,
     process: Option<String>,
     stream: Stream<Egress>,
-    /// `false` once it is proved that the server never sends `processed_steps`.
+    /// `false` once a completion was followed by no `processed_steps`.
     has_steps: bool,
+    last_token: Option<CompletionToken>,
 }
 
 impl<R> Subscription<'_, R> {
@@ -80,6 +81,12 @@ impl<R> Subscription<'_, R> {
     /// Returns how far the subscription has been read, for [`AwaitDelivery`].
     pub fn progress(&self) -> EgressProgress {
         self.stream.decoder().progress()
+    }
+
+    /// Returns the token of the rows of the last [`ingest`](Self::ingest) or [`run`](Self::run), also if it failed.
+    /// `None` if no rows were ingested, or if it is not known.
+    pub fn last_token(&self) -> Option<&CompletionToken> {
+        self.last_token.as_ref()
     }
 
     /// Returns the decoder of the stream.
@@ -100,10 +107,16 @@ impl<R: Runtime> Subscription<'_, R> {
     /// Ingests rows, and reads the subscription until it has delivered every change that the rows caused. Passes each
     /// chunk to `on_chunk`, including chunks with changes of other rows.
     ///
-    /// To set options, run an [`AwaitDelivery`] with [`run`](Self::run).
+    /// While the rows are sent, the subscription is not read. With
+    /// [`backpressure`](HttpOutput::backpressure) the pipeline waits for its readers: if the rows cause more changes
+    /// than the connection buffers, the server answers 503 after 30 s, and the rows are unconfirmed. Without it, chunks
+    /// are lost. So send at most 1 MiB per call, and less if a row causes many changes. To send more, read the
+    /// subscription on a thread of its own and tell its progress to an [`AwaitDelivery`].
+    ///
+    /// To set options, run an [`AwaitDelivery`] with [`run`](Self::run), which also tells about timeouts.
     ///
     /// # Errors
-    /// As [`AwaitDelivery`].
+    /// As [`AwaitDelivery`]. [`SentRows::of`](super::SentRows::of) tells whether the rows were ingested.
     pub fn ingest(&mut self, rows: HttpInput, on_chunk: impl FnMut(Chunk<'_>)) -> Result<DeliveryProof, FlowError> {
         let goal = AwaitDelivery::ingest(rows, self.process.clone(), self.progress());
         self.run(if self.has_steps { goal } else { goal.without_steps() }, on_chunk)
@@ -112,37 +125,45 @@ impl<R: Runtime> Subscription<'_, R> {
     /// Runs a goal that was created with the [process](Self::process) and the [progress](Self::progress) of this
     /// subscription only. Reads the subscription at the same time, and passes each chunk to `on_chunk`.
     ///
-    /// A timeout takes effect between two chunks, which are at most 3 s apart while the pipeline lives.
+    /// Timeouts take effect between two chunks, which are at most 3 s apart while the pipeline lives. If its process is
+    /// frozen or the connection is dead, no chunk comes, and this blocks until the runtime ends the stream. Give the
+    /// runtime a limit for the silence of streams, for example 10 s: that of `pipewright-ureq` is `with_idle_timeout`,
+    /// and has no default.
     ///
     /// # Errors
     /// As [`AwaitDelivery`].
-    pub fn run(
-        &mut self,
-        goal: AwaitDelivery,
+    pub fn run(&mut self, goal: AwaitDelivery, on_chunk: impl FnMut(Chunk<'_>)) -> Result<DeliveryProof, FlowError> {
+        let mut delivery = self.client.start(goal);
+        let proof = Self::drive(&mut self.stream, &mut delivery, on_chunk);
+        self.last_token = delivery.flow().token().cloned();
+        self.has_steps &= proof.as_ref().map_or(true, DeliveryProof::is_delivered);
+        proof
+    }
+
+    fn drive(
+        stream: &mut Stream<Egress>,
+        delivery: &mut DrivenFlow<'_, DeliveryWatch, R>,
         mut on_chunk: impl FnMut(Chunk<'_>),
     ) -> Result<DeliveryProof, FlowError> {
-        let mut delivery = self.client.start(goal);
-        delivery.flow_mut().observe(0, self.stream.decoder().progress());
+        delivery.flow_mut().observe(0, stream.decoder().progress());
         let mut is_open = true;
-        let proof = loop {
+        loop {
             let proof = if is_open { delivery.next_ready()? } else { delivery.next()? };
             if let Some(proof) = proof {
-                break proof;
+                return Ok(proof);
             }
             if delivery.has_ended() {
                 return Err(FlowError::Misuse(Misuse::PolledAfterDone));
             }
-            if let Ok(Some(chunk)) = self.stream.next_item() {
+            if let Ok(Some(chunk)) = stream.next_item() {
                 on_chunk(chunk);
-                delivery.flow_mut().observe(0, self.stream.decoder().progress());
+                delivery.flow_mut().observe(0, stream.decoder().progress());
             } else {
                 // After an error, the stream returns it again to the next caller.
                 is_open = false;
                 delivery.flow_mut().ended(0);
             }
-        };
-        self.has_steps &= proof.is_delivered();
-        Ok(proof)
+        }
     }
 }
 

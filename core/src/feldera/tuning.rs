@@ -29,6 +29,17 @@ pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Feldera: what was sent before the completion is read within this time; a subscription is silent for 3 s at most.
 pub(super) const STEPS_GRACE: Duration = Duration::from_secs(4);
 
+/// How many polls of the status of rows may follow each other at once, because a subscription was read.
+///
+/// Our choice: enough for a few rows, whose changes come in a few chunks. A poll that is left out may delay the end by
+/// the 3 s to the next chunk.
+pub(super) const PROGRESS_BURST: u32 = 8;
+
+/// The time between further ones, unless the subscription shows new steps.
+///
+/// Our choice: an answer takes a few milliseconds, in which the subscription is not read.
+pub(super) const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+
 /// How long a stop must last before the process is asked what delays it.
 ///
 /// Our choice: a stop that is over sooner needs no explanation.

@@ -118,7 +118,7 @@ impl Interruption {
     /// Returns the interruption that caused an error of a flow; `None` if the error has another cause.
     pub fn of(error: &FlowError) -> Option<&Self> {
         match error {
-            FlowError::Failed(failure) => failure.cause()?.downcast_ref(),
+            FlowError::Failed(_) => error.evidence(),
             FlowError::Ambiguous(ambiguity) => Self::of(&ambiguity.cause),
             _ => None,
         }

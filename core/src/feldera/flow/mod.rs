@@ -29,7 +29,7 @@ mod unknown_outcome;
 pub use approve::ApproveBootstrap;
 pub use await_completion::{AwaitCompletion, Completed};
 pub use await_connectors::{AwaitConnectorsFinished, FinishedConnector};
-pub use await_delivery::{AwaitDelivery, DeliveryProof, DeliveryWatch, Undelivered};
+pub use await_delivery::{AwaitDelivery, DeliveryProof, DeliveryWatch, SentRows, Undelivered};
 pub use checkpoint::{Checkpoint, Checkpointed};
 pub use clear::ClearStorage;
 pub use compile::Compile;

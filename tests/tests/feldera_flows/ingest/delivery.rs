@@ -7,7 +7,7 @@ use pipewright::driver::Clock as _;
 use pipewright::error::{Applied, FlowError};
 use pipewright::feldera::data::{CompletionToken, DataFormat, HttpInput, parse_errors};
 use pipewright::feldera::stream::{Egress, EgressProgress, HttpOutput};
-use pipewright::feldera::{AwaitDelivery, DeliveryProof, Feldera, Interruption, Undelivered};
+use pipewright::feldera::{AwaitDelivery, DeliveryProof, Feldera, Interruption, SentRows, Undelivered};
 use pipewright_mock::feldera::{Config, Release};
 use pipewright_mock::{Script, World};
 
@@ -82,6 +82,14 @@ fn undelivered(error: &FlowError) -> &Undelivered {
     }
 }
 
+/// Whether the token was complete; `None` unless the rows are known to be ingested.
+fn processed(error: &FlowError) -> Option<bool> {
+    match SentRows::of(error)? {
+        SentRows::Ingested { token, is_processed, .. } if token.as_str() == "tok" => Some(*is_processed),
+        _ => None,
+    }
+}
+
 #[test]
 fn changes_are_delivered_when_the_step_of_their_rows_is_shown() {
     let script = of_process(ask(ask(ingested(), IN_NO_STEP), IN_STEP_7), "u");
@@ -124,6 +132,8 @@ fn nothing_is_sent_if_the_subscription_is_of_another_process() {
     let mut delivery = client(&script);
     let error = delivery.run(AwaitDelivery::ingest(rows(), process(), no_chunk())).expect_err("restarted");
     assert_eq!(cause(&error), Some(&Interruption::Restarted));
+    assert_eq!(SentRows::of(&error), Some(&SentRows::NotIngested));
+    assert!(error.to_string().ends_with("; no row was ingested"), "{error}");
     script.finish();
     // Nor if nothing is known of the process.
     let script = of_process(Script::new(), "another");
@@ -141,11 +151,53 @@ fn a_restart_meanwhile_makes_the_numbers_meaningless() {
     let mut delivery = feldera.start(AwaitDelivery::ingest(rows(), process(), no_chunk()));
     delivery.flow_mut().observe(0, view.step(1000));
     let error = delivery.next_ready().expect_err("another process answers");
-    assert_eq!(cause(&error), Some(&Interruption::Restarted));
+    assert_eq!((cause(&error), processed(&error)), (Some(&Interruption::Restarted), Some(false)));
     script.finish();
     let script = recorded(ingested(), "GET", ASK, "completion_status_after_restart_410");
     let error = client(&script).run(AwaitDelivery::ingest(rows(), process(), no_chunk())).expect_err("restarted");
-    assert_eq!(cause(&error), Some(&Interruption::Restarted));
+    assert_eq!((cause(&error), processed(&error)), (Some(&Interruption::Restarted), Some(false)));
+    script.finish();
+}
+
+/// The rows are processed, and then the statistics are of another process, rejected or too late.
+#[test]
+fn errors_after_the_completion_tell_that_the_rows_are_processed() {
+    let completed = || ask(ingested(), COMPLETE);
+    let restarted = of_process(completed(), "another");
+    let rejected = completed().expect("GET", STATS).reply_json(403, r#"{"message":"m","error_code":"c","details":{}}"#);
+    for script in [restarted, rejected] {
+        let (feldera, mut view) = (client(&script), View::new());
+        let mut delivery = feldera.start(AwaitDelivery::ingest(rows(), process(), no_chunk()));
+        assert!(delivery.next_ready().expect("it waits").is_none());
+        delivery.flow_mut().observe(0, view.step(7));
+        let error = delivery.next_ready().expect_err("it cannot be verified");
+        assert!(cause(&error).is_some() != error.service().is_some(), "{error:?}");
+        assert_eq!(processed(&error), Some(true), "{error:?}");
+        assert!(error.to_string().ends_with("the rows were ingested and processed"), "{error}");
+        script.finish();
+    }
+    let script = completed();
+    let goal = AwaitDelivery::ingest(rows(), process(), no_chunk()).timeout(Duration::from_secs(2));
+    let error = client(&script).run(goal).expect_err("the time is up");
+    assert!(matches!(error, FlowError::Deadline { .. }), "{error:?}");
+    assert_eq!(processed(&error), Some(true), "{error:?}");
+    script.finish();
+}
+
+/// Each poll costs time in which the subscription is not read.
+#[test]
+fn chunks_without_steps_let_the_status_be_polled_now_and_then() {
+    let polled = (0..9).fold(ingested(), |script, _| ask(script, IN_NO_STEP));
+    // New steps may be those of the rows.
+    let script = of_process(ask(polled, IN_STEP_7), "u");
+    let (feldera, mut view) = (client(&script), View::new());
+    let mut delivery = feldera.start(AwaitDelivery::ingest(rows(), process(), no_chunk()));
+    for _ in 0..100 {
+        assert!(delivery.next_ready().expect("it waits").is_none());
+        delivery.flow_mut().observe(0, view.rows());
+    }
+    delivery.flow_mut().observe(0, view.step(7));
+    assert!(delivery.next_ready().expect("it is delivered").expect("at once").is_delivered());
     script.finish();
 }
 
@@ -180,11 +232,12 @@ fn rows_are_sent_once_and_rejections_are_the_callers() {
     let script = of_process(Script::new(), "u").expect("POST", INGRESS).reply_lost();
     let error = client(&script).run(AwaitDelivery::ingest(rows(), process(), no_chunk())).expect_err("unknown");
     assert!(matches!(error, FlowError::Ambiguous(_)), "{error}");
+    assert_eq!(SentRows::of(&error), Some(&SentRows::Unconfirmed));
     script.finish();
     let script = of_process(Script::new(), "u");
     let script = recorded(script, "POST", INGRESS, "ingress_partial_parse_errors_400");
     let error = client(&script).run(AwaitDelivery::ingest(rows(), process(), no_chunk())).expect_err("rejected");
-    let rejection = error.service().expect("a rejection");
+    let FlowError::Service(rejection) = &error else { panic!("{error:?}") };
     assert_eq!(rejection.applied(), Applied::Yes);
     assert!(parse_errors(rejection).is_some());
     script.finish();
@@ -270,6 +323,7 @@ fn subscription_on(release: Release) {
     feldera.run(pipewright::feldera::Deploy::new("p", sql)).expect("it runs");
     let output = HttpOutput::new("p", "v", DataFormat::Json).backpressure(true);
     let mut subscription = feldera.subscribe(output).expect("subscribed");
+    assert_eq!(subscription.last_token(), None);
     for (id, at_most) in [(1, 8), (2, 4)] {
         let (before, mut changes) = (world.now(), 0);
         let rows = HttpInput::new("p", "t", DataFormat::Json, format!("{{\"insert\":{{\"id\":{id}}}}}"));
@@ -286,4 +340,14 @@ fn subscription_on(release: Release) {
         let took = world.now().since(before);
         assert!(took <= Duration::from_secs(at_most), "{took:?}");
     }
+    assert!(subscription.last_token().is_some());
+    // Only this release tells the step, and never shows it.
+    if release != Release::V0_337 {
+        return;
+    }
+    let row = HttpInput::new("p", "t", DataFormat::Json, r#"{"insert":{"id":9}}"#);
+    let goal = AwaitDelivery::ingest(row, subscription.process().map(str::to_owned), subscription.progress());
+    let error = subscription.run(goal.timeout(Duration::from_secs(2)), |_| {}).expect_err("the time is up");
+    let Some(SentRows::Ingested { token, .. }) = SentRows::of(&error) else { panic!("{error:?}") };
+    assert_eq!(subscription.last_token(), Some(token));
 }

@@ -58,9 +58,14 @@ impl Subscription {
         self.end.get_or_insert(Undelivered::SubscriptionEnded);
     }
 
+    /// The largest number of steps that the server has sent; `None` if it has not sent any.
+    pub(super) fn steps(&self) -> Option<u64> {
+        self.last.processed_steps
+    }
+
     /// Whether the server has sent `processed_steps`.
     pub(super) fn has_steps(&self) -> bool {
-        self.last.processed_steps.is_some()
+        self.steps().is_some()
     }
 
     /// Whether it has delivered all changes of the steps below this number.

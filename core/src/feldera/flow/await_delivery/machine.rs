@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use super::decide::{Subscription, Verdict, decide};
-use super::{AwaitDelivery, DeliveryProof, Undelivered};
-use crate::error::FlowError;
+use super::{AwaitDelivery, DeliveryProof, SentRows, Undelivered};
+use crate::error::{Applied, FlowError, ServiceError};
 use crate::feldera::FelderaApi;
 use crate::feldera::data::{CompletionToken, HttpInput};
 use crate::feldera::flow::await_completion::AwaitCompletionMachine;
@@ -12,7 +12,7 @@ use crate::feldera::flow::diagnosis::Diagnosis;
 use crate::feldera::flow::{AwaitCompletion, Interruption};
 use crate::feldera::stats::GetStats;
 use crate::feldera::stream::EgressProgress;
-use crate::feldera::tuning::STEPS_GRACE;
+use crate::feldera::tuning::{PROGRESS_BURST, PROGRESS_INTERVAL, STEPS_GRACE};
 use crate::flow::{Call, FlowContext, Runner, StateMachine, Step, Transition, done};
 use crate::time::Timestamp;
 
@@ -27,9 +27,15 @@ pub(super) enum Source {
 #[derive(Debug)]
 pub(super) struct DeliveryMachine {
     goal: AwaitDelivery,
-    token: Option<CompletionToken>,
+    rows: SentRows,
     /// Whether a subscription was read since the last transition.
     is_fresh: bool,
+    /// Whether one has shown more steps since the status was polled.
+    has_new_steps: bool,
+    /// How often the status was polled because a subscription was read.
+    polls: u32,
+    /// When it may be polled again without new steps.
+    poll_from: Option<Timestamp>,
     state: State,
 }
 
@@ -47,14 +53,21 @@ enum State {
 
 impl From<AwaitDelivery> for DeliveryMachine {
     fn from(goal: AwaitDelivery) -> Self {
-        Self { goal, token: None, is_fresh: false, state: State::Start }
+        let rows = match &goal.source {
+            Source::Rows(_) => SentRows::NotIngested,
+            Source::Token(_, token) => SentRows::Ingested { token: token.clone(), is_processed: false },
+        };
+        let state = State::Start;
+        Self { goal, rows, is_fresh: false, has_new_steps: false, polls: 0, poll_from: None, state }
     }
 }
 
 impl DeliveryMachine {
     pub(super) fn observe(&mut self, subscription: usize, progress: EgressProgress) {
         if let Some(subscription) = self.goal.subscriptions.get_mut(subscription) {
+            let steps = subscription.steps();
             subscription.observe(progress);
+            self.has_new_steps |= subscription.steps() > steps;
             self.is_fresh = true;
         }
     }
@@ -67,7 +80,7 @@ impl DeliveryMachine {
     }
 
     pub(super) fn token(&self) -> Option<&CompletionToken> {
-        self.token.as_ref()
+        self.rows.token()
     }
 
     fn pipeline(&self) -> &str {
@@ -97,12 +110,12 @@ impl DeliveryMachine {
     fn process(&mut self, token: CompletionToken, cx: &mut FlowContext<FelderaApi>) {
         cx.phase(Self::NAME, "waiting for rows to be processed and delivered");
         let goal = AwaitCompletion::new(self.pipeline(), token.clone()).stall_timeout(self.goal.stall_timeout);
-        self.token = Some(token);
+        self.rows = SentRows::Ingested { token, is_processed: false };
         self.state = State::Processing(cx.child(goal));
     }
 
     fn completed(&mut self, step: Option<u64>) -> Transition<DeliveryProof> {
-        match self.token.clone() {
+        match self.rows.token().cloned() {
             Some(token) => done(Ok(DeliveryProof::Completed { token, step })),
             None => ControlFlow::Continue(()),
         }
@@ -158,8 +171,16 @@ impl StateMachine for DeliveryMachine {
             },
             State::Sending(call) => match cx.poll(call)? {
                 Ok(token) => self.process(token.token, cx),
-                Err(error @ FlowError::Service(_)) => self.diagnose(error, cx),
-                Err(error) => return done(Err(error)),
+                Err(error) => {
+                    let applied = error.service().map(ServiceError::applied);
+                    if error.is_ambiguous() || applied.is_some_and(|applied| applied != Applied::No) {
+                        self.rows = SentRows::Unconfirmed;
+                    }
+                    match error {
+                        error @ FlowError::Service(_) => self.diagnose(error, cx),
+                        error => return done(Err(error)),
+                    }
+                }
             },
             State::Processing(child) => {
                 let polled = cx.poll(child);
@@ -171,16 +192,25 @@ impl StateMachine for DeliveryMachine {
                     let has_steps = self.goal.subscriptions.iter().any(Subscription::has_steps);
                     self.judge(step, cx)?;
                     let State::Processing(child) = &mut self.state else { return ControlFlow::Continue(()) };
-                    if is_fresh && !is_late && (step.is_none() || !has_steps) {
+                    let may_poll = self.polls < PROGRESS_BURST || self.poll_from.is_none_or(|from| from <= cx.now());
+                    let has_news = self.has_new_steps || is_fresh && may_poll;
+                    if has_news && !is_late && (step.is_none() || !has_steps) {
                         child.parts_mut().0.poll_now();
+                        self.polls += 1;
+                        (self.has_new_steps, self.poll_from) = (false, Some(cx.now() + PROGRESS_INTERVAL));
                         return ControlFlow::Continue(());
                     }
                 }
                 match polled? {
-                    Ok(completed) => match completed.step {
-                        Some(step) => self.state = State::Settling(step, cx.now()),
-                        None => return self.completed(None),
-                    },
+                    Ok(completed) => {
+                        if let SentRows::Ingested { is_processed, .. } = &mut self.rows {
+                            *is_processed = true;
+                        }
+                        match completed.step {
+                            Some(step) => self.state = State::Settling(step, cx.now()),
+                            None => return self.completed(None),
+                        }
+                    }
                     Err(error) => return done(Err(error)),
                 }
             }
@@ -191,7 +221,7 @@ impl StateMachine for DeliveryMachine {
             State::Verifying(call, step) => match (cx.poll(call)?, *step) {
                 (Ok(stats), step) => {
                     let process = stats.global_metrics.process();
-                    return match self.token.clone() {
+                    return match self.rows.token().cloned() {
                         Some(token) if process.is_some() && process == self.goal.process => {
                             done(Ok(DeliveryProof::Delivered { token, step }))
                         }
@@ -207,5 +237,9 @@ impl StateMachine for DeliveryMachine {
             }
         }
         ControlFlow::Continue(())
+    }
+
+    fn add_evidence(&mut self, error: FlowError) -> FlowError {
+        self.rows.add_to(error)
     }
 }

@@ -17,7 +17,8 @@
 //! | Sending | rejected | Diagnosis; failed |
 //! | Processing, Settling | all subscriptions are [delivered](self::decide) | Verifying |
 //! | Processing, Settling | the step is known, and a subscription can no longer deliver it | failed: [`Undelivered`] |
-//! | Processing | progress, and the step is not known or no steps were shown | polls the status at once |
+//! | Processing | more steps were shown, and the step is not known | polls the status at once |
+//! | Processing | other progress, and the step is not known or no steps were shown | polls the status at once, 8 times; then every 250 ms |
 //! | Processing | the token can no longer be completed | failed, as [`AwaitCompletion`] |
 //! | Processing | complete | Settling |
 //! | Settling | complete without a step (before 0.242), or the caller called `without_steps` | Completed |
@@ -29,16 +30,19 @@
 //! Invariants: rows are sent once. *Delivered* requires that the same process ran from before the subscription until
 //! after the last chunk. Only then can the numbers be compared: this process issued the token, counted the steps and
 //! sent the chunks. *Delivered* also requires that no chunk was lost in between. Otherwise the flow fails, or ends with
-//! *Completed*.
+//! *Completed*. Each error tells with [`SentRows`] whether the rows were ingested. A rejection of the rows tells it
+//! itself.
 
 mod decide;
 mod machine;
+mod sent_rows;
 
 use std::fmt;
 use std::time::Duration;
 
 use self::decide::Subscription;
 use self::machine::{DeliveryMachine, Source};
+pub use self::sent_rows::SentRows;
 use crate::feldera::FelderaApi;
 use crate::feldera::data::{CompletionToken, HttpInput};
 use crate::feldera::stream::EgressProgress;
@@ -56,7 +60,7 @@ use crate::flow::{Runner, goal};
 /// | result | proof |
 /// |---|---|
 /// | [`Delivered`](DeliveryProof::Delivered) | the subscriptions have shown `processed_steps` of at least the token's `step`; the changes came before that chunk |
-/// | [`Completed`](DeliveryProof::Completed) | the token is complete, but the server never sends `processed_steps`, as up to 0.337; the changes may still be on their way |
+/// | [`Completed`](DeliveryProof::Completed) | the token is complete, but no subscription has shown `processed_steps`, as on servers up to 0.337; the changes may still be on their way |
 ///
 /// 1. Read the [process](crate::feldera::stats::GlobalMetrics::process) from the statistics.
 /// 2. Subscribe with [`HttpOutput`](crate::feldera::stream::HttpOutput). Without
@@ -71,6 +75,7 @@ use crate::flow::{Runner, goal};
 /// of earlier rows, also pass the progress from before these rows were sent.
 ///
 /// # Errors
+/// [`SentRows::of`] tells whether the rows were ingested.
 /// * [`FlowError::Failed`](crate::error::FlowError::Failed) with
 ///   [`Interruption::Restarted`](super::Interruption::Restarted) if another process runs than the process of the
 ///   subscription. If the flow notices that before it sends the rows, it does not send them.
@@ -82,6 +87,7 @@ use crate::flow::{Runner, goal};
 ///   or may not have been ingested.
 /// * [`FlowError::Service`](crate::error::FlowError::Service) if the rows were rejected. With the code `ParseErrors`,
 ///   all other rows are ingested, see [`parse_errors`](crate::feldera::data::parse_errors).
+/// * [`FlowError::Incomplete`](crate::error::FlowError::Incomplete) if another request failed.
 ///
 /// ```
 /// # let stats = r#"{"global_metrics":{"state":"Running","incarnation_uuid":"u","buffered_input_records":0,
@@ -186,8 +192,9 @@ pub enum DeliveryProof {
         /// The changes are in steps below this number.
         step: u64,
     },
-    /// The rows are processed, and their changes were handed to all output connectors. The server never sends
-    /// `processed_steps`, so it is not known whether a subscription has delivered them.
+    /// The rows are processed, and their changes were handed to all output connectors. No subscription has shown
+    /// `processed_steps`, so it is not known whether one has delivered them. Servers up to 0.337 never send it. On a
+    /// newer server, a subscription that is read late may not have shown it yet.
     #[non_exhaustive]
     Completed {
         /// The token of the rows.
@@ -268,7 +275,7 @@ impl DeliveryWatch {
         self.runner.parts_mut().0.ended(subscription);
     }
 
-    /// Returns the token of the rows; `None` until they are ingested.
+    /// Returns the token of the rows, also after an error; `None` until they are ingested.
     pub fn token(&self) -> Option<&CompletionToken> {
         self.runner.machine().token()
     }
