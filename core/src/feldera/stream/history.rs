@@ -263,8 +263,8 @@ impl LogHistory {
     }
 }
 
-/// Continues after a line that was read earlier, for example before the program was restarted. If the server does not number
-/// lines, the history gives all lines that the server has kept: see [`LogResume::Repeated`].
+/// Continues after a line that was read earlier, for example before the program was restarted. If the server does not
+/// number lines, the history gives all lines that the server has kept: see [`LogResume::Repeated`].
 impl From<LogCursor> for LogHistory {
     fn from(cursor: LogCursor) -> Self {
         let at = cursor.epoch().map(|epoch| (epoch.into(), cursor.sequence()));
