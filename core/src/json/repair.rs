@@ -18,7 +18,7 @@
 //! field is never made absent, and no item of a decisive list is removed: the object around it is the value that does
 //! not fit. Errors name the decisive fields that they passed, see [`decisive`].
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::Range;
 
@@ -69,19 +69,19 @@ pub(super) fn read<T>(
 /// What was done so far, by the paths of values.
 #[derive(Default)]
 struct Repairs {
-    by_path: HashMap<u64, usize>,
-    by_parent: HashMap<u64, HashSet<u64>>,
-    to_text: HashSet<u64>,
-    to_number: HashSet<u64>,
+    by_path: BTreeMap<u64, usize>,
+    by_parent: BTreeMap<u64, BTreeSet<u64>>,
+    to_text: BTreeSet<u64>,
+    to_number: BTreeSet<u64>,
 }
 
 /// What a value becomes.
 #[derive(Clone, Copy)]
 enum Repair {
-    ToText,
-    ToNumber,
+    Text,
+    Number,
     /// Of `null`, there is nothing left.
-    ToNull,
+    Null,
 }
 
 impl Repairs {
@@ -90,7 +90,7 @@ impl Repairs {
         let nodes = nodes(text);
         let mut target = innermost(text, &nodes, error)?;
         let repair = self.conversion(text, nodes.get(target)?);
-        if matches!(repair, Repair::ToNull) {
+        if matches!(repair, Repair::Null) {
             target = undecisive(text, &nodes, target, &error.to_string())?;
         }
         let node = nodes.get(target)?;
@@ -123,13 +123,13 @@ impl Repairs {
         match node.kind {
             b'0' | b't' if !self.to_number.contains(&node.path) => {
                 self.to_text.insert(node.path);
-                Repair::ToText
+                Repair::Text
             }
             b'"' if !self.to_text.contains(&node.path) && is_number() => {
                 self.to_number.insert(node.path);
-                Repair::ToNumber
+                Repair::Number
             }
-            _ => Repair::ToNull,
+            _ => Repair::Null,
         }
     }
 }
@@ -278,28 +278,23 @@ fn replaced(text: &str, nodes: &[&Node], repair: Repair) -> String {
         if node.kind == b'n' {
             // With the comma behind it, or else the one before it.
             let rest = text.get(end..).unwrap_or_default();
-            match rest.trim_start().strip_prefix(',') {
-                Some(behind) => copied = text.len() - behind.len(),
-                None => {
-                    let trimmed = before.trim_end();
-                    match trimmed.strip_suffix(',') {
-                        Some(without_comma) => before = without_comma,
-                        None if trimmed.is_empty() => {
-                            let length = out.trim_end().strip_suffix(',').map(str::len);
-                            out.truncate(length.unwrap_or(out.len()));
-                        }
-                        None => {}
-                    }
-                }
+            let trimmed = before.trim_end();
+            if let Some(behind) = rest.trim_start().strip_prefix(',') {
+                copied = text.len() - behind.len();
+            } else if let Some(without_comma) = trimmed.strip_suffix(',') {
+                before = without_comma;
+            } else if trimmed.is_empty() {
+                let length = out.trim_end().strip_suffix(',').map(str::len);
+                out.truncate(length.unwrap_or(out.len()));
             }
             out.push_str(before);
         } else {
             out.push_str(before);
             let value = text.get(start..end).unwrap_or_default();
             match repair {
-                Repair::ToText => out.extend(["\"", value, "\""]),
-                Repair::ToNumber => out.push_str(value.trim_matches('"')),
-                Repair::ToNull => out.push_str("null"),
+                Repair::Text => out.extend(["\"", value, "\""]),
+                Repair::Number => out.push_str(value.trim_matches('"')),
+                Repair::Null => out.push_str("null"),
             }
         }
     }
