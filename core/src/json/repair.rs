@@ -333,8 +333,10 @@ mod tests {
         }
     }
 
-    /// Sizes, ids of items, names, ids of parts.
-    fn read(text: &str) -> Option<(Option<u64>, Vec<u32>, Vec<String>, Vec<u32>)> {
+    /// The size, ids of items, names, ids of parts.
+    type Read = (Option<u64>, Vec<u32>, Vec<String>, Vec<u32>);
+
+    fn read(text: &str) -> Option<Read> {
         let document: Document = read_answer(text.as_bytes()).ok()?;
         let ids = |items: Vec<Item>| items.into_iter().map(|item| item.id).collect();
         Some((document.size, ids(document.items), document.by_name.into_keys().collect(), ids(document.parts)))

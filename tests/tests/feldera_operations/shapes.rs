@@ -99,9 +99,9 @@ fn a_graph_has_types() {
 /// What 0.375 answers beside what 0.337 does, in the places where it does.
 #[test]
 fn answers_of_0_375_keep_what_is_new_in_them() {
-    fn survives<T: DeserializeOwned + Serialize>(value: Value) -> T {
-        let typed: T = read(&value);
-        let survival = pipewright_tests::json_coverage::survival(&value, &written(&typed), &[]);
+    fn survives<T: DeserializeOwned + Serialize>(value: &Value) -> T {
+        let typed: T = read(value);
+        let survival = pipewright_tests::json_coverage::survival(value, &written(&typed), &[]);
         assert!(survival.lost.is_empty(), "{value}: {:?}", survival.lost);
         typed
     }
@@ -109,18 +109,18 @@ fn answers_of_0_375_keep_what_is_new_in_them() {
     let metrics = json!({"state": "Running", "buffered_input_records": 0, "total_input_records": 1,
         "total_processed_records": 1, "pipeline_complete": false, "platform_version": "0.375.0+enterprise",
         "runtime_version": "gen2", "disk_available_bytes": 5, "disk_total_bytes": 9});
-    let stats: ControllerStatus = survives(json!({"global_metrics": metrics, "inputs": [], "outputs": [],
+    let stats: ControllerStatus = survives(&json!({"global_metrics": metrics, "inputs": [], "outputs": [],
         "host_metrics": [{"disk_available_bytes": 1, "disk_total_bytes": 2}, {}],
         "permanent_checkpoint_errors": [{"FailedInputEndpointBarrier": "t.c"}]}));
     assert_eq!(stats.host_metrics[0].disk_total_bytes, Some(2));
     let part = json!({"healthy": true, "message": "", "unchanged_since": "", "checked_at": ""});
-    let health: Health = survives(json!({"all_healthy": false, "stale": true, "stale_after_seconds": 60, "api": part,
+    let health: Health = survives(&json!({"all_healthy": false, "stale": true, "stale_after_seconds": 60, "api": part,
         "compiler": part, "runner": part}));
     assert_eq!(health.stale, Some(true));
     survives::<ClusterEvent>(json!({"id": "e", "recorded_at": "", "all_healthy": false, "stale": true,
         "api_status": "Healthy", "compiler_status": "Healthy", "runner_status": "Healthy"}));
     survives::<Session>(json!({"memberships": [], "user_created_at": "2026-11-01T00:00:00Z"}));
-    let failed: ProgramError = survives(json!({"rust_compilation": {"exit_code": 101, "stdout": "", "stderr": "",
+    let failed: ProgramError = survives(&json!({"rust_compilation": {"exit_code": 101, "stdout": "", "stderr": "",
         "messages": [{"file": "udf.rs", "start_line_number": 3, "start_column": 1, "end_line_number": 3,
         "end_column": 2, "warning": false, "error_type": "E0425", "message": "cannot find `f`", "rendered": "…"}]}}));
     assert_eq!(failed.to_string(), "udf.rs, line 3, column 1: E0425: cannot find `f`");
