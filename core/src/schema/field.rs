@@ -350,6 +350,7 @@ pub(crate) trait Unreadable: DeserializeOwned {
 ///
 /// Never inlined, for the same reason.
 #[inline(never)]
+#[allow(clippy::option_option, reason = "the outer one says whether the field was met, the inner one is its value")]
 pub(crate) fn read_kept_into<'de, T: Unreadable, A: MapAccess<'de>>(
     map: &mut A,
     field: &mut Option<Option<T>>,

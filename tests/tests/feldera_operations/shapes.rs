@@ -117,14 +117,14 @@ fn answers_of_0_375_keep_what_is_new_in_them() {
     let health: Health = survives(&json!({"all_healthy": false, "stale": true, "stale_after_seconds": 60, "api": part,
         "compiler": part, "runner": part}));
     assert_eq!(health.stale, Some(true));
-    survives::<ClusterEvent>(json!({"id": "e", "recorded_at": "", "all_healthy": false, "stale": true,
+    survives::<ClusterEvent>(&json!({"id": "e", "recorded_at": "", "all_healthy": false, "stale": true,
         "api_status": "Healthy", "compiler_status": "Healthy", "runner_status": "Healthy"}));
-    survives::<Session>(json!({"memberships": [], "user_created_at": "2026-11-01T00:00:00Z"}));
+    survives::<Session>(&json!({"memberships": [], "user_created_at": "2026-11-01T00:00:00Z"}));
     let failed: ProgramError = survives(&json!({"rust_compilation": {"exit_code": 101, "stdout": "", "stderr": "",
         "messages": [{"file": "udf.rs", "start_line_number": 3, "start_column": 1, "end_line_number": 3,
         "end_column": 2, "warning": false, "error_type": "E0425", "message": "cannot find `f`", "rendered": "…"}]}}));
     assert_eq!(failed.to_string(), "udf.rs, line 3, column 1: E0425: cannot find `f`");
-    survives::<CheckpointSyncStatus>(json!({"running": ["01a2"], "success": "01a1"}));
+    survives::<CheckpointSyncStatus>(&json!({"running": ["01a2"], "success": "01a1"}));
 }
 
 /// Features of the enterprise edition are there in both of its editions.
