@@ -212,7 +212,7 @@ fn leaves(value: &Value) -> BTreeMap<String, usize> {
     fn collect(value: &Value, path: &str, found: &mut BTreeMap<String, usize>) {
         match value {
             Value::Object(fields) => {
-                fields.iter().for_each(|(key, value)| collect(value, &format!("{path}.{key}"), found))
+                fields.iter().for_each(|(key, value)| collect(value, &format!("{path}.{key}"), found));
             }
             Value::Array(items) => items.iter().for_each(|item| collect(item, &format!("{path}[]"), found)),
             Value::Null => {}

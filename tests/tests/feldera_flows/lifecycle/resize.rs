@@ -225,40 +225,37 @@ fn seen() -> impl Strategy<Value = Seen> {
 }
 
 proptest! {
-    /// Whatever a server shows and whichever answers are lost, a success is what the last look showed, the request is
+    /// Whatever a server shows and whichever answers are lost, a success is what the last poll showed, the request is
     /// accepted at most once, and the flow ends.
     #[test]
     fn a_success_was_seen(
-        looks in proptest::collection::vec((seen(), proptest::bool::weighted(0.9)), 1..12),
+        polls in proptest::collection::vec((seen(), proptest::bool::weighted(0.9)), 1..12),
         patches in proptest::collection::vec(proptest::option::weighted(0.7, seen()), 1..6),
     ) {
-        let (mut look, mut patch, mut accepted) = (0, 0, 0);
+        let (mut poll, mut patch, mut accepted) = (0, 0, 0);
         let mut last = None;
-        let service = Recorded::new(|name: &str, _: &str| match name {
-            "get_pipeline" => {
-                let (seen, arrives) = &looks[look.min(looks.len() - 1)];
-                // The last look lasts, and always arrives.
-                let is_last = look >= looks.len() - 1;
-                look += 1;
-                (*arrives || is_last).then(|| {
+        let service = Recorded::new(|name: &str, _: &str| {
+            if name == "get_pipeline" {
+                let (seen, arrives) = &polls[poll.min(polls.len() - 1)];
+                // The last poll repeats, and always arrives.
+                let is_last = poll >= polls.len() - 1;
+                poll += 1;
+                return (*arrives || is_last).then(|| {
                     last = Some(seen.clone());
                     (200, seen.json())
-                })
+                });
             }
-            _ => {
-                let answer = patches[patch % patches.len()].as_ref();
-                patch += 1;
-                accepted += usize::from(answer.is_some());
-                answer.map(|seen| (200, seen.json()))
-            }
+            let answer = patches[patch % patches.len()].as_ref();
+            patch += 1;
+            accepted += usize::from(answer.is_some());
+            answer.map(|seen| (200, seen.json()))
         });
         let goal = resize().timeout(Duration::from_secs(600));
         let result = Feldera::new("http://feldera.test".parse().expect("a base"), &service).run(goal);
-        drop(service);
         prop_assert!(accepted <= 1, "{accepted} accepted requests");
         match result {
             Ok(resized) => {
-                let last = last.expect("a look");
+                let last = last.expect("a poll");
                 prop_assert!(last.is_resized(), "{last:?}");
                 prop_assert_eq!(resized.memory_max, Some(WANTED));
                 prop_assert_eq!(resized.changed, patch > 0);

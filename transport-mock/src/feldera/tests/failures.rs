@@ -165,8 +165,10 @@ fn since_0_375_weighted_updates_are_rejected() {
     assert_eq!(sim.completion(&token).1["status"], "complete");
 }
 
-/// Ways to lose a process, and what the pipeline ends with.
-const DEATHS: [(fn(&mut Sim), &str); 3] = [
+/// A way to lose a process, and what the pipeline ends with.
+type Death = (fn(&mut Sim), &'static str);
+
+const DEATHS: [Death; 3] = [
     (|sim| sim.manager.kill("p"), "RunnerCheckError"),
     (|sim| sim.manager.panic("p", "x"), "RuntimeError.WorkerPanic"),
     (|sim| sim.manager.report_panic("p", "x"), "RuntimeError.WorkerPanic"),
