@@ -72,6 +72,8 @@
 //! * Statistics have no `host_metrics`. A log is bounded by its lines, not by its bytes.
 //! * A wrong method is 403 on a path with one segment behind the name of the pipeline, and on ingress and egress;
 //!   elsewhere it is an empty 404.
+//! * A log cursor may have any epoch with 32 hexadecimal digits, and epochs are compared as text. 503 for a cursor that
+//!   cannot be resolved is not simulated.
 //! * A freeze does not put off what steps and checkpoints are due. Those of its time happen when it ends.
 //! * [`Manager::history`], checkpoints, and the rows that wait for a step grow for as long as a pipeline lives.
 //! * `datagen` makes 10,000 rows at once at most, and so 100,000 a second.

@@ -1,7 +1,7 @@
 //! The goal [`Resize`].
 //!
 //! ```text
-//!  Look ──up──▶ Patch ──stored──▶ Look ──memory_max agrees──▶ done
+//!  Poll ──up──▶ Patch ──stored──▶ Poll ──memory_max agrees──▶ done
 //!  ▲ │ │          └──rejected, or not stored──▶ failed       │ ▲
 //!  └─┘ └─▶ failed: stopped                  not yet ─────────┘ └─▶ failed: stopped, restarted, resized by another client
 //! ```
@@ -159,7 +159,7 @@ pub struct ResizeMachine {
 
 #[derive(Debug)]
 enum State {
-    Look,
+    Poll,
     Patch(Box<Call<PatchPipeline>>),
 }
 
@@ -318,7 +318,7 @@ impl StateMachine for ResizeMachine {
             return done(Err(self.failed("no size is given; set memory_max, for example")));
         }
         match &mut self.state {
-            State::Look => {
+            State::Poll => {
                 let seen = match self.poller.poll(cx, "the pipeline to use the new sizes")? {
                     Ok(seen) => seen,
                     Err(error) => {
@@ -335,7 +335,7 @@ impl StateMachine for ResizeMachine {
             }
             State::Patch(call) => {
                 let answer = cx.poll(call)?;
-                self.state = State::Look;
+                self.state = State::Poll;
                 if let Err(error) = self.patched(answer) {
                     return done(Err(error));
                 }
@@ -348,7 +348,7 @@ impl StateMachine for ResizeMachine {
 impl From<Resize> for ResizeMachine {
     fn from(goal: Resize) -> Self {
         let poller = StatusPoller::of_whole(&goal.pipeline);
-        Self { goal, progress: Progress::Unsent, poller, state: State::Look }
+        Self { goal, progress: Progress::Unsent, poller, state: State::Poll }
     }
 }
 
