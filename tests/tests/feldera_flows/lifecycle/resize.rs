@@ -60,6 +60,8 @@ fn a_simulated_pipeline_is_resized() {
         }
         let resized = result.expect("it has the memory");
         assert_eq!((resized.memory_max, resized.changed), (Some(WANTED), true));
+        let again = feldera.run(resize()).expect("it has the memory already");
+        assert_eq!((again.memory_max, again.changed), (Some(WANTED), false));
     }
 }
 
