@@ -10,6 +10,10 @@ use serde_json::{Value, json};
 /// Fields that hold a moment as a number. The server's types take moments before 1970, which no server has seen.
 const MOMENTS: &[&str] = &["start_time", "initial_start_time", "now", "t"];
 
+/// How settings end that hold a size in a unit larger than a byte. More than 2⁶⁴ bytes are 2⁶⁴ - 1 bytes to us, as to
+/// servers since 0.367, whatever the number was.
+const LARGE_UNITS: &[&str] = &["_mb", "_mib", "_mb_max", "_mb_min"];
+
 /// Compares a type of ours with one of the server's.
 ///
 /// In the first value every field has a value. `ours_only` names the fields of ours that it does not fill: those of
@@ -111,8 +115,10 @@ fn collect(value: &Value, place: String, places: &mut Vec<String>) {
 
 fn others(old: &Value, place: &str) -> Vec<Value> {
     let is_moment = MOMENTS.iter().any(|moment| place.rsplit('/').next() == Some(moment));
+    let is_size = LARGE_UNITS.iter().any(|end| place.ends_with(end));
     let mut others = match old {
         Value::Number(_) if is_moment => vec![json!(0)],
+        Value::Number(_) if is_size => vec![json!(0), json!(u64::MAX), json!(-1), json!(255), json!(0.5)],
         Value::Number(_) => {
             vec![json!(0), json!(u64::MAX), json!(i64::MAX), json!(i64::MIN), json!(-1), json!(255), json!(0.5)]
         }
