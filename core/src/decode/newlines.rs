@@ -6,7 +6,7 @@ const BLOCK: usize = 64;
 /// Finds the `\n` of a buffer one after the other; each byte is looked at once.
 ///
 /// Rows of streams are about a hundred bytes long, so that what counts is how soon a search begins. A search by
-/// `memchr` begins anew for each line; here a block of 64 bytes gives a set of places, from which the next ones are
+/// `memchr` starts again for each line; here a block of 64 bytes gives a set of places, from which the next ones are
 /// taken.
 #[derive(Debug, Default)]
 pub(super) struct Newlines {

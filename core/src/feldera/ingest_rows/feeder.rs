@@ -95,7 +95,7 @@ impl<'c, R: Runtime, H: ListenerResult, L: FnMut(Notice) -> H, E: FnMut(&IngestE
         }
     }
 
-    /// Gives a row to the flow, and waits for room if there is none.
+    /// Gives a row to the flow. Waits while its buffer is full.
     fn push(&mut self, rows: &mut impl RowSource) -> Result<(), IngestFailure> {
         let position = rows.position();
         loop {

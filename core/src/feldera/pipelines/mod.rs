@@ -87,7 +87,7 @@ operations! { FelderaApi;
     /// Makes a pipeline or replaces it whole: what is not given gets its default, the runtime configuration too.
     ///
     /// Rejected with 400: `UpdateRestrictedToStopped`, `EditRestrictedToClearedStorage`,
-    /// `CannotRenameNonExistingPipeline` when the names differ and there is none of the path's.
+    /// `CannotRenameNonExistingPipeline` if the names differ and no pipeline has the name in the path.
     /// [Reference](https://docs.feldera.com/api/upsert-pipeline).
     Idempotent PUT "/v0/pipelines/{pipeline_name}" PutPipeline "put_pipeline" -> Pipeline {
         path { pipeline_name: String }
