@@ -48,7 +48,7 @@
 //! | `snowpipe_ingest`, killed again and again | `transport-ureq/tests/snowpipe_ingest` | `.ci/run kills` |
 //! | 10,000 schedules of the writer | `snowpipe_flows::schedules` | `.ci/run schedules` |
 //! | Whether these schedules notice a broken writer | `tests/mutants` | `tests/mutants/run`, `tests/mutants/run 4` |
-//! | The official Python client of Feldera, against the simulator | `tests/clients` | `.ci/run clients` |
+//! | The vendors' own clients, against the served simulators | `tests/clients` | `.ci/run clients`, `tests/clients/run CLIENT` |
 //! | Recordings, with a report | `tests/fixtures` | `cargo run --bin replay -- tests/fixtures/flink` |
 //! | Types of the Feldera server | `tests/feldera-types` | `.ci/run feldera-types` |
 //! | Three releases of Flink | `flink_real` | `.ci/run flink` |
