@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use http::StatusCode;
+use pipewright::Seed;
 use serde_json::{Value, json};
 
 use super::config::Config;
@@ -12,7 +13,7 @@ use super::process::Process;
 use super::release::Release;
 use super::request::Call;
 use super::store::Store;
-use super::wire::{merge, stamp};
+use super::wire::{merge, stamp, uuid};
 
 /// Of all that run or are paused; those that do not answer are left out.
 pub(super) fn all_metrics(store: &Store) -> Reply {
@@ -112,6 +113,41 @@ pub(super) fn cluster_health(now: Duration, release: Release) -> Value {
         merge(&mut health, json!({ "stale": false, "stale_after_seconds": 60 }));
     }
     health
+}
+
+/// The cluster has been well since the manager began, and so there is one event.
+pub(super) fn cluster_events(config: &Config, call: &Call) -> Answer {
+    Ok(Reply::json(json!([cluster_event_of(config, call)?])))
+}
+
+/// By its id, or the `latest`.
+pub(super) fn cluster_event(config: &Config, call: &Call, id: &str) -> Answer {
+    let event = cluster_event_of(config, call)?;
+    if id == "latest" || event["id"] == id {
+        return Ok(Reply::json(event));
+    }
+    let why = "it might have been deleted as only a limited number of events are retained";
+    let message = format!("Cluster monitor event with identifier '{id}' does not exist -- {why}");
+    let details = json!({ "event_id": id });
+    Err(Rejection::new(StatusCode::NOT_FOUND, "UnknownClusterMonitorEvent", message, details))
+}
+
+fn cluster_event_of(config: &Config, call: &Call) -> Result<Value, Rejection> {
+    let all = all(call)?;
+    let mut seed = Seed::new(u128::from(config.seed));
+    let mut event = json!({ "id": uuid(&mut seed, Duration::ZERO), "recorded_at": stamp(Duration::ZERO),
+        "all_healthy": true, "api_status": "Healthy", "compiler_status": "Healthy", "runner_status": "Healthy" });
+    if config.release >= Release::V0_375 {
+        merge(&mut event, json!({ "stale": false }));
+    }
+    if all {
+        merge(
+            &mut event,
+            json!({ "api_self_info": "", "api_resources_info": "", "compiler_self_info": "",
+                "compiler_resources_info": "", "runner_self_info": "", "runner_resources_info": "" }),
+        );
+    }
+    Ok(event)
 }
 
 fn all(call: &Call) -> Result<bool, Rejection> {

@@ -59,8 +59,9 @@
 //!
 //! * The simulator answers at once, also if a real manager answers only after a timeout. An example is an ingress into
 //!   a paused pipeline, which takes 30 s.
-//! * All operations of the latest release have routes. Tenants, trust, demos, owners, cluster events, the dataflow
-//!   graph, the clock, rebalancing and compaction are not simulated: 501 `NotSimulated`.
+//! * All operations of the latest release have routes. Tenants, trust, demos and owners, and the clock of a program
+//!   with `NOW()`, are not simulated: 501 `NotSimulated`.
+//! * Rebalancing and compaction change nothing, the cluster has one event, and a dataflow graph is empty.
 //! * If there are API keys, requests about tenants are rejected with 403 except for owners, and requests about trust
 //!   except for admins.
 //! * Profiles have the right file format, but almost no content.
@@ -91,7 +92,7 @@
 //! | data | `release`, `config`, `views`, `wire` (forms of values), `units`, `settings`, `errors`, `request`, `token`, `connectors`, `program`, `rows` |
 //! | parts of a process | `tables`, `endpoint`, `subscriber`, `progress`, `saved_state`, `transaction`, `checkpointing` |
 //! | parts of the manager | `process`, `log`, `compilation`, `trouble`, `pipeline`, `availability`, `store`, `keys` |
-//! | answers | `object`, `lifecycle`, `pipelines`, `resize`, `checkpoints`, `inputs`, `outputs`, `streaming`, `data`, `statistics`, `introspection`, `validation`, `profiles` |
+//! | answers | `object`, `lifecycle`, `pipelines`, `resize`, `checkpoints`, `inputs`, `outputs`, `streaming`, `data`, `statistics`, `introspection`, `upkeep`, `validation`, `profiles` |
 //! | root | [`Manager`], which owns the parts; `router`, which names the handler of each path; `faults`, which a test injects |
 //!
 //! ```
@@ -146,6 +147,7 @@ mod token;
 mod transaction;
 mod trouble;
 mod units;
+mod upkeep;
 mod validation;
 mod views;
 mod wire;

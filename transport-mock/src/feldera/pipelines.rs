@@ -105,7 +105,9 @@ fn create(store: &mut Store, name: &str, body: &Map<String, Value>) -> Answer {
 
 /// Changes what the body names.
 fn change(store: &mut Store, name: &str, body: &Map<String, Value>) -> Answer {
-    let runtime = match body.get("runtime_config") {
+    // `null` is the same as absent.
+    let given = |key: &str| body.get(key).filter(|value| !value.is_null());
+    let runtime = match given("runtime_config") {
         Some(config) => Some(runtime_config(store, Some(config))?),
         None => None,
     };
@@ -119,7 +121,7 @@ fn change(store: &mut Store, name: &str, body: &Map<String, Value>) -> Answer {
     let code = text(body, "program_code")?.filter(|code| *code != pipeline.code);
     let udf_rust = text(body, "udf_rust")?.filter(|udf| *udf != pipeline.udf_rust);
     let udf_toml = text(body, "udf_toml")?.filter(|udf| *udf != pipeline.udf_toml);
-    let program = body.get("program_config").map(|config| program_config(Some(config)));
+    let program = given("program_config").map(|config| program_config(Some(config)));
     let program = program.filter(|config| *config != pipeline.program_config);
     let runtime = runtime.filter(|config| *config != pipeline.runtime_config);
     let recompiles = code.is_some() || udf_rust.is_some() || udf_toml.is_some() || program.is_some();

@@ -8,7 +8,7 @@ use super::keys::{check_role, needed};
 use super::release::Release;
 use super::request::Call;
 use super::{
-    checkpoints, data, inputs, introspection, lifecycle, outputs, pipelines, profiles, statistics, streaming,
+    checkpoints, data, inputs, introspection, lifecycle, outputs, pipelines, profiles, statistics, streaming, upkeep,
     validation,
 };
 
@@ -33,15 +33,14 @@ impl Manager {
             return Err(Rejection::unknown_route());
         }
         if is_not_simulated(&call.method, segments) {
-            if let ["pipelines", name, ..] = segments {
-                self.store.find(name)?;
-            }
             return Err(Rejection::not_simulated(&call.method, &call.target));
         }
         match (call.method.as_str(), segments) {
             ("GET", ["config"]) => Ok(Reply::json(introspection::configuration(&self.store.config))),
             ("GET", ["config", "session"]) => Ok(Reply::json(introspection::session(&self.store.config, role.name()))),
             ("GET", ["cluster_healthz"]) => Ok(Reply::json(introspection::cluster_health(self.store.now, release))),
+            ("GET", ["cluster", "events"]) => introspection::cluster_events(&self.store.config, call),
+            ("GET", ["cluster", "events", id]) => introspection::cluster_event(&self.store.config, call, id),
             ("GET", ["api_keys"]) => Ok(self.keys.list(release)),
             ("POST", ["api_keys"]) => self.keys.make(call, release, self.store.now, &mut self.store.seed),
             ("GET", ["api_keys", name]) => self.keys.get(name, release),
@@ -89,6 +88,10 @@ impl Manager {
             ("GET", ["metrics"]) => introspection::metrics(store, call, name),
             ("GET", ["events"]) => introspection::events(store, call, name),
             ("GET", ["events", id]) => introspection::event(store, call, name, id),
+            ("GET", ["dataflow_graph"]) => validation::dataflow_graph(store, name),
+            ("POST", ["rebalance"]) => upkeep::rebalance(store, name),
+            ("POST", ["start_compaction"]) => upkeep::start_compaction(store, name),
+            ("POST", ["clock", "advance"]) => upkeep::advance_clock(store, call, name),
             ("POST", ["diff"]) => validation::diff(store, call, name),
             ("GET", ["time_series"]) => streaming::time_series(store, name),
             ("GET", ["time_series_stream"]) => readings.time_series(store, name),
@@ -173,15 +176,11 @@ const FIRST: [&str; 18] = [
 /// Whether it is an operation that only real servers carry out.
 fn is_not_simulated(method: &str, segments: &[&str]) -> bool {
     match segments {
-        ["config", "demos" | "owners"]
-        | ["cluster", "events"]
-        | ["cluster", "events", _]
-        | ["pipelines", _, "dataflow_graph"] => method == "GET",
+        ["config", "demos" | "owners"] => method == "GET",
         ["oidc_trust" | "tenants"] | ["tenant", "users"] => ["GET", "POST"].contains(&method),
         ["oidc_trust", _] => ["GET", "DELETE"].contains(&method),
         ["tenant", "users", _] => ["PUT", "DELETE"].contains(&method),
         ["tenants", _] => ["GET", "DELETE", "PATCH"].contains(&method),
-        ["pipelines", _, "clock", "advance"] | ["pipelines", _, "rebalance" | "start_compaction"] => method == "POST",
         _ => false,
     }
 }

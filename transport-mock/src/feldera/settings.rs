@@ -53,8 +53,13 @@ const ADDED: [(&[&str], &str); 5] = [
     (SYNC, "take_bucket_ownership"),
 ];
 
+/// Settings that are numbers, and settings that are `true` or `false`.
+const NUMBERS: [&str; 3] = ["workers", "hosts", "min_batch_size_records"];
+const FLAGS: [&str; 2] = ["cpu_profiler", "tracing"];
+
 /// Returns what a release keeps of a configuration, over its defaults; or what is wrong with it.
 pub(super) fn kept(release: Release, given: &Map<String, Value>) -> Result<Value, String> {
+    check_types(given)?;
     let mut given = Value::Object(given.clone());
     for renamed in &RENAMED {
         read(release, &mut given, renamed)?;
@@ -74,6 +79,15 @@ pub(super) fn kept(release: Release, given: &Map<String, Value>) -> Result<Value
         config[name.as_str()] = value.clone();
     }
     Ok(config)
+}
+
+fn check_types(given: &Map<String, Value>) -> Result<(), String> {
+    let wrong = |names: &[&str], fits: fn(&Value) -> bool, wanted: &str| {
+        let found = names.iter().find_map(|name| Some((name, given.get(*name).filter(|value| !fits(value))?)));
+        found.map_or(Ok(()), |(name, value)| Err(format!("{name}: invalid type: {value}, expected {wanted}")))
+    };
+    wrong(&NUMBERS, Value::is_u64, "an integer")?;
+    wrong(&FLAGS, Value::is_boolean, "a boolean")
 }
 
 /// Reads the memory sizes of a `deployment_config`, in the spelling that it is shown in.

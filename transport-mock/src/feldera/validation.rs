@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::config::CompilerFailure;
 use super::errors::{Answer, Rejection, Reply};
-use super::program;
+use super::program::{self, Program};
 use super::release::Release;
 use super::request::Call;
 use super::store::Store;
@@ -29,11 +29,7 @@ pub(super) fn validate_program(call: &Call, release: Release, failure: Option<&C
 pub(super) fn diff(store: &mut Store, call: &Call, name: &str) -> Answer {
     let body = call.object()?;
     check_runtime(store.config.release, body.get("runtime_version"))?;
-    let Some(present) = &store.find(name)?.compilation.program else {
-        let message = format!("Pipeline '{name}' has not been compiled yet. Please compile the pipeline first.");
-        let details = json!({ "pipeline_name": name });
-        return Err(Rejection::new(StatusCode::NOT_FOUND, "ProgramNotCompiled", message, details));
-    };
+    let present = compiled(store, name)?;
     let proposed = match body.get("program_code").and_then(Value::as_str).map(program::compile) {
         None => present.clone(),
         Some(Ok(program)) => program,
@@ -49,6 +45,20 @@ pub(super) fn diff(store: &mut Store, call: &Call, name: &str) -> Answer {
         "added_input_connectors": [], "modified_input_connectors": [], "removed_input_connectors": [],
         "added_output_connectors": [], "modified_output_connectors": [], "removed_output_connectors": [],
     })))
+}
+
+/// The simulator plans nothing, and so its graphs are empty.
+pub(super) fn dataflow_graph(store: &mut Store, name: &str) -> Answer {
+    compiled(store, name)?;
+    Ok(Reply::json(json!({ "calcite_plan": {}, "mir": {} })))
+}
+
+fn compiled<'a>(store: &'a mut Store, name: &str) -> Result<&'a Program, Rejection> {
+    let not_compiled = || {
+        let message = format!("Pipeline '{name}' has not been compiled yet. Please compile the pipeline first.");
+        Rejection::new(StatusCode::NOT_FOUND, "ProgramNotCompiled", message, json!({ "pipeline_name": name }))
+    };
+    store.find(name)?.compilation.program.as_ref().ok_or_else(not_compiled)
 }
 
 fn check_runtime(release: Release, version: Option<&Value>) -> Result<(), Rejection> {

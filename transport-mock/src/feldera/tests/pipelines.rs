@@ -164,3 +164,35 @@ fn errors_have_five_forms() {
     assert_eq!(ask(None, "/config/authentication").body(), "{}");
     assert_eq!(ask(None, "/healthz").status(), 200);
 }
+
+/// The official client names every field, and sends `null` for those that are to stay.
+#[test]
+fn null_in_a_patch_changes_nothing() {
+    let mut sim = Sim::new();
+    let body = json!({ "name": "p", "program_code": SQL, "runtime_config": { "workers": 2 },
+        "program_config": { "profile": "dev" } });
+    assert_eq!(sim.ask("POST", "/pipelines", &body).0, 201);
+    let patch = json!({ "description": "other", "program_code": null, "udf_rust": null, "udf_toml": null,
+        "program_config": null, "runtime_config": null, "tags": null });
+    let (status, object) = sim.ask("PATCH", "/pipelines/p", &patch);
+    assert_eq!((status, &object["description"], &object["program_version"]), (200, &json!("other"), &json!(1)));
+    assert_eq!(
+        (&object["runtime_config"]["workers"], &object["program_config"]["profile"]),
+        (&json!(2), &json!("dev"))
+    );
+}
+
+#[test]
+fn a_setting_of_the_wrong_type_is_rejected() {
+    let mut sim = Sim::new();
+    for (config, reason) in [
+        (json!({ "workers": "many" }), "workers: invalid type: \"many\", expected an integer"),
+        (json!({ "tracing": 1 }), "tracing: invalid type: 1, expected a boolean"),
+    ] {
+        let body = json!({ "name": "p", "program_code": SQL, "runtime_config": config });
+        let answer = sim.ask("POST", "/pipelines", &body);
+        assert_eq!(rejection(&answer), (400, "InvalidRuntimeConfig"));
+        let message = answer.1["message"].as_str().expect("a message");
+        assert!(message.ends_with(&format!("could not deserialize due to: {reason}")), "{message}");
+    }
+}

@@ -162,3 +162,28 @@ fn a_configuration_tells_how_it_was_built() {
     let mut sim = Sim::new();
     assert!(sim.get("/config").1["build_info"]["rustc_version"].is_string());
 }
+
+#[test]
+fn the_cluster_has_one_event() {
+    let mut sim = Sim::new();
+    let (_, events) = sim.get("/cluster/events");
+    assert_eq!((&events[0]["all_healthy"], &events[0]["runner_status"]), (&json!(true), &json!("Healthy")));
+    assert_eq!((events.as_array().map(Vec::len), events[0].get("api_self_info")), (Some(1), None));
+    let id = events[0]["id"].as_str().expect("an id");
+    assert_eq!(sim.get(&format!("/cluster/events/{id}")).1, events[0]);
+    assert!(sim.get("/cluster/events/latest?selector=all").1["api_self_info"].is_string());
+    assert_eq!(rejection(&sim.get("/cluster/events/0")), (404, "UnknownClusterMonitorEvent"));
+}
+
+#[test]
+fn a_running_pipeline_takes_care_of_itself() {
+    let mut sim = Sim::new().compiled();
+    assert_eq!(rejection(&sim.post("/pipelines/p/rebalance")), (503, "PipelineInteractionNotDeployed"));
+    sim.start();
+    for action in ["rebalance", "start_compaction"] {
+        assert_eq!(sim.post(&format!("/pipelines/p/{action}")), (200, json!("")));
+    }
+    let answer = sim.ask("POST", "/pipelines/p/clock/advance", &json!({ "delta_ms": 5 }));
+    assert_eq!(rejection(&answer), (400, "InvalidParam"));
+    assert_eq!(sim.get("/pipelines/p/dataflow_graph").1, json!({ "calcite_plan": {}, "mir": {} }));
+}
