@@ -1,157 +1,99 @@
 # requires: feldera==0.369.0
-"""The official client of Feldera against the simulator: life cycle, settings, tokens, changes of a view, logs, checkpoints.
-
-The client repeats a request that got 408, 429, 502, 503, 504 or no answer in time. After a broken connection it repeats only GET
-and what it knows to be idempotent; the others are repeated here, and none of them does harm: the table has a primary key.
-"""
+"""The official client 0.369 against the simulated Feldera 0.375, which has all that the client knows."""
 
 import itertools
 import sys
-import threading
 
-import common
-import requests
-from feldera import FelderaClient, Pipeline, PipelineBuilder
-from feldera.enums import PipelineStatus
-from feldera.output_handler import OutputHandler
-from feldera.rest.retry import RetryConfig
+from feldera import FelderaClient, Pipeline
 from feldera.runtime_config import RuntimeConfig, Storage
 
-# The longest wait, in seconds.
-LIMIT = 60
-# Other than the client's, the waits between attempts are short.
-RETRIES = RetryConfig(max_retries=8, initial_backoff=0.1, max_backoff=1.0)
-SQL = """
-CREATE TABLE t (id BIGINT NOT NULL PRIMARY KEY, s VARCHAR);
-CREATE TABLE other (id BIGINT NOT NULL PRIMARY KEY);
-CREATE MATERIALIZED VIEW v AS SELECT * FROM t;
-"""
+import common
+from shared import feldera_base as base, feldera_manager as manager, feldera_process as process
+from shared.feldera_base import again, api_error, equal, within
+
+VERSION = "0.375.0"
 
 
-def repeated(call):
-    """Repeats a request that the client does not."""
-    return common.repeat(call, requests.exceptions.ConnectionError)
-
-
-def listen(pipeline: Pipeline, view: str) -> OutputHandler:
-    """Listens, and again if the client hangs: it waits without limit for a stream that broke before its first chunk."""
-    handlers = []
-    for _ in range(8):
-        thread = threading.Thread(target=lambda: handlers.append(pipeline.listen(view)), daemon=True)
-        thread.start()
-        thread.join(LIMIT if common.FAULTS == "none" else 10)
-        if handlers:
-            return handlers[0]
-    raise AssertionError(f"no stream of {view} has begun")
-
-
-def check_settings(pipeline: Pipeline) -> None:
+def settings(client: FelderaClient) -> None:
     """What is read, changed and written back is as it was written, under either name."""
-    settings = pipeline.runtime_config()
-    assert settings.max_rss == "4Gi", settings.__dict__
-    assert settings.max_buffering_delay == "500ms", settings.__dict__
-    settings.min_batch_size_records = 500
-    repeated(lambda: pipeline.set_runtime_config(settings))
-    settings = pipeline.runtime_config()
-    assert settings.min_batch_size_records == 500 and settings.max_rss == "4Gi", settings.__dict__
-
+    wanted = RuntimeConfig(workers=2, max_rss="4Gi", max_buffering_delay="500ms", storage=Storage())
+    pipeline = base.make(client, "units", "CREATE TABLE t (id INT);", runtime_config=wanted)
+    found = pipeline.runtime_config()
+    equal((found.max_rss, found.max_buffering_delay), ("4Gi", "500ms"))
+    found.min_batch_size_records = 500
+    again(lambda: pipeline.set_runtime_config(found))
+    found = pipeline.runtime_config()
+    equal((found.max_rss, found.min_batch_size_records), ("4Gi", 500))
     # The old name, a number of megabytes, is read and shown as the new one.
-    settings.max_rss_mb = 2000
-    settings.min_batch_size_records = 0
-    repeated(lambda: pipeline.set_runtime_config(settings))
+    found.max_rss_mb = 2000
+    again(lambda: pipeline.set_runtime_config(found))
     stored = pipeline.runtime_config().__dict__
     assert stored["max_rss"] == "2G" and "max_rss_mb" not in stored, stored
+    pipeline.delete()
 
 
-def check_life_cycle(pipeline: Pipeline) -> None:
-    """Started as paused, resumed, paused, resumed."""
-    pipeline.start_paused(timeout_s=LIMIT)
-    assert pipeline.status() == PipelineStatus.PAUSED
-    repeated(lambda: pipeline.resume(timeout_s=LIMIT))
-    assert pipeline.status() == PipelineStatus.RUNNING
-    pipeline.pause(timeout_s=LIMIT)
-    assert pipeline.status() == PipelineStatus.PAUSED
-    repeated(lambda: pipeline.resume(timeout_s=LIMIT))
-
-
-def check_tokens(pipeline: Pipeline) -> None:
+def tokens(pipeline: Pipeline) -> None:
     """A token is complete when its rows are there, and the changes of a view have arrived when its step has."""
-    changes = listen(pipeline, "v")
-    rows = [{"id": 1, "s": "a"}, {"id": 2, "s": "b"}]
-    token = repeated(lambda: pipeline.input_json("t", rows, wait=False))
-    pipeline.wait_for_token(token)
-    rows = sorted(row["id"] for row in repeated(lambda: list(pipeline.query("SELECT * FROM v"))))
-    assert rows == [1, 2], rows
-    token = repeated(lambda: pipeline.input_json("t", {"id": 3, "s": "c"}, wait=False))
-    changes.wait_for_token(token, timeout_s=LIMIT)
-    seen = sorted(row["id"] for row in changes.to_dict())
-    assert seen == [1, 2, 3], seen
+    changes = within(lambda: pipeline.listen("v"))
+    token = again(lambda: pipeline.input_json("t", {"id": 70, "s": "c"}, wait=False))
+    changes.wait_for_token(token, timeout_s=base.LIMIT)
+    equal([row["id"] for row in changes.to_dict()][-1:], [70])
     # Rows that change nothing in the view: the stream passes their step all the same.
-    token = repeated(lambda: pipeline.input_json("other", {"id": 4}, wait=False))
-    changes.wait_for_token(token, timeout_s=LIMIT)
-    assert changes.to_dict() == []
+    token = again(lambda: pipeline.input_json("generated", {"n": 4}, wait=False))
+    changes.wait_for_token(token, timeout_s=base.LIMIT)
+    equal(changes.to_dict(), [])
 
 
-def check_logs(pipeline: Pipeline) -> None:
-    """Two readings, of which the second one resumes the first one, are one whole reading.
-
-    A pipeline that was started has written three lines.
-    """
+def logs(pipeline: Pipeline) -> None:
+    """Two readings, of which the second one resumes the first one, are one whole reading."""
     with pipeline.resume_logs() as stream:
-        assert (stream.position.seq, stream.position.gap) == (0, 0), stream.position
+        equal((stream.position.seq, stream.position.gap), (0, 0))
         whole = list(itertools.islice(stream, 3))
     with pipeline.resume_logs() as stream:
         first = list(itertools.islice(stream, 2))
         cursor = stream.cursor()
     with pipeline.resume_logs(cursor) as stream:
-        assert (stream.position.seq, stream.position.gap) == (2, 0), stream.position
+        equal((stream.position.seq, stream.position.gap), (2, 0))
         rest = list(itertools.islice(stream, 1))
-    assert first + rest == whole, (first, rest, whole)
+    equal(first + rest, whole)
     # Of another epoch: everything.
     with pipeline.resume_logs("00000000-0000-7000-8000-000000000000:2") as stream:
-        assert stream.position.seq == 0 and list(itertools.islice(stream, 3)) == whole
+        equal((stream.position.seq, list(itertools.islice(stream, 3))), (0, whole))
 
 
-def check_version(client: FelderaClient) -> None:
-    assert client.get_config().version == "0.375.0"
-
-
-def create(client: FelderaClient) -> Pipeline:
-    """Creates the pipeline. The client sends it with PUT, which may be repeated, and after that waits for the compilation."""
-    settings = RuntimeConfig(workers=2, max_rss="4Gi", max_buffering_delay="500ms", storage=Storage())
-    pipeline = PipelineBuilder(client, "p", SQL, runtime_config=settings).create()
-    assert pipeline.status() == PipelineStatus.STOPPED
-    return pipeline
-
-
-def check_checkpoint(pipeline: Pipeline) -> None:
-    """A checkpoint whose request lost its answer may have been made all the same."""
-    repeated(lambda: pipeline.checkpoint(wait=True, timeout_s=LIMIT))
-    made = len(pipeline.checkpoints())
-    assert made == 1 if common.FAULTS == "none" else made >= 1, made
-
-
-def check_end(client: FelderaClient, pipeline: Pipeline) -> None:
-    pipeline.stop(force=False, timeout_s=LIMIT)
-    assert pipeline.status() == PipelineStatus.STOPPED
-    repeated(lambda: pipeline.delete(clear_storage=True))
-    assert Pipeline.all(client) == []
+def outputs(pipeline: Pipeline) -> None:
+    """A paused output connector discards what it is given."""
+    again(lambda: pipeline.pause_output_connector("v", "out"))
+    equal(pipeline.output_connector_stats("v", "out").paused, True)
+    again(lambda: pipeline.start_output_connector("v", "out"))
+    equal(pipeline.output_connector_stats("v", "out").paused, False)
+    api_error(404, "UnknownOutputEndpoint", lambda: pipeline.pause_output_connector("v", "nope"))
 
 
 def main() -> int:
     checks = common.Checks("feldera_0_369")
-    with common.Simulator("feldera", "--release", "0.375", "--edition", "enterprise") as simulator:
-        client = FelderaClient(simulator.url, timeout=LIMIT, retry_config=RETRIES)
-        checks.check("version", lambda: check_version(client))
-        pipeline = checks.check("create", lambda: create(client))
-        checks.check("settings", lambda: check_settings(pipeline))
-        checks.check("life cycle", lambda: check_life_cycle(pipeline))
-        checks.check("tokens", lambda: check_tokens(pipeline))
-        checks.check("logs", lambda: check_logs(pipeline))
-        checks.check("checkpoint", lambda: check_checkpoint(pipeline))
-        checks.check("end", lambda: check_end(client, pipeline))
-        if checks.failed:
-            print(simulator.tail(), file=sys.stderr)
+    options = ("--release", "0.375", "--edition", "enterprise", "--time", f"fast:{base.PACE}")
+    with common.Simulator("feldera", *options) as simulator:
+        client = base.connect(simulator.url)
+        manager.platform(checks, client, VERSION)
+        pipeline = manager.descriptions(checks, client, VERSION)
+        checks.client_fault(
+            "deployment_location",
+            "no release sends the field, and the client has no default for it",
+            pipeline.deployment_location,
+            "AttributeError",
+        )
+        checks.check("runtime settings with units", lambda: settings(client))
+        manager.life_cycle(checks, client, pipeline)
+        process.data(checks, client, pipeline)
+        checks.check("changes up to a token", lambda: tokens(pipeline))
+        checks.check("resume_logs", lambda: logs(pipeline))
+        checks.check("output connectors", lambda: outputs(pipeline))
+        process.observation(checks, client, pipeline)
+        process.transactions(checks, client, pipeline)
+        process.checkpoints(checks, client, pipeline)
+        manager.completion(checks, client)
+        manager.end(checks, client, pipeline)
     return checks.finish()
 
 
