@@ -124,6 +124,13 @@ impl Channel {
         self.status = SUCCESS.into();
     }
 
+    /// Makes a channel that is gone exist again since `created`, for nodes that are behind too.
+    pub(super) fn restore(&mut self, path: ChannelPath, created: Duration, now: Duration, config: &Config) {
+        self.reopen(path, now, config);
+        self.created = created;
+        self.history.clear();
+    }
+
     /// Takes an append, whose rows are committed after `delay`. A pipe that `discards` answers the same.
     pub(super) fn append(
         &mut self,

@@ -12,7 +12,7 @@ use super::channel::Channel;
 use super::config::Config;
 use super::control::{DropRequest, Open};
 use super::errors::{Answer, Rejection, Reply};
-use super::views::{ChannelKey, ChannelPath, ChannelView, Effect, PipeKey};
+use super::views::{ChannelKey, ChannelPath, ChannelView, ELASTIC, Effect, PipeKey, is_elastic};
 
 /// See the module. Dropped and expired channels are kept for their rows.
 #[derive(Debug, Default)]
@@ -27,7 +27,8 @@ impl Channels {
     pub(super) fn advance(&mut self, now: Duration, config: &Config) {
         for channel in self.channels.values_mut() {
             channel.commit(now, config);
-            if !channel.is_gone() && channel.used_at.saturating_add(config.channel_expiration) <= now {
+            let expires = !channel.is_gone() && !is_elastic(&channel.path.channel);
+            if expires && channel.used_at.saturating_add(config.channel_expiration) <= now {
                 channel.remove(now, config);
             }
         }
@@ -71,14 +72,15 @@ impl Channels {
     pub(super) fn statuses(&self, pipe: &ChannelPath, names: Vec<String>, at: Duration, discards: bool) -> Reply {
         let mut statuses = Map::new();
         for name in names {
-            let path = ChannelPath { channel: name, ..pipe.clone() };
-            let Some(mut status) = self.channels.get(&path.key()).and_then(|channel| channel.status_at(at)) else {
+            let channel = if is_elastic(&name) { ELASTIC } else { &name };
+            let key = (pipe.pipe_key(), channel.to_owned());
+            let Some(mut status) = self.channels.get(&key).and_then(|channel| channel.status_at(at)) else {
                 continue;
             };
             if discards {
                 status["channel_status_code"] = json!("ERR_PIPE_DOES_NOT_EXIST_OR_NOT_AUTHORIZED");
             }
-            statuses.insert(path.channel, status);
+            statuses.insert(name, status);
         }
         Reply::json(json!({ "channel_statuses": statuses }))
     }
@@ -107,8 +109,21 @@ impl Channels {
         delay: Duration,
         discards: bool,
         now: Duration,
+        config: &Config,
     ) -> Effect {
-        self.entry(path, now).take(rows, None, Some(delay), discards, now)
+        self.ensure_elastic(path, now, config).take(rows, None, Some(delay), discards, now)
+    }
+
+    /// Returns the elastic channel of a pipe, which exists as long as the pipe does.
+    pub(super) fn ensure_elastic(&mut self, pipe: &ChannelPath, now: Duration, config: &Config) -> &mut Channel {
+        let path = ChannelPath { channel: ELASTIC.to_owned(), ..pipe.clone() };
+        // Nodes that are behind know it too.
+        let created = now.saturating_sub(*config.status_age.end());
+        let channel = self.channels.entry(path.key()).or_insert_with(|| Channel::new(path.clone(), created));
+        if channel.is_gone() {
+            channel.restore(path, created, now, config);
+        }
+        channel
     }
 
     /// The nodes lose what they have buffered.

@@ -11,6 +11,9 @@ pub struct Config {
     /// reach the host under its dashed name only, as TLS has it. Without any, there is one host for everything, and the
     /// answer is the `Host` that was asked.
     pub ingest_hosts: Vec<String>,
+    /// What `GET /v2/streaming/hostname` answers if there are no [`ingest_hosts`](Self::ingest_hosts): a host without a
+    /// port, as the vendor's SDK needs it. `None`, the default, answers the `Host` that was asked, with its port.
+    pub advertised_host: Option<String>,
     /// What the account host takes after `Bearer`: anything that is not empty. The claims of a key-pair JWT are checked
     /// in any case.
     pub credential: Option<String>,
@@ -57,6 +60,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             ingest_hosts: vec!["sim_account.ingest.snowpipe.test".into(), "sim_account-2.ingest.snowpipe.test".into()],
+            advertised_host: None,
             credential: None,
             account: None,
             public_key_fp: None,

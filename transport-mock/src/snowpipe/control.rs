@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::errors::Rejection;
 use super::request::Call;
-use super::views::ChannelPath;
+use super::views::{ChannelPath, is_elastic};
 
 /// How many channels one request may ask for.
 const MOST_NAMES: usize = 100;
@@ -29,7 +29,7 @@ impl Open {
         if path.channel.is_empty() {
             return Err(Rejection::bad_request("A channel needs a name."));
         }
-        if path.channel.eq_ignore_ascii_case("ELASTIC") {
+        if is_elastic(&path.channel) {
             return Err(Rejection::bad_request("The channel name ELASTIC is reserved."));
         }
         Ok(Self { fail_on_uncommitted, offset })

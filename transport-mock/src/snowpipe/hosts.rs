@@ -60,7 +60,8 @@ impl Hosts {
     pub(super) fn ingest_host(&self, call: &Call, config: &Config) -> String {
         let hosts = &config.ingest_hosts;
         let turn = usize::try_from(self.generation).unwrap_or(usize::MAX).checked_rem(hosts.len());
-        turn.and_then(|turn| hosts.get(turn)).or(call.host.as_ref()).cloned().unwrap_or_else(|| "localhost".into())
+        let single = config.advertised_host.as_ref().or(call.host.as_ref());
+        turn.and_then(|turn| hosts.get(turn)).or(single).cloned().unwrap_or_else(|| "localhost".into())
     }
 }
 

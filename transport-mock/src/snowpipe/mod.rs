@@ -19,6 +19,29 @@
 //! Behaviour that is not documented is a switch: see [`Replay`], [`Superseded`], [`FailedOver`] and
 //! [`ErrorShape`]. Signatures of key-pair JWTs are not verified; their claims are.
 //!
+//! # The vendor's SDK
+//!
+//! Snowflake's SDK (`snowpipe-streaming` 1.9.1) runs against a served simulator. It speaks HTTPS only, and appends its
+//! port to the host that `/v2/streaming/hostname` answers. So that host is
+//! [advertised](Config::advertised_host) without a port:
+//!
+//! ```text
+//! $ pipewright-sim snowpipe --tls --advertise 127.0.0.1 --port 8443
+//! listening on https://127.0.0.1:8443
+//! CA certificate: /tmp/pipewright-sim-4242-1-ca.pem
+//! ```
+//!
+//! Set `"url": "https://127.0.0.1:8443"` in the profile of the SDK, beside `account`, `user` and any RSA key, and the
+//! environment variable `SSL_CERT_FILE` to the path of the certificate.
+//!
+//! # Limits
+//!
+//! The SDK uses routes that no document describes. `{pipe}:pipe-info` and `/telemetry/send/sessionless` answer what the
+//! SDK reads. The stage that `{pipe}:pipe-info` names does not exist: files cannot be uploaded to it.
+//!
+//! With `--time fast:K`, the simulator's clock soon leads the client's by more than the hour that a key-pair JWT lives.
+//! From then on, every JWT of such a client has expired.
+//!
 //! The simulator shares no type and no code with a client: a misunderstanding of the protocol would otherwise be
 //! on both sides and never show.
 //!
@@ -39,7 +62,7 @@
 //! Files import only files that stand before them here, so that each can be read without those behind it:
 //!
 //! 1. data: `config`, `views`, `rows`, `errors`, `request`;
-//! 2. what requests say: `append`, `control`, `credentials`;
+//! 2. what requests say: `append`, `control`, `credentials`; what the SDK asks of a pipe: `pipe_info`;
 //! 3. the parts of the account: `hosts`, `tokens`, `pipes`, `channel`, `channels`; `inspect` reads them;
 //! 4. [`Account`], which owns the parts, `router`, which names the handler of each path, and `faults`.
 
@@ -53,6 +76,7 @@ mod errors;
 mod faults;
 mod hosts;
 mod inspect;
+mod pipe_info;
 mod pipes;
 mod request;
 mod router;

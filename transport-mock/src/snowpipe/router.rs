@@ -12,9 +12,10 @@ use super::control::{DropRequest, Open, channel_names};
 use super::credentials::check_credential;
 use super::errors::{Answer, Rejection, Reply};
 use super::hosts::is_account;
+use super::pipe_info::pipe_info;
 use super::pipes::default_pipe;
 use super::request::Call;
-use super::views::{ChannelPath, Effect};
+use super::views::{ChannelPath, ELASTIC, Effect, is_elastic};
 use crate::random::between;
 
 /// What one request has come to, beside its answer.
@@ -36,6 +37,7 @@ impl Account {
         match (call.method.as_str(), segments.as_slice()) {
             ("GET", ["v2", "streaming", "hostname"]) if is_account(call, &self.config) => self.hostname(call),
             ("POST", ["oauth", "token"]) if is_account(call, &self.config) => self.exchange_token(call),
+            ("POST", ["telemetry", "send", "sessionless"]) if is_account(call, &self.config) => self.telemetry(call),
             (method, ["v2", "streaming", rest @ ..]) => self.data_plane(call, method, rest, trail),
             _ => Err(Rejection::no_route()),
         }
@@ -53,25 +55,27 @@ impl Account {
                 self.enter(call)?;
                 self.drop_channel(call, &path(db, schema, pipe, channel), trail)
             }
-            ("POST", ["databases", db, "schemas", schema, "pipes", last]) => {
-                match last.strip_suffix(":bulk-channel-status") {
-                    Some(pipe) => {
-                        self.enter_for_status(call)?;
-                        self.bulk_status(call, &path(db, schema, pipe, ""))
-                    }
-                    None => Err(Rejection::no_route()),
+            ("POST", ["databases", db, "schemas", schema, "pipes", last]) => match last.rsplit_once(':') {
+                Some((pipe, "bulk-channel-status")) => {
+                    self.enter_for_status(call)?;
+                    self.bulk_status(call, &path(db, schema, pipe, ""))
                 }
-            }
+                Some((pipe, "pipe-info")) => {
+                    self.enter(call)?;
+                    self.pipe_info(&path(db, schema, pipe, ""))
+                }
+                _ => Err(Rejection::no_route()),
+            },
             ("POST", ["data", "databases", db, "schemas", schema, "pipes", pipe, "channels", channel, "rows"]) => {
                 self.enter(call)?;
-                if channel.eq_ignore_ascii_case("ELASTIC") {
-                    return self.append_elastic(call, &path(db, schema, pipe, "ELASTIC"), trail);
+                if is_elastic(channel) {
+                    return self.append_elastic(call, &path(db, schema, pipe, ELASTIC), trail);
                 }
                 self.append(call, &path(db, schema, pipe, channel), trail)
             }
             ("POST", ["data", "databases", db, "schemas", schema, "tables", table, "rows"]) => {
                 self.enter(call)?;
-                self.append_elastic(call, &path(db, schema, &default_pipe(table), "ELASTIC"), trail)
+                self.append_elastic(call, &path(db, schema, &default_pipe(table), ELASTIC), trail)
             }
             _ => Err(Rejection::no_route()),
         }
@@ -106,6 +110,17 @@ impl Account {
         self.tokens.exchange(call, self.now, &self.hosts, &self.config)
     }
 
+    /// What the vendor's SDK reports about itself. It is not kept.
+    fn telemetry(&self, call: &Call) -> Answer {
+        check_credential(call, self.now, &self.config)?;
+        Ok(Reply::json(json!({ "success": true, "code": null, "message": null, "data": "Log Received" })))
+    }
+
+    fn pipe_info(&self, pipe: &ChannelPath) -> Answer {
+        self.pipes.check(pipe)?;
+        Ok(Reply::json(pipe_info(pipe, self.now)))
+    }
+
     fn open(&mut self, call: &Call, path: ChannelPath, trail: &mut Trail) -> Answer {
         trail.channel = Some(path.clone());
         let open = Open::read(call, &path)?;
@@ -134,6 +149,9 @@ impl Account {
             &Duration::ZERO => Duration::ZERO,
             _ => between(&mut self.seed, &self.config.status_age),
         };
+        if names.iter().any(|name| is_elastic(name)) {
+            self.channels.ensure_elastic(pipe, self.now, &self.config);
+        }
         Ok(self.channels.statuses(pipe, names, self.now.saturating_sub(age), state == PipeState::Discards))
     }
 
@@ -159,7 +177,8 @@ impl Account {
         let discards = self.pipes.check_valid(path)? == PipeState::Discards;
         let delay = between(&mut self.seed, &self.config.commit_delay);
         trail.rows = rows.len();
-        trail.effect = self.channels.append_elastic(path, rows, delay, discards, self.now);
-        Ok(Reply::json(json!({ "message": "OK" })))
+        trail.effect = self.channels.append_elastic(path, rows, delay, discards, self.now, &self.config);
+        // The documents have the message alone. The vendor's SDK 1.9.1 reads an answer only if it has a token, too.
+        Ok(Reply::json(json!({ "message": "OK", "next_continuation_token": "" })))
     }
 }

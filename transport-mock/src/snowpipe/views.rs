@@ -10,6 +10,14 @@ pub(super) type PipeKey = [String; 3];
 /// The same and the channel, whose name is taken as it is.
 pub(super) type ChannelKey = (PipeKey, String);
 
+/// The channel of every pipe that takes rows without tokens.
+pub(super) const ELASTIC: &str = "ELASTIC";
+
+/// Whether a name is reserved for [`ELASTIC`], which it is in any case.
+pub(super) fn is_elastic(channel: &str) -> bool {
+    channel.eq_ignore_ascii_case(ELASTIC)
+}
+
 /// Where a channel is.
 ///
 /// Database, schema and pipe are identifiers: without quotes their case does not matter. The name of a channel is

@@ -43,13 +43,15 @@ fn rows_go_all_the_way() {
     let append = AppendRows::new("DB", "PUBLIC", "T-STREAMING", "c", id(4), "{\"ID\":1}\n{\"ID\":2}\n");
     ingest.call(append.continuation_token(token).offsets("1", "2")).expect("no faults");
     let status = || {
-        let ask = BulkGetChannelStatus::new("DB", "PUBLIC", "T-STREAMING", id(5), vec!["c".into(), "nope".into()]);
+        let names = ["c", "nope", "ELASTIC"].map(str::to_owned).to_vec();
+        let ask = BulkGetChannelStatus::new("DB", "PUBLIC", "T-STREAMING", id(5), names);
         let statuses = ingest.call(ask).expect("no faults").channel_statuses;
+        assert!(statuses["ELASTIC"].is_healthy());
         (statuses.len(), statuses["c"].last_committed_offset_token.clone())
     };
-    assert_eq!(status(), (1, None));
+    assert_eq!(status(), (2, None));
     world.sleep_until(world.now() + Duration::from_secs(8));
-    assert_eq!(status(), (1, Some("2".into())));
+    assert_eq!(status(), (2, Some("2".into())));
     let view = simulator.with(|account| account.channel_view(&ChannelPath::new("DB", "PUBLIC", "T-STREAMING", "c")));
     assert_eq!(view.expect("the channel").rows, [&b"{\"ID\":1}"[..], b"{\"ID\":2}"]);
     ingest.call(DropChannelOperation::new("DB", "PUBLIC", "T-STREAMING", "c", id(6))).expect("no faults");

@@ -4,6 +4,7 @@ mod append;
 mod auth;
 mod channels;
 mod commit;
+mod sdk;
 
 use std::time::Duration;
 
@@ -38,7 +39,11 @@ impl Sim {
 
     /// One that has its scoped token.
     fn with(config: Config) -> Self {
-        let mut sim = Self { account: Account::new(config), now: START, host: INGEST, token: String::new() };
+        Self::with_host(config, INGEST)
+    }
+
+    fn with_host(config: Config, host: &'static str) -> Self {
+        let mut sim = Self { account: Account::new(config), now: START, host, token: String::new() };
         sim.authorize();
         sim
     }
