@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::Write as _;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use pipewright_mock::{FaultKind, FaultPlan, Service, feldera, flink, snowpipe, s
 
 const USAGE: &str = "\
 usage: pipewright-sim flink|flink-sql-gateway|snowpipe|feldera [--port N] [--seed S] [--faults none|flaky|hostile] [--time real|fast:K]
+                      [--tls]
        pipewright-sim proxy --upstream http://HOST:PORT [--port N] [--seed S] [--faults none|flaky|hostile] [--chance KIND=P]...
                             [--at-most N] [--delays S..S]
        pipewright-sim jar endless|bounded|failing|exiting -o FILE [--name NAME] [--rate N] [--records N]
@@ -33,6 +34,7 @@ feldera  a simulated Feldera, whose programs have tables and views that are SELE
   --seed S           what ids and faults are drawn from; 0 by default
   --faults PLAN      what goes wrong: `none` (default), `flaky` (one request in ten), `hostile` (one in three)
   --time PACE        `real` (default), or `fast:K`: K times as fast as the machine's clock
+  --tls              serves HTTPS; the path of the CA certificate that clients have to trust is printed behind the URL
   --slots N          flink: task slots; 4 by default
   --release VERSION  flink, flink-sql-gateway: the release; 2.3.0 by default
                      feldera: `0.130`, `0.337` (default) or `0.375`
@@ -42,6 +44,8 @@ feldera  a simulated Feldera, whose programs have tables and views that are SELE
   --commit-delay S   snowpipe: seconds until rows are committed, as in `0.5` or `0.1..0.4`; 5..8 by default
   --appends N        snowpipe: appends a second and channel, above which 429 is answered; any number by default
   --number-column C  snowpipe: a row whose C is no number is rejected; may be given several times
+  --advertise HOST   snowpipe: the host without a port that `/v2/streaming/hostname` answers, as the vendor's SDK needs it;
+                     the `Host` of the request, with its port, by default
   --token T          snowpipe: what its account host takes after `Bearer`; anything by default
 
 proxy    forwards to a real server and lets requests go wrong as in a simulator; delays pass in real time
@@ -128,12 +132,35 @@ fn help() -> Run {
 /// Serves until the process is ended.
 fn serve<S: Service + 'static>(port: u16, options: Options<S>) -> Result<()> {
     let server = Server::start(options).map_err(|error| format!("port {port} of 127.0.0.1: {error}"))?;
-    wait(server.url())
+    #[cfg(feature = "tls")]
+    let file = server.ca_certificate().map(write_ca).transpose()?;
+    #[cfg(not(feature = "tls"))]
+    let file = None::<PathBuf>;
+    wait(server.url(), file.as_deref())
 }
 
-/// Says where the server listens, and waits until the process is ended.
-fn wait(url: &str) -> Result<()> {
+/// Writes the certificate that clients of a server with TLS have to trust. It is public: the key stays in memory.
+#[cfg(feature = "tls")]
+fn write_ca(certificate: &str) -> Result<PathBuf> {
+    let (place, process) = (std::env::temp_dir(), std::process::id());
+    // What another process left under the name is neither read nor overwritten.
+    let mut names = (1..=100).map(|turn| place.join(format!("pipewright-sim-{process}-{turn}-ca.pem")));
+    let opened = names.find_map(|path| match std::fs::File::create_new(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => None,
+        file => Some((path, file)),
+    });
+    let (path, file) = opened.ok_or_else(|| format!("{}: 100 files of this process already exist", place.display()))?;
+    let written = file.and_then(|mut file| file.write_all(certificate.as_bytes()));
+    written.map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(path)
+}
+
+/// Says where the server listens and where its CA certificate is, and waits until the process is ended.
+fn wait(url: &str, ca_file: Option<&Path>) -> Result<()> {
     println!("listening on {url}");
+    if let Some(path) = ca_file {
+        println!("CA certificate: {}", path.display());
+    }
     std::io::stdout().flush()?;
     loop {
         std::thread::park_timeout(Duration::from_secs(3600));
@@ -145,12 +172,13 @@ struct FlowContext {
     port: u16,
     seed: u64,
     time: Time,
+    tls: bool,
     faults: fn(u64) -> FaultPlan,
 }
 
 impl FlowContext {
     fn new() -> Self {
-        Self { port: 0, seed: 0, time: Time::Real, faults: |_| FaultPlan::none() }
+        Self { port: 0, seed: 0, time: Time::Real, tls: false, faults: |_| FaultPlan::none() }
     }
 
     /// Reads an option's value; false when it is none of these options.
@@ -159,6 +187,8 @@ impl FlowContext {
             "port" => self.port = port(parser)?,
             "seed" => self.seed = value(parser, "--seed")?,
             "time" => self.time = value(parser, "--time")?,
+            "tls" if cfg!(feature = "tls") => self.tls = true,
+            "tls" => return Err("--tls: this program was built without TLS; build it with `--features tls`".into()),
             "faults" => {
                 self.faults = match parser.value()?.to_string_lossy().as_ref() {
                     "none" => |_| FaultPlan::none(),
@@ -174,6 +204,8 @@ impl FlowContext {
 
     fn applied<S>(&self, options: Options<S>) -> Options<S> {
         let options = options.port(self.port).time(self.time).faults((self.faults)(self.seed));
+        #[cfg(feature = "tls")]
+        let options = if self.tls { options.tls() } else { options };
         options.on_request(log)
     }
 }
@@ -219,7 +251,7 @@ fn proxy(mut parser: lexopt::Parser) -> Result<Run> {
     Ok(Box::new(move || {
         let port = common.port;
         let proxy = Proxy::start(options).map_err(|error| format!("port {port} of 127.0.0.1: {error}"))?;
-        wait(proxy.url())
+        wait(proxy.url(), None)
     }))
 }
 
@@ -283,10 +315,23 @@ fn snowpipe_option(config: &mut snowpipe::Config, name: &str, parser: &mut lexop
         "commit-delay" => config.commit_delay = seconds(parser, "--commit-delay")?,
         "appends" => config.appends_per_second = Some(value(parser, "--appends")?),
         "number-column" => config.number_columns.push(parser.value()?.string()?),
+        "advertise" => config.advertised_host = Some(host(&parser.value()?.string()?)?),
         "token" => config.credential = Some(parser.value()?.string()?),
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// A host without scheme, port and path.
+fn host(text: &str) -> Result<String> {
+    let is_part =
+        |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if !text.split('.').all(is_part) {
+        return Err(
+            format!("--advertise {text}: it is a bare host name such as localhost, without scheme and port").into()
+        );
+    }
+    Ok(text.to_owned())
 }
 
 /// Seconds, or a range of them.

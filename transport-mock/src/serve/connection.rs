@@ -10,6 +10,7 @@ use socket2::SockRef;
 
 use super::head::{Head, Reader, Trouble};
 use super::site::Outcome;
+use super::stream::Stream;
 use super::{Served, Shared};
 use crate::fault::Fault;
 use crate::streaming::{Coming, OpenBody};
@@ -36,12 +37,20 @@ pub(super) enum Next {
 }
 
 /// Serves a connection until either side ends it.
-pub(super) fn run<S: Service>(stream: &TcpStream, shared: &Shared<S>) {
-    if prepare(stream).is_err() {
+pub(super) fn run<S: Service>(tcp: &TcpStream, shared: &Shared<S>) {
+    if prepare(tcp).is_err() {
         return;
     }
-    let mut connection = Connection { stream, reader: Reader::new(stream, lock(&shared.site).longest_line()), shared };
-    until_the_end(stream, || connection.exchange());
+    let Some(stream) = shared.accept(tcp) else { return };
+    let reader = Reader::new(&stream, lock(&shared.site).longest_line());
+    let mut connection = Connection { stream: &stream, reader, shared };
+    until_the_end(tcp, || {
+        let next = connection.exchange();
+        if next == Next::Farewell {
+            stream.finish();
+        }
+        next
+    });
 }
 
 /// Sets the options that every connection has.
@@ -80,20 +89,9 @@ fn say_farewell(mut stream: &TcpStream) {
     }
 }
 
-/// Whether the other side has closed the connection. What else it says is read later.
-pub(super) fn is_gone(stream: &TcpStream) -> bool {
-    let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
-    let restored = stream.set_nonblocking(false);
-    let gone = match peeked {
-        Ok(length) => length == 0,
-        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
-    };
-    gone || restored.is_err()
-}
-
 struct Connection<'a, S> {
-    stream: &'a TcpStream,
-    reader: Reader<&'a TcpStream>,
+    stream: &'a Stream<'a>,
+    reader: Reader<&'a Stream<'a>>,
     shared: &'a Shared<S>,
 }
 
@@ -163,7 +161,7 @@ impl<S: Service> Connection<'_, S> {
                 Coming::Idle => LOOK,
             };
             first = Bytes::new();
-            if !self.shared.wait(wait) || is_gone(self.stream) {
+            if !self.shared.wait(wait) || self.stream.is_gone() {
                 break false;
             }
         };
@@ -245,7 +243,7 @@ impl<S: Service> Connection<'_, S> {
 }
 
 /// Writes the head, and so many bytes of the body.
-pub(super) fn write(mut stream: &TcpStream, response: &Response<Bytes>, shown: usize) -> io::Result<()> {
+pub(super) fn write(mut stream: impl io::Write, response: &Response<Bytes>, shown: usize) -> io::Result<()> {
     let status = response.status();
     let mut bytes =
         format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default()).into_bytes();

@@ -1,6 +1,6 @@
 //! Reading requests from a connection: heads with `httparse`, bodies by length or in chunks, all of it bounded.
 
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::ops::Deref;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use httparse::{EMPTY_HEADER, Status};
 
 use super::reply::Reply;
 use super::scan::Scanner;
+use super::stream::Source;
 
 pub(super) const HEAD: usize = 64 * 1024;
 pub(super) const HEADERS: usize = 128;
@@ -63,7 +64,7 @@ pub(super) enum Trouble {
     TooLarge,
 }
 
-impl<S: Deref<Target = TcpStream>> Reader<S> {
+impl<S: Deref<Target: Source>> Reader<S> {
     pub(super) fn new(stream: S, line: usize) -> Self {
         Self { stream, buffer: BytesMut::new(), line }
     }
@@ -143,7 +144,7 @@ impl<S: Deref<Target = TcpStream>> Reader<S> {
     fn fill(&mut self) -> Result<(), Trouble> {
         let mut bytes = [0; 16 * 1024];
         loop {
-            match (&mut &*self.stream).read(&mut bytes) {
+            match self.stream.receive(&mut bytes) {
                 Ok(0) => return Err(Trouble::Closed),
                 Ok(length) => {
                     self.buffer.extend_from_slice(bytes.get(..length).unwrap_or_default());
@@ -191,7 +192,9 @@ impl<S: Deref<Target = TcpStream>> Reader<S> {
             }
         }
     }
+}
 
+impl<S: Deref<Target = TcpStream>> Reader<S> {
     /// Waits until there is something to read, or the end; false if there is neither in this time.
     ///
     /// # Errors

@@ -24,7 +24,22 @@
 //! ```
 //!
 //! A Snowflake account has two hosts, and here they are one: `GET /v2/streaming/hostname` answers the `Host` it was
-//! asked at.
+//! asked at, or [the host that is advertised](snowpipe::Config::advertised_host).
+//!
+//! # TLS
+//!
+//! With the feature `tls`, `Options::tls` and `pipewright-sim --tls` serve HTTPS. Each server has a certificate
+//! authority of its own, which clients have to trust: `Server::ca_certificate`. The program writes it to a file, and
+//! prints the path behind the URL:
+//!
+//! ```text
+//! $ pipewright-sim snowpipe --tls --advertise 127.0.0.1
+//! listening on https://127.0.0.1:40123
+//! CA certificate: /tmp/pipewright-sim-4242-1-ca.pem
+//! ```
+//!
+//! curl takes the file as `--cacert`, Python's requests as the environment variable `REQUESTS_CA_BUNDLE`, and OpenSSL
+//! as `SSL_CERT_FILE`. The authority is valid for a year, and its key is never written to a file.
 //!
 //! # Faults
 //!
@@ -64,6 +79,9 @@ mod proxy;
 mod reply;
 mod scan;
 mod site;
+mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::fmt;
 use std::io;
@@ -71,6 +89,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+#[cfg(feature = "tls")]
+use std::time::Instant;
 
 use http::StatusCode;
 use pipewright::Timestamp;
@@ -81,6 +101,9 @@ pub use self::proxy::{Proxy, ProxyOptions};
 use self::clock::ScaledClock;
 use self::gate::Gate;
 use self::site::Site;
+use self::stream::Stream;
+#[cfg(feature = "tls")]
+use self::tls::Tls;
 use crate::fault::{Fault, FaultPlan};
 use crate::world::{Service, lock};
 use crate::{feldera, flink, snowpipe, sql_gateway};
@@ -91,6 +114,11 @@ pub struct Options<S = flink::Cluster> {
     service: &'static str,
     simulator: S,
     port: u16,
+    /// A host that the certificate is valid for, beside the loopback interface.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "there is no certificate"))]
+    host: Option<String>,
+    #[cfg(feature = "tls")]
+    tls: bool,
     faults: FaultPlan,
     time: Time,
     connections: usize,
@@ -124,19 +152,41 @@ impl Options<snowpipe::Account> {
     /// A Snowflake account with Snowpipe Streaming, likewise. The port is account and ingest host in one, whatever
     /// the configuration names.
     pub fn snowpipe(config: snowpipe::Config) -> Self {
-        Self::of("snowpipe", snowpipe::Account::new(config).on_one_host())
+        let host = config.advertised_host.clone();
+        Self { host, ..Self::of("snowpipe", snowpipe::Account::new(config).on_one_host()) }
     }
 }
 
 impl<S> Options<S> {
     fn of(service: &'static str, simulator: S) -> Self {
-        let faults = FaultPlan::none();
-        Self { service, simulator, port: 0, faults, time: Time::Real, connections: 1100, watcher: None }
+        Self {
+            service,
+            simulator,
+            port: 0,
+            host: None,
+            #[cfg(feature = "tls")]
+            tls: false,
+            faults: FaultPlan::none(),
+            time: Time::Real,
+            connections: 1100,
+            watcher: None,
+        }
     }
 
     /// The port on the loopback interface; 0 is any free one.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
+        self
+    }
+
+    /// Serves HTTPS instead of HTTP, with a certificate for `127.0.0.1`, `localhost`, and the
+    /// [advertised host](snowpipe::Config::advertised_host) of a Snowflake account.
+    ///
+    /// Each server generates its own certificate authority, whose certificate is [`Server::ca_certificate`]. Private
+    /// keys stay in memory.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
         self
     }
 
@@ -222,25 +272,36 @@ impl<S: Service + 'static> Server<S> {
     /// Opens the port and starts answering.
     ///
     /// # Errors
-    /// When the port cannot be had.
+    /// If the port is taken, or if the advertised host is not a name that a certificate can have.
     pub fn start(options: Options<S>) -> io::Result<Self> {
+        #[cfg(feature = "tls")]
+        let tls = options.tls.then(|| Tls::generate(options.host.as_deref())).transpose()?;
         let listener = gate::bind(options.port)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             site: Mutex::new(Site::new(options.service, options.simulator, options.faults)),
             clock: ScaledClock::new(options.time),
+            #[cfg(feature = "tls")]
+            tls,
             watcher: options.watcher,
             gate: Gate::new(options.connections),
         });
         let own = Arc::clone(&shared);
         let serve = move || own.gate.listen(&listener, |stream| connection::run(stream, &own));
         let thread = thread::Builder::new().name("pipewright-sim".into()).spawn(serve)?;
-        Ok(Self { address, url: format!("http://{address}"), shared, listener: Some(thread) })
+        let url = format!("{}://{address}", shared.scheme());
+        Ok(Self { address, url, shared, listener: Some(thread) })
     }
 
     /// Where it listens, as in `http://127.0.0.1:8081`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Returns the certificate that clients have to trust, as PEM; `None` without [`Options::tls`].
+    #[cfg(feature = "tls")]
+    pub fn ca_certificate(&self) -> Option<&str> {
+        self.shared.tls.as_ref().map(|tls| tls.authority.as_str())
     }
 
     /// The simulator's time.
@@ -288,11 +349,40 @@ impl<S> fmt::Debug for Server<S> {
 struct Shared<S> {
     site: Mutex<Site<S>>,
     clock: ScaledClock,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
     watcher: Option<Box<Watcher>>,
     gate: Gate,
 }
 
 impl<S> Shared<S> {
+    #[cfg_attr(not(feature = "tls"), expect(clippy::unused_self, reason = "there is only HTTP"))]
+    fn scheme(&self) -> &'static str {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return "https";
+        }
+        "http"
+    }
+
+    /// Agrees with a client on keys, if it has to. `None` if that fails, which is shown.
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "there is only HTTP")
+    )]
+    fn accept<'a>(&self, tcp: &'a TcpStream) -> Option<Stream<'a>> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            let since = Instant::now();
+            let accepted = tls.accept(tcp).map_err(|error| {
+                let request = format!("TLS handshake failed: {error}; does the client trust the CA certificate?");
+                self.show(&Served { request, status: None, fault: None, took: since.elapsed() });
+            });
+            return accepted.ok().map(Stream::Tls);
+        }
+        Some(Stream::Plain(tcp))
+    }
+
     /// Waits, but not beyond the end of the server; false then.
     fn wait(&self, time: Duration) -> bool {
         self.gate.wait(time)

@@ -15,5 +15,7 @@ mod serve;
 mod snowpipe;
 #[cfg(feature = "proptest")]
 mod strategies;
+#[cfg(feature = "tls")]
+mod tls;
 mod transcript;
 mod world;

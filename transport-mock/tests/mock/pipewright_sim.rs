@@ -122,6 +122,21 @@ fn a_snowflake_account_is_its_own_ingest_host() {
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&format!("\r\n\r\n{address}")), "{answer}");
 }
 
+#[cfg(feature = "tls")]
+#[test]
+fn the_certificate_of_its_authority_is_in_a_file() {
+    let mut command = sim(&["snowpipe", "--tls", "--advertise", "ingest.snowpipe.test"]);
+    let mut process = Killed(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts"));
+    let mut lines = BufReader::new(process.0.stdout.take().expect("piped")).lines();
+    let mut line = || lines.next().expect("a line").expect("a text");
+    assert!(line().starts_with("listening on https://127.0.0.1:"));
+    let line = line();
+    let path = Path::new(line.strip_prefix("CA certificate: ").expect("a path"));
+    let text = std::fs::read_to_string(path).expect("a file");
+    std::fs::remove_file(path).expect("removed");
+    assert!(text.starts_with("-----BEGIN CERTIFICATE-----") && !text.contains("PRIVATE"), "{text}");
+}
+
 #[test]
 fn a_feldera_has_its_release_its_edition_and_its_key() {
     let mut command = sim(&["feldera", "--release", "0.375", "--edition", "enterprise-dev", "--api-key", "apikey:x"]);
@@ -177,6 +192,8 @@ fn the_simulator_exits_with_2_and_a_reason_if_its_usage_is_wrong() {
         (&["flink", "--replay", "stale"], "--replay"),
         (&["snowpipe", "--slots", "3"], "--slots"),
         (&["snowpipe", "--replay", "both"], "--replay both"),
+        (&["snowpipe", "--advertise", "localhost:8080"], "--advertise localhost:8080"),
+        (&["snowpipe", "--advertise", "https://localhost"], "--advertise https://localhost"),
         (&["snowpipe", "--commit-delay", "soon"], "--commit-delay soon"),
         (&["snowpipe", "--commit-delay", "2..1"], "--commit-delay 2..1"),
         (&["snowpipe", "--commit-delay", "-1"], "--commit-delay -1"),

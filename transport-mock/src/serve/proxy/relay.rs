@@ -12,10 +12,11 @@ use super::upstream::Upstream;
 use crate::fault::answer::{Answer, proxy_page};
 use crate::fault::{Fault, RetryAfter};
 use crate::serve::Served;
-use crate::serve::connection::{Next, is_gone, prepare, until_the_end, write};
+use crate::serve::connection::{Next, prepare, until_the_end, write};
 use crate::serve::head::{HEAD, Head, Reader, Trouble};
 use crate::serve::reply::Reply;
 use crate::serve::scan::Scanner;
+use crate::serve::stream::is_gone;
 
 /// The longest body that is held in memory.
 const LONGEST_HELD: usize = 16 << 20;

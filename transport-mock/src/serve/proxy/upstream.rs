@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use http::Method;
 
 use super::Wire;
-use crate::serve::connection::{SILENCE, is_gone, prepare};
+use crate::serve::connection::{SILENCE, prepare};
 use crate::serve::gate::Seat;
 use crate::serve::head::{Reader, Trouble};
 use crate::serve::reply::Reply;
+use crate::serve::stream::is_gone;
 
 /// How long a connection to the server may take to be established.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
