@@ -126,12 +126,14 @@ pub mod transcript;
 mod world;
 
 mod random;
+mod routes;
 mod streaming;
 
 #[doc(no_inline)]
 pub use event::{Event, Incident, Outcome};
 #[doc(no_inline)]
 pub use fault::{Fault, FaultKind, FaultPlan, RetryAfter};
+pub use routes::Route;
 pub use script::{Expectation, Script};
 pub use streaming::{Coming, NoAnswer, OpenBody};
 pub use world::schedule;

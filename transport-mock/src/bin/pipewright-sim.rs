@@ -16,13 +16,14 @@ use std::time::Duration;
 use lexopt::prelude::*;
 use pipewright_mock::flink::{Exits, Program};
 use pipewright_mock::serve::{Options, Proxy, ProxyOptions, Served, Server, Time};
-use pipewright_mock::{FaultKind, FaultPlan, Service, feldera, flink, snowpipe, sql_gateway};
+use pipewright_mock::{FaultKind, FaultPlan, Route, Service, feldera, flink, snowpipe, sql_gateway};
 
 const USAGE: &str = "\
 usage: pipewright-sim flink|flink-sql-gateway|snowpipe|feldera [--port N] [--seed S] [--faults none|flaky|hostile] [--time real|fast:K]
                       [--tls]
        pipewright-sim proxy --upstream http://HOST:PORT [--port N] [--seed S] [--faults none|flaky|hostile] [--chance KIND=P]...
                             [--at-most N] [--delays S..S]
+       pipewright-sim flink|flink-sql-gateway|snowpipe|feldera --routes
        pipewright-sim jar endless|bounded|failing|exiting -o FILE [--name NAME] [--rate N] [--records N]
                           [--parallelism N] [--restarts N] [--state-incompatible] [--state-dropped] [--exits WHEN]
 
@@ -31,6 +32,8 @@ flink-sql-gateway  a simulated SQL Gateway; `SELECT n FROM numbers LIMIT 1000` i
 snowpipe a simulated Snowflake account with Snowpipe Streaming, both of its hosts on one port
 feldera  a simulated Feldera, whose programs have tables and views that are SELECT * FROM a table
   --port N           the port; any free one by default
+  --routes           prints the routes of the real service and whether they are simulated; those that are not are answered
+                     501, with the header `x-pipewright-sim: not-simulated`
   --seed S           what ids and faults are drawn from; 0 by default
   --faults PLAN      what goes wrong: `none` (default), `flaky` (one request in ten), `hostile` (one in three)
   --time PACE        `real` (default), or `fast:K`: K times as fast as the machine's clock
@@ -82,12 +85,19 @@ type Read = fn(lexopt::Parser) -> Result<Run>;
 
 /// The words that the command line may begin with.
 const COMMANDS: [(&str, Read); 6] = [
-    ("flink", |parser| simulator(parser, flink_option, |config, seed| config.seed = seed, Options::flink)),
-    ("flink-sql-gateway", |parser| {
-        simulator(parser, sql_gateway_option, |config, seed| config.seed = seed, Options::sql_gateway)
+    ("flink", |parser| {
+        simulator(parser, flink::routes, flink_option, |config, seed| config.seed = seed, Options::flink)
     }),
-    ("snowpipe", |parser| simulator(parser, snowpipe_option, |config, seed| config.seed = seed, Options::snowpipe)),
-    ("feldera", |parser| simulator(parser, feldera_option, |config, seed| config.seed = seed, Options::feldera)),
+    ("flink-sql-gateway", |parser| {
+        let seed = |config: &mut sql_gateway::Config, seed| config.seed = seed;
+        simulator(parser, sql_gateway::routes, sql_gateway_option, seed, Options::sql_gateway)
+    }),
+    ("snowpipe", |parser| {
+        simulator(parser, snowpipe::routes, snowpipe_option, |config, seed| config.seed = seed, Options::snowpipe)
+    }),
+    ("feldera", |parser| {
+        simulator(parser, feldera::routes, feldera_option, |config, seed| config.seed = seed, Options::feldera)
+    }),
     ("proxy", proxy),
     ("jar", jar),
 ];
@@ -125,6 +135,17 @@ fn command(mut parser: lexopt::Parser) -> Result<Run> {
 fn help() -> Run {
     Box::new(|| {
         println!("{USAGE}");
+        Ok(())
+    })
+}
+
+/// Prints routes, those that are simulated first.
+fn list(mut routes: Vec<Route>) -> Run {
+    Box::new(move || {
+        routes.sort_by_key(|route| !route.is_simulated);
+        for route in routes {
+            println!("{:<13}  {route}", if route.is_simulated { "simulated" } else { "not simulated" });
+        }
         Ok(())
     })
 }
@@ -266,6 +287,7 @@ fn chance(text: &str) -> Result<(FaultKind, f64)> {
 /// Reads arguments up to the end: common options, and those of one simulator, which are read into its configuration.
 fn simulator<C: Default + 'static, S: Service + 'static>(
     mut parser: lexopt::Parser,
+    routes: fn() -> Vec<Route>,
     special: fn(&mut C, &str, &mut lexopt::Parser) -> Result<bool>,
     seed: fn(&mut C, u64),
     options: fn(C) -> Options<S>,
@@ -274,6 +296,7 @@ fn simulator<C: Default + 'static, S: Service + 'static>(
     while let Some(argument) = parser.next()? {
         let name = match argument {
             Long("help") | Short('h') => return Ok(help()),
+            Long("routes") => return Ok(list(routes())),
             Long(name) => name.to_owned(),
             other => return Err(other.unexpected().into()),
         };

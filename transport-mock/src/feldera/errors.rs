@@ -7,6 +7,7 @@ use http::header::{
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
+use crate::routes::{mark_not_simulated, not_simulated};
 use crate::streaming::OpenBody;
 
 pub(super) type Answer = Result<Reply, Rejection>;
@@ -85,6 +86,8 @@ impl Reply {
 pub(super) enum Rejection {
     /// Message, code and details.
     Coded { status: StatusCode, code: String, message: String, details: Value, retry: bool },
+    /// The method and path of a route that only a real server has.
+    NotSimulated(String, String),
     /// What the web framework says to a query or body that cannot be read.
     Text(String),
     /// No body: a route that is none.
@@ -150,11 +153,10 @@ impl Rejection {
         Self::new(StatusCode::NOT_IMPLEMENTED, "EnterpriseFeature", message, json!({ "feature": feature }))
     }
 
-    /// 501: a real server does it.
+    /// 501: a route that only a real server has.
     pub(super) fn not_simulated(method: &str, target: &str) -> Self {
         let path = target.split('?').next().unwrap_or_default();
-        let message = format!("pipewright-sim does not simulate {method} {path}; ask a real Feldera");
-        Self::new(StatusCode::NOT_IMPLEMENTED, "NotSimulated", message, json!({ "method": method, "path": path }))
+        Self::NotSimulated(method.to_owned(), path.to_owned())
     }
 
     pub(super) fn invalid_parameter(error: &str) -> Self {
@@ -213,6 +215,14 @@ pub(super) fn respond(answer: Answer) -> http::Response<Bytes> {
             if retry {
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
             }
+            response
+        }
+        Rejection::NotSimulated(method, path) => {
+            let message = not_simulated("feldera", &method, &path);
+            let details = json!({ "method": method, "path": path });
+            let body = json!({ "message": message, "error_code": "NotSimulated", "details": details });
+            let mut response = response(StatusCode::NOT_IMPLEMENTED, Some(JSON), body.to_string());
+            mark_not_simulated(&mut response);
             response
         }
         Rejection::Text(text) => response(StatusCode::BAD_REQUEST, Some(TEXT), text),

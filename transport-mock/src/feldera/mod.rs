@@ -59,8 +59,7 @@
 //!
 //! * The simulator answers at once, also if a real manager answers only after a timeout. An example is an ingress into
 //!   a paused pipeline, which takes 30 s.
-//! * All operations of the latest release have routes. Tenants, trust, demos and owners, and the clock of a program
-//!   with `NOW()`, are not simulated: 501 `NotSimulated`.
+//! * The clock of a program with `NOW()` is not simulated: 501 `NotSimulated`.
 //! * Rebalancing and compaction change nothing, the cluster has one event, and a dataflow graph is empty.
 //! * If there are API keys, requests about tenants are rejected with 403 except for owners, and requests about trust
 //!   except for admins.
@@ -81,6 +80,15 @@
 //!
 //! The simulator shares no type and no code with a client. Otherwise a misunderstanding of the protocol could be on
 //! both sides, and no test would show it.
+//!
+//! # Routes
+//!
+//! [`routes`] returns this table. A route that is not simulated is answered 501 `NotSimulated`, with the header
+//! `x-pipewright-sim: not-simulated`, once a request has the right credential.
+//!
+#![doc = include_str!("routes.md")]
+//!
+//! To add a route, add its handler to `router.rs` and change the `no` of its line in `routes.md` to `yes`.
 //!
 //! # Layers
 //!
@@ -166,7 +174,15 @@ use self::keys::Keys;
 use self::request::Call;
 use self::store::Store;
 use self::streaming::Readings;
+use crate::routes::{self, Route};
 use crate::streaming::{Coming, OpenBody};
+
+const ROUTES: &str = include_str!("routes.md");
+
+/// The routes of a real server: the operations of 0.375, and what its manager has beside them.
+pub fn routes() -> Vec<Route> {
+    routes::read(ROUTES).collect()
+}
 
 /// A simulated Feldera. See the [module](self).
 #[derive(Debug)]

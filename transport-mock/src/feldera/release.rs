@@ -29,6 +29,15 @@ impl Release {
         }
     }
 
+    /// Returns the number without the patch level, part by part.
+    pub(super) fn numbers(self) -> [u32; 2] {
+        match self {
+            Self::V0_130 => [0, 130],
+            Self::V0_337 => [0, 337],
+            Self::V0_375 => [0, 375],
+        }
+    }
+
     /// Returns the number without the patch level.
     fn name(self) -> &'static str {
         self.version().trim_end_matches(".0")

@@ -2,15 +2,16 @@
 
 use serde_json::json;
 
-use super::Manager;
 use super::errors::{Answer, Rejection, Reply};
 use super::keys::{check_role, needed};
 use super::release::Release;
 use super::request::Call;
+use super::{Manager, ROUTES};
 use super::{
     checkpoints, data, inputs, introspection, lifecycle, outputs, pipelines, profiles, statistics, streaming, upkeep,
     validation,
 };
+use crate::routes;
 
 impl Manager {
     pub(super) fn answer(&mut self, call: &Call) -> Answer {
@@ -23,7 +24,11 @@ impl Manager {
             ("GET", ["config", "authentication"]) => return Ok(Reply::json(json!({}))),
             _ => {}
         }
-        let Some((&"v0", segments)) = segments.split_first() else { return Err(Rejection::unknown_route()) };
+        let Some((&"v0", segments)) = segments.split_first() else {
+            let is_missing = is_missing(call, self.store.config.release);
+            let missing = is_missing.then(|| Rejection::not_simulated(&call.method, &call.target));
+            return Err(missing.unwrap_or_else(Rejection::unknown_route));
+        };
         let role = self.keys.authenticate(self.store.config.api_key.as_deref(), call)?;
         if self.store.config.api_key.is_some() {
             check_role(role, needed(&call.method, segments))?;
@@ -32,7 +37,7 @@ impl Manager {
         if since(&call.method, segments) > release {
             return Err(Rejection::unknown_route());
         }
-        if is_not_simulated(&call.method, segments) {
+        if is_missing(call, release) {
             return Err(Rejection::not_simulated(&call.method, &call.target));
         }
         match (call.method.as_str(), segments) {
@@ -127,6 +132,12 @@ impl Manager {
     }
 }
 
+/// Whether it is a route that only real servers have.
+fn is_missing(call: &Call, release: Release) -> bool {
+    let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
+    routes::find_missing(ROUTES, &release.numbers(), &call.method, &segments).is_some()
+}
+
 /// The first release of the simulator that has a route.
 fn since(method: &str, segments: &[&str]) -> Release {
     match (method, segments) {
@@ -172,18 +183,6 @@ const FIRST: [&str; 18] = [
     "time_series",
     "time_series_stream",
 ];
-
-/// Whether it is an operation that only real servers carry out.
-fn is_not_simulated(method: &str, segments: &[&str]) -> bool {
-    match segments {
-        ["config", "demos" | "owners"] => method == "GET",
-        ["oidc_trust" | "tenants"] | ["tenant", "users"] => ["GET", "POST"].contains(&method),
-        ["oidc_trust", _] => ["GET", "DELETE"].contains(&method),
-        ["tenant", "users", _] => ["PUT", "DELETE"].contains(&method),
-        ["tenants", _] => ["GET", "DELETE", "PATCH"].contains(&method),
-        _ => false,
-    }
-}
 
 const KNOWN: [&str; 28] = [
     "support_bundle",

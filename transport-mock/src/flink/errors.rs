@@ -12,6 +12,7 @@ use http::StatusCode;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
 
+use crate::routes::mark_not_simulated;
 use crate::streaming::NoAnswer;
 
 /// What a handler comes back with.
@@ -52,6 +53,8 @@ pub(super) enum Rejection {
     Bare(StatusCode, String),
     /// No body at all.
     Empty(StatusCode),
+    /// A route that only a real cluster has.
+    NotSimulated(String),
     /// The connection does not survive this one.
     BadRequestLine,
     /// None at all: `main` has called `System.exit`, and the process is gone.
@@ -252,6 +255,11 @@ pub(super) fn respond(answer: Answer) -> http::Response<Bytes> {
             let mut response = http::Response::new(Bytes::new());
             *response.status_mut() = status;
             response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            response
+        }
+        Err(Rejection::NotSimulated(text)) => {
+            let mut response = rejected(StatusCode::NOT_IMPLEMENTED, vec![text], true);
+            mark_not_simulated(&mut response);
             response
         }
         Err(Rejection::Exited) => {

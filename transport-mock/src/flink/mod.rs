@@ -22,6 +22,17 @@
 //! # Ok::<(), http::Error>(())
 //! ```
 //!
+//! # Routes
+//!
+//! [`routes`] returns this table. A route that is not simulated is answered 501, with the header
+//! `x-pipewright-sim: not-simulated`. The releases are the first ones that were examined.
+//!
+#![doc = include_str!("routes.md")]
+//!
+//! To add a route, add its handler to `router.rs` and change the `no` of its line in `routes.md` to `yes`.
+//!
+//! # Layers
+//!
 //! Files import only files that stand before them here, so that each can be read without those behind it:
 //!
 //! 1. data: `config`, `wire`, `ids`, `program`, `views`, `multipart`, `errors`, `failures`, `request`;
@@ -87,6 +98,14 @@ use self::job_manager::JobManager;
 use self::profiler::Profiles;
 use self::removal::Removals;
 use self::request::Call;
+use crate::routes::{self, Route};
+
+const ROUTES: &str = include_str!("routes.md");
+
+/// The routes of a real cluster, without the prefix `/v1`, which may stand before each of them.
+pub fn routes() -> Vec<Route> {
+    routes::read(ROUTES).collect()
+}
 
 /// From the end of a dead `JobManager`'s session until another one is in charge.
 const ELECTION: Duration = Duration::from_secs(1);

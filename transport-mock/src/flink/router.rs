@@ -1,7 +1,7 @@
 //! From a path and a method to a handler.
 //!
 //! There is no 405: what no handler is registered for is 404, and GET falls through to the server of the web UI's
-//! files, which words it differently.
+//! files, which words it differently. What only a real cluster has a handler for is 501: see `routes.md`.
 
 use http::StatusCode;
 
@@ -11,7 +11,8 @@ use super::logs::{self, File};
 use super::operations::Space;
 use super::removal::Removes;
 use super::request::{Body, Call, EMPTY_BODY};
-use super::{checkpoints, details, overview, rescaling, triggers, vertices};
+use super::{ROUTES, checkpoints, details, overview, rescaling, triggers, vertices};
+use crate::routes;
 
 impl Cluster {
     pub(super) fn route(&mut self, call: &Call) -> Answer {
@@ -134,7 +135,7 @@ impl Cluster {
             ("GET", ["jobs", job, "savepoints", trigger]) => {
                 &mut || triggers::operation_status(manager, Space::Savepoints, job, trigger)
             }
-            _ => return Err(not_found(call)),
+            _ => return Err(without_handler(call, segments)),
         };
         Body::read(call, &EMPTY_BODY)?;
         handler()
@@ -146,8 +147,11 @@ impl Cluster {
     }
 }
 
-fn not_found(call: &Call) -> Rejection {
+fn without_handler(call: &Call, segments: &[&str]) -> Rejection {
     let path = &call.raw_path;
+    if routes::find_missing(ROUTES, &[call.version.0, call.version.1], &call.method, segments).is_some() {
+        return Rejection::NotSimulated(routes::not_simulated("flink", &call.method, path));
+    }
     match call.method.as_str() {
         "GET" => Rejection::Bare(StatusCode::NOT_FOUND, format!("Unable to load requested file {path}.")),
         "HEAD" => Rejection::Empty(StatusCode::NOT_FOUND),

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::config::{ErrorShape, Superseded};
 use super::rows::body;
 use super::views::ChannelPath;
+use crate::routes::mark_not_simulated;
 
 pub(super) type Answer = Result<Reply, Rejection>;
 
@@ -45,6 +46,8 @@ impl Reply {
 pub(super) enum Rejection {
     /// A code and a text, in the form that is configured.
     Coded { status: StatusCode, code: &'static str, message: String },
+    /// A route that only a real account has.
+    NotSimulated(String),
     /// A bare JSON string, whatever is configured.
     Bare(StatusCode, &'static str),
     /// The answer of `/oauth/token`.
@@ -121,6 +124,7 @@ impl Rejection {
 
 /// Turns what a handler came back with into the response.
 pub(super) fn respond(answer: Answer, shape: ErrorShape) -> http::Response<Bytes> {
+    let is_missing = matches!(answer, Err(Rejection::NotSimulated(_)));
     let (status, kind, body, affinity) = match answer {
         Ok(Reply { body: Content::Text(text), affinity }) => (StatusCode::OK, "text/plain", text.into(), affinity),
         Ok(Reply { body: Content::Json(body), affinity }) => (StatusCode::OK, JSON, body.to_string().into(), affinity),
@@ -134,6 +138,15 @@ pub(super) fn respond(answer: Answer, shape: ErrorShape) -> http::Response<Bytes
             };
             (status, JSON, body.to_string().into(), None)
         }
+        Err(Rejection::NotSimulated(message)) => {
+            let body = match shape {
+                ErrorShape::Code => json!({ "code": NOT_SIMULATED, "message": message }),
+                ErrorShape::ErrorCode => json!({ "error_code": NOT_SIMULATED, "message": message }),
+                ErrorShape::Text => json!(message),
+                ErrorShape::StatusCode => json!({ "status_code": number(NOT_SIMULATED), "message": message }),
+            };
+            (StatusCode::NOT_IMPLEMENTED, JSON, body.to_string().into(), None)
+        }
         Err(Rejection::Bare(status, code)) => (status, JSON, json!(code).to_string().into(), None),
         Err(Rejection::Grant(error)) => {
             (StatusCode::BAD_REQUEST, JSON, json!({ "error": error }).to_string().into(), None)
@@ -143,6 +156,9 @@ pub(super) fn respond(answer: Answer, shape: ErrorShape) -> http::Response<Bytes
     let mut response = http::Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    if is_missing {
+        mark_not_simulated(&mut response);
+    }
     if let Some(value) = affinity.and_then(|node| HeaderValue::try_from(node).ok()) {
         response.headers_mut().insert(HeaderName::from_static("x-snowflake-session"), value);
     }
@@ -158,4 +174,5 @@ fn number(code: &str) -> u32 {
     }
 }
 
+const NOT_SIMULATED: &str = "NOT_SIMULATED";
 const JSON: &str = "application/json";

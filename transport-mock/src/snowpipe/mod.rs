@@ -59,6 +59,18 @@
 //! # Ok::<(), http::Error>(())
 //! ```
 //!
+//! # Routes
+//!
+//! [`routes`] returns this table. A route that is not simulated is answered 501, with the header
+//! `x-pipewright-sim: not-simulated`. Snowflake's account host has many more routes than these; the table has those of
+//! Snowpipe, and those with which other clients of Snowflake begin.
+//!
+#![doc = include_str!("routes.md")]
+//!
+//! To add a route, add its handler to `router.rs` and change the `no` of its line in `routes.md` to `yes`.
+//!
+//! # Layers
+//!
 //! Files import only files that stand before them here, so that each can be read without those behind it:
 //!
 //! 1. data: `config`, `views`, `rows`, `errors`, `request`;
@@ -104,6 +116,14 @@ use self::pipes::Pipes;
 use self::request::Call;
 use self::router::Trail;
 use self::tokens::Tokens;
+use crate::routes::{self, Route};
+
+const ROUTES: &str = include_str!("routes.md");
+
+/// The routes of a real account, on both of its hosts.
+pub fn routes() -> Vec<Route> {
+    routes::read(ROUTES).collect()
+}
 
 /// A simulated account. See the [module](self).
 #[derive(Debug)]

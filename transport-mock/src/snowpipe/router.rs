@@ -5,7 +5,6 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::json;
 
-use super::Account;
 use super::append::{Append, elastic_rows};
 use super::config::PipeState;
 use super::control::{DropRequest, Open, channel_names};
@@ -16,7 +15,9 @@ use super::pipe_info::pipe_info;
 use super::pipes::default_pipe;
 use super::request::Call;
 use super::views::{ChannelPath, ELASTIC, Effect, is_elastic};
+use super::{Account, ROUTES};
 use crate::random::between;
+use crate::routes;
 
 /// What one request has come to, beside its answer.
 #[derive(Debug, Default)]
@@ -24,6 +25,16 @@ pub(super) struct Trail {
     pub(super) channel: Option<ChannelPath>,
     pub(super) effect: Effect,
     pub(super) rows: usize,
+}
+
+/// A path may end with a slash.
+fn without_handler(call: &Call) -> Rejection {
+    let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
+    let segments = segments.strip_suffix(&[""]).unwrap_or(&segments);
+    match routes::find_missing(ROUTES, &[], &call.method, segments) {
+        Some(_) => Rejection::NotSimulated(routes::not_simulated("snowpipe", &call.method, &call.path)),
+        None => Rejection::no_route(),
+    }
 }
 
 impl Account {
@@ -39,7 +50,7 @@ impl Account {
             ("POST", ["oauth", "token"]) if is_account(call, &self.config) => self.exchange_token(call),
             ("POST", ["telemetry", "send", "sessionless"]) if is_account(call, &self.config) => self.telemetry(call),
             (method, ["v2", "streaming", rest @ ..]) => self.data_plane(call, method, rest, trail),
-            _ => Err(Rejection::no_route()),
+            _ => Err(without_handler(call)),
         }
     }
 
@@ -64,7 +75,7 @@ impl Account {
                     self.enter(call)?;
                     self.pipe_info(&path(db, schema, pipe, ""))
                 }
-                _ => Err(Rejection::no_route()),
+                _ => Err(without_handler(call)),
             },
             ("POST", ["data", "databases", db, "schemas", schema, "pipes", pipe, "channels", channel, "rows"]) => {
                 self.enter(call)?;
@@ -77,7 +88,7 @@ impl Account {
                 self.enter(call)?;
                 self.append_elastic(call, &path(db, schema, &default_pipe(table), ELASTIC), trail)
             }
-            _ => Err(Rejection::no_route()),
+            _ => Err(without_handler(call)),
         }
     }
 

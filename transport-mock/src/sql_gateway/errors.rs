@@ -5,6 +5,8 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
+use crate::routes::mark_not_simulated;
+
 /// What a handler returns.
 pub(super) type Answer = Result<Value, Rejection>;
 
@@ -16,6 +18,8 @@ const FRAME: &str = "\tat org.apache.flink.table.gateway.rest.handler.AbstractSq
 pub(super) enum Rejection {
     /// The router knows no such path, version or method.
     NotFound(String),
+    /// A route that only a real gateway has.
+    NotSimulated(String),
     /// One stack trace.
     Handler(StatusCode, String),
     /// "Internal server error." and a stack trace in a marker.
@@ -62,9 +66,11 @@ impl Rejection {
 }
 
 pub(super) fn respond(answer: Answer) -> Response<Bytes> {
+    let is_missing = matches!(answer, Err(Rejection::NotSimulated(_)));
     let (status, body) = match answer {
         Ok(body) => (StatusCode::OK, body),
         Err(Rejection::NotFound(path)) => (StatusCode::NOT_FOUND, json!({"errors": [format!("Not found: {path}")]})),
+        Err(Rejection::NotSimulated(text)) => (StatusCode::NOT_IMPLEMENTED, json!({"errors": [text]})),
         Err(Rejection::Handler(status, trace)) => (status, json!({"errors": [trace]})),
         Err(Rejection::Internal(trace)) => {
             let marked = format!("<Exception on server side:\n{trace}\nEnd of exception on server side>");
@@ -74,5 +80,8 @@ pub(super) fn respond(answer: Answer) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(body.to_string()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8"));
+    if is_missing {
+        mark_not_simulated(&mut response);
+    }
     response
 }

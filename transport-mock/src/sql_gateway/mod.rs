@@ -21,6 +21,17 @@
 //! # Ok::<(), http::Error>(())
 //! ```
 //!
+//! # Routes
+//!
+//! [`routes`] returns this table. A route that is not simulated is answered 501, with the header
+//! `x-pipewright-sim: not-simulated`. The releases are versions of the API.
+//!
+#![doc = include_str!("routes.md")]
+//!
+//! To add a route, add its handler to `router.rs` and change the `no` of its line in `routes.md` to `yes`.
+//!
+//! # Layers
+//!
 //! Files import only files that stand before them here: `statement`, `errors`, `operation`, `session`, then
 //! [`Gateway`], which owns the parts, and `router`, which names the handler of each path.
 
@@ -42,6 +53,14 @@ pub use self::statement::Script;
 
 use self::errors::respond;
 use self::session::{Handles, Sessions};
+use crate::routes::{self, Route};
+
+const ROUTES: &str = include_str!("routes.md");
+
+/// The routes of a real gateway, without the version of the API, as in `/v3`, which may stand before each of them.
+pub fn routes() -> Vec<Route> {
+    routes::read(ROUTES).collect()
+}
 
 /// What a simulated gateway is like.
 #[derive(Debug, Clone)]

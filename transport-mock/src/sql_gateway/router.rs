@@ -4,11 +4,12 @@ use bytes::Bytes;
 use http::{Method, Request};
 use serde_json::{Value, json};
 
-use super::Gateway;
 use super::errors::{Answer, Rejection};
 use super::operation::Operation;
 use super::session::Action;
 use super::statement::Script;
+use super::{Gateway, ROUTES};
+use crate::routes;
 
 impl Gateway {
     pub(super) fn route(&mut self, request: &Request<Bytes>) -> Answer {
@@ -84,7 +85,7 @@ impl Gateway {
                 let session = self.sessions.find(session, self.now, action.failed())?;
                 session.operation(operation, &action, self.now, &base, (version, query))
             }
-            _ => Err(not_found()),
+            (method, segments) => Err(without_handler(method, path, version, segments)),
         }
     }
 
@@ -126,6 +127,13 @@ impl Gateway {
             }
             None => Ok(json!({})),
         }
+    }
+}
+
+fn without_handler(method: &Method, path: &str, version: u32, segments: &[&str]) -> Rejection {
+    match routes::find_missing(ROUTES, &[version], method.as_str(), segments) {
+        Some(_) => Rejection::NotSimulated(routes::not_simulated("flink-sql-gateway", method.as_str(), path)),
+        None => Rejection::NotFound(path.to_owned()),
     }
 }
 

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
 
-use super::{Config, Gateway};
+use super::{Config, Gateway, ROUTES, routes};
+use crate::routes::compare;
 
 fn ask(gateway: &mut Gateway, at: u64, line: &str, body: &str) -> (u16, Value) {
     let (method, path) = line.split_once(' ').expect("method and path");
@@ -90,4 +91,28 @@ fn a_version_has_what_it_has() {
     ] {
         assert_eq!(ask(&mut gateway, 0, &line, "").0, status, "{line}");
     }
+}
+
+/// What stands for the variables of paths.
+const VALUES: [(&str, &str); 4] =
+    [("{session_handle}", "s"), ("{operation_handle}", "o"), ("{identifier}", "t"), ("{token}", "0")];
+
+#[test]
+fn the_table_of_routes_says_what_each_version_answers() {
+    for version in 1..=4 {
+        compare(ROUTES, &[version], &VALUES, |route, path| {
+            let path = format!("/v{version}{path}");
+            let request = Request::builder().method(route.method).uri(&path).body(Bytes::new()).expect("a request");
+            let response = Gateway::new(Config::default()).handle(Duration::ZERO, &request);
+            let body: Value = serde_json::from_slice(response.body()).expect("JSON");
+            let is_unknown = response.status() == 404 && body["errors"][0] == format!("Not found: {path}");
+            (response, is_unknown)
+        });
+    }
+}
+
+#[test]
+fn the_documentation_shows_the_table_of_routes() {
+    assert!(include_str!("mod.rs").contains("//!\n#![doc = include_str!(\"routes.md\")]\n//!"));
+    assert_eq!(routes().len(), 15);
 }

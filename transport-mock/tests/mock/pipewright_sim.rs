@@ -48,6 +48,24 @@ fn it_says_where_it_listens_and_then_what_it_is_asked() {
 }
 
 #[test]
+fn the_routes_of_each_service_are_listed_with_whether_they_are_simulated() {
+    for (service, simulated, missing) in [
+        ("flink", "GET    /jobs/:jobid/status (1.14+)", Some("GET    /jobs/:jobid/yarn-stop")),
+        ("flink-sql-gateway", "POST   /sessions/{session_handle}/scripts (v4+)", None),
+        ("snowpipe", "POST   /oauth/token", Some("POST   /api/v2/statements")),
+        ("feldera", "GET    /v0/pipelines", Some("GET    /v0/tenants (0.337+)")),
+    ] {
+        let output = run(&[service, "--routes"]);
+        assert!(output.status.success());
+        let text = String::from_utf8(output.stdout).expect("text");
+        assert!(text.lines().any(|line| line == format!("simulated      {simulated}")), "{text}");
+        if let Some(missing) = missing {
+            assert!(text.lines().any(|line| line == format!("not simulated  {missing}")), "{text}");
+        }
+    }
+}
+
+#[test]
 fn a_proxy_stands_in_front_of_another_server() {
     let (server, upstream) = listening(&["flink", "--slots", "9"]);
     let arguments = ["proxy", "--upstream", &upstream, "--seed", "7", "--at-most", "1", "--delays", "0.1..0.2"];

@@ -5,8 +5,59 @@ use std::time::Duration;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_LENGTH, CONTENT_TYPE};
 use serde_json::json;
 
-use super::super::{Config, Program};
+use super::super::{Config, Program, ROUTES, routes};
 use super::{Sim, errors, read, trigger_id};
+use crate::routes::compare;
+
+/// What stands for the variables of paths.
+const VALUES: [(&str, &str); 13] = [
+    (":jobid", ID),
+    (":vertexid", ID),
+    (":applicationid", ID),
+    (":triggerid", ID),
+    (":datasetid", ID),
+    (":rescaleuuid", ID),
+    (":operatorUid", ID),
+    (":taskmanagerid", "127.0.0.1-a"),
+    (":filename", "x.log"),
+    (":jarid", "x.jar"),
+    (":checkpointid", "1"),
+    (":subtaskindex", "0"),
+    (":attempt", "0"),
+];
+const ID: &str = "0123456789abcdef0123456789abcdef";
+
+#[test]
+fn the_table_of_routes_says_what_each_release_answers() {
+    for version in ["1.13.6", "1.16.3", "1.18.1", "1.20.5", "2.3.0"] {
+        let config = Config { version: version.into(), profiling: true, ..Config::default() };
+        let (major, minor) = config.release();
+        compare(ROUTES, &[major, minor], &VALUES, |route, path| {
+            let response = Sim::with(config.clone()).send(route.method, path, "");
+            let answer = read(&response);
+            let text = answer.1["errors"][0].as_str().unwrap_or_default();
+            let unknown = [format!("Unable to load requested file {path}."), format!("Not found: {path}")];
+            (response, answer.0 == 404 && unknown.iter().any(|unknown| unknown == text))
+        });
+    }
+}
+
+#[test]
+fn the_documentation_shows_the_table_of_routes() {
+    assert!(include_str!("../mod.rs").contains("//!\n#![doc = include_str!(\"routes.md\")]\n//!"));
+    assert_eq!(routes().len(), 99, "97, and the web UI with its two names");
+}
+
+#[test]
+fn a_route_that_is_not_simulated_is_rejected_in_the_form_of_the_server() {
+    let mut sim = Sim::new();
+    for path in ["/v1/jobs/x/yarn-stop", "/jobs/x/yarn-stop/"] {
+        let answer = sim.get(path);
+        assert_eq!(answer.0, 501);
+        let expected = format!("GET {path} is not simulated by pipewright-sim; ");
+        assert!(errors(&answer).starts_with(&expected), "{answer:?}");
+    }
+}
 
 #[test]
 fn the_bare_path_and_v1_are_the_same_and_a_slash_may_trail() {

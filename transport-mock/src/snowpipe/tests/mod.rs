@@ -4,6 +4,7 @@ mod append;
 mod auth;
 mod channels;
 mod commit;
+mod routes;
 mod sdk;
 
 use std::time::Duration;
