@@ -80,7 +80,7 @@ impl Body {
         self.segments().iter().fold(0, |sum, segment| sum.saturating_add(segment.len()))
     }
 
-    /// Whether there is nothing to send.
+    /// Whether the body is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -1,4 +1,4 @@
-//! Reading JSON: one check of UTF-8, then `from_str`; deep documents allowed, bottomless ones not. Writing it:
+//! Reading JSON: one check of UTF-8, then `from_str`; deep documents allowed, bottomless documents not. Writing it:
 //! [`write()`].
 
 mod check;
@@ -84,7 +84,7 @@ enum Failure {
 }
 
 /// Reads a text that was not read, because of this error, if it only nests too deep for the usual reader. Only such a
-/// document is measured, so that ordinary ones are scanned once.
+/// document is measured, so that ordinary documents are scanned once.
 #[cold]
 fn read_deep<T: DeserializeOwned>(text: &str, error: serde_json::Error) -> Result<T, Failure> {
     match depth(text) {

@@ -169,7 +169,7 @@ impl Operation for ClientCredentials {
         name: "requestToken",
         method: Method::POST,
         path: "",
-        // A second token leaves the first one as it is.
+        // A second token leaves the first token as it is.
         effect: Effect::Safe,
         effect_varies: false,
     };
@@ -243,7 +243,7 @@ pub struct AccessToken {
     pub token: Secret,
     /// How long the token is valid, from the response. `None` if the server does not say so.
     pub expires_in: Option<Duration>,
-    /// The scope of the token, if it differs from the requested one.
+    /// The scope of the token, if it differs from the requested scope.
     pub scope: Option<String>,
 }
 

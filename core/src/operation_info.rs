@@ -11,7 +11,7 @@ pub enum Effect {
     /// The same as sending it once.
     Idempotent,
     /// The same as sending it once, by a token that the server checks; but a rejection after an unanswered attempt
-    /// may mean that the first one was carried out.
+    /// may mean that the first attempt was carried out.
     Fenced,
     /// It happens twice. Never sent again after an attempt whose outcome is unknown.
     Once,

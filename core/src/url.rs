@@ -73,7 +73,7 @@ impl FromStr for Base {
     type Err = BuildError;
 
     fn from_str(text: &str) -> Result<Self, BuildError> {
-        // `http::Uri` drops a fragment without a word.
+        // `http::Uri` silently drops a fragment.
         if text.contains('#') {
             return Err(invalid_base(text, "a base address has no fragment (#…)"));
         }

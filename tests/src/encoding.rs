@@ -1,5 +1,5 @@
-//! Bodies as whoever asked gets them. Most recorders write them decompressed, and the header that names the compression
-//! all the same; some keep what came over the wire.
+//! Bodies as the client that asked gets them. Most recorders write them decompressed, and the header that names the
+//! compression all the same; some keep what came over the wire.
 
 use std::io::{self, Read};
 

@@ -34,7 +34,7 @@ pub const TARGETS: &[Target] = &[
     ("saved", saved),
 ];
 
-/// The first byte and the rest; 0 when there is none.
+/// The first byte and the rest; 0 without bytes.
 fn split(data: &[u8]) -> (u8, &[u8]) {
     data.split_first().map_or((0, data), |(first, rest)| (*first, rest))
 }
@@ -214,7 +214,7 @@ fn hostile<F: Flow>(mut flow: F, data: &mut &[u8], limit: Duration) {
                 now = at;
             }
             Step::Notice(_) => {}
-            Step::Authorize(_) | Step::Stray(_) => panic!("nobody asked for that"),
+            Step::Authorize(_) | Step::Stray(_) => panic!("no credentials, no other flow"),
             Step::Done(_) => break,
         }
     }
@@ -234,7 +234,7 @@ pub fn simulator(data: &[u8]) {
 
 fn asked(service: &mut impl Service, data: &[u8]) {
     let mut now = Timestamp::from_millis(1_700_000_000_000);
-    // Any token is good to those that ask for one; whoever hands one out wants to see it again.
+    // A service that wants a token takes any token, unless it hands tokens out itself.
     let mut bearer = HeaderValue::from_static("Bearer token");
     for request in data.split(|byte| *byte == 0).take(50) {
         let (choice, rest) = split(request);

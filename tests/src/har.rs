@@ -1,6 +1,6 @@
 //! Recordings: [HAR 1.2](http://www.softwareishard.com/blog/har-12-spec/) files.
 //!
-//! Read tolerantly: whatever is absent is empty, and fields that nobody here needs are skipped.
+//! Read tolerantly: whatever is absent is empty, and fields that no test needs are skipped.
 
 use std::fmt;
 use std::fs;
@@ -163,7 +163,7 @@ fn is_left_out(method: &Method, response: &Response<Bytes>, content: &Value) -> 
         kind.unwrap_or_else(|| text_of(&content["mimeType"])).contains("json")
     };
     let has_length = || response.headers().get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
-    // Without `text`, a size of 0 may be a guess, and -1 is none. JSON is never empty.
+    // Without `text`, a size of 0 may be a guess, and -1 means unknown. JSON is never empty.
     size > 0 || !content["text"].is_string() && (size < 0 || has_length() || says_json())
 }
 

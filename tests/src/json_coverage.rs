@@ -77,7 +77,7 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-#[allow(clippy::float_cmp, reason = "the same number is meant, not a close one")]
+#[allow(clippy::float_cmp, reason = "the same number is meant, not a close number")]
 fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         _ if one == other || is_empty(one) && is_empty(other) => true,

@@ -16,7 +16,7 @@ use crate::{replies, routes, unmatched};
 /// Services whose recordings can be replayed.
 const SERVICES: &[&str] = &["feldera", "flink", "flink-sql-gateway", "snowpipe"];
 
-/// Names that fields have besides the one that is read: those of older releases, and those that are written twice.
+/// Names that fields have besides the name that is read: names of older releases, and names that are written twice.
 pub const RENAMED: &[(&str, &str)] =
     &[("@class", "className"), ("backpressure-level", "backpressureLevel"), ("start_time", "start-time")];
 
@@ -77,12 +77,12 @@ const OPAQUE: &[(&[&str], &[&str])] = &[
     (&["get_pipeline_input_connector_status"], &["completed_frontier.metadata"]),
 ];
 
-/// What became of an entry.
+/// The outcome of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// A success, read.
     Ok,
-    /// A refusal in the service's own words, with its code or its status.
+    /// A rejection by the service itself, with its code or its status.
     ServiceError(String),
     /// A refusal that is not the service's own.
     ForeignError,
@@ -114,7 +114,7 @@ pub struct Report {
     pub untyped: BTreeMap<&'static str, BTreeSet<&'static str>>,
     /// The same, those that are not listed.
     pub unlisted: BTreeSet<String>,
-    /// Entries that belong to no operation, and nobody says why.
+    /// Entries that belong to no operation, and have no reason in a list.
     pub unexplained: usize,
 }
 
@@ -185,7 +185,7 @@ impl Report {
         *self.counts.entry("unrecorded").or_default() += 1;
     }
 
-    /// How many entries came to `ok`, `errors`, `foreign`, `unmatched`, `unrecorded` or `failed`.
+    /// How many entries ended as `ok`, `errors`, `foreign`, `unmatched`, `unrecorded` or `failed`.
     pub fn count(&self, column: &str) -> usize {
         self.counts.get(column).copied().unwrap_or_default()
     }
@@ -257,7 +257,7 @@ fn opaque(info: &OperationInfo) -> impl Iterator<Item = &'static str> {
     OPAQUE.iter().filter(|(operations, _)| operations.contains(&info.name)).flat_map(|(_, places)| *places).copied()
 }
 
-/// Whether a place is the listed one, or in it.
+/// Whether a place is the listed place, or in it.
 fn is_at(place: &[String], listed: &str) -> bool {
     let listed = steps(listed);
     place.len() >= listed.len() && listed.iter().zip(place).all(|(listed, key)| *listed == "*" || listed == key)

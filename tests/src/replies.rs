@@ -58,7 +58,7 @@ use serde::Serialize;
 
 use crate::feldera;
 
-/// What became of an answer.
+/// The outcome of an answer.
 #[derive(Clone, Debug)]
 pub struct Parsed {
     /// Written back as JSON.
@@ -267,7 +267,7 @@ fn parse_lines<O: Operation<Output = Lines>>(operation: &O, answer: Response<Byt
     let body = answer.body().clone();
     let mut decoder = operation.parse(answer)?;
     decoder.feed(&body);
-    // What was received whole has no end but this one.
+    // A body that was received whole has no other end.
     let _ = decoder.finish(End::Complete);
     let mut lines = Vec::new();
     while let Ok(true) = decoder.advance() {

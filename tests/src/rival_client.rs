@@ -31,9 +31,9 @@ use pipewright_mock::{Coming, Fault, FaultKind, FaultPlan, Incident, Mounted, Op
 
 /// A program that compiles; the pipeline is called `p`.
 pub const SQL: &str = "CREATE TABLE t (id BIGINT NOT NULL);\nCREATE MATERIALIZED VIEW v AS SELECT * FROM t;";
-/// Another one.
+/// Another program that compiles.
 pub const OTHER_SQL: &str = "CREATE TABLE t (id BIGINT NOT NULL, s VARCHAR);";
-/// One that does not: line 2, column 1.
+/// A program that does not compile: line 2, column 1.
 pub const BAD_SQL: &str = "CREATE TABLE t (id BIGINT NOT NULL);\nCREATE VIEW v AS SELECT * FROM nosuch;";
 
 /// What a rival does, or what happens by itself, to the pipeline.
@@ -76,7 +76,7 @@ pub struct Moment {
     pub request: Option<(String, String, u16)>,
     /// What the rival did.
     pub act: Option<Act>,
-    /// The pipeline; `None` when there is none.
+    /// The pipeline; `None` if no pipeline exists.
     pub view: Option<PipelineView>,
 }
 
@@ -121,9 +121,9 @@ impl Contested {
             Act::Request(method, target, body) => (method, target, body),
             // Processes that end say either of it.
             Act::Panic if at.as_millis().is_multiple_of(2) => {
-                return self.manager.panic("p", "somebody divided by zero");
+                return self.manager.panic("p", "division by zero");
             }
-            Act::Panic => return self.manager.report_panic("p", "somebody divided by zero"),
+            Act::Panic => return self.manager.report_panic("p", "division by zero"),
             Act::Kill => return self.manager.kill("p"),
             Act::Freeze(millis) => return self.manager.freeze("p", Duration::from_millis(millis)),
         };
@@ -188,14 +188,14 @@ pub struct RivalScene {
 /// The deadline of every trial, from its beginning.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
-/// What a flow came to, and what really happened meanwhile.
+/// The result of a flow, and what really happened meanwhile.
 #[derive(Debug)]
 pub struct Trial<T> {
-    /// What it came to.
+    /// The result.
     pub result: Result<T, FlowError>,
     /// All that happened since it began.
     pub history: Vec<Moment>,
-    /// Whether a reply was lost, or spoilt, or so late that nobody knew.
+    /// Whether a reply was lost, or spoilt, or so late that the outcome was unknown.
     pub lost: bool,
     /// The faults that its requests met, by name.
     pub faults: Vec<String>,
@@ -317,7 +317,7 @@ fn name_of(of: &impl std::fmt::Debug) -> String {
 }
 
 impl Act {
-    /// What it is, in a word: of a request, the end of its path.
+    /// Its short name; of a request, the end of its path.
     pub fn name(&self) -> String {
         match self {
             Self::Request(_, target, _) => {
@@ -437,7 +437,7 @@ impl<T> Trial<T> {
         let is_look = |moment: &&Moment| {
             moment.request.as_ref().is_some_and(|(method, target, _)| method == "GET" && !target.ends_with("/stats"))
         };
-        let look = self.history.iter().rfind(is_look).expect("a look");
+        let look = self.history.iter().rfind(is_look).expect("a poll");
         look.view.as_ref().expect("a pipeline")
     }
 
@@ -452,8 +452,8 @@ impl<T> Trial<T> {
         self.faults.iter().filter(|fault| fault.starts_with("Delay")).count() > 2
     }
 
-    /// Whether nobody but the flow did anything, no reply was lost, and none was so late that the time can have been
-    /// up: then it has to come to its end without an error, unless it cannot.
+    /// Whether no client but the flow did anything, no reply was lost, and none was so late that the time can have been
+    /// up: then it has to end without an error, unless it cannot.
     pub fn is_untouched(&self) -> bool {
         !self.lost && !self.is_contested() && !self.is_slow()
     }
@@ -471,7 +471,7 @@ impl<T> Trial<T> {
     }
 }
 
-/// Faults after which everybody still knows what was done: connections that fail, and refusals.
+/// Faults after which the outcome is still known: connections that fail, and refusals.
 pub fn polite(seed: u64) -> FaultPlan {
     FaultPlan::seeded(seed).chance(FaultKind::NotSent, 0.2).chance(FaultKind::TooManyRequests, 0.1)
 }
@@ -504,7 +504,7 @@ pub fn rivalry(seed: u64, acts: u64) -> Vec<(u64, Act)> {
     (0..acts).map(|_| (1 + seed.below(3000), act(&mut seed))).collect()
 }
 
-/// A driver that polls too often, too early, too late, and with somebody else's replies.
+/// A driver that polls too often, too early, too late, and with another flow's replies.
 pub fn schedule(seed: u64) -> Schedule {
     let mut draw = Seed::new(u128::from(seed));
     Schedule::new((0..24).map(|_| match draw.below(5) {

@@ -99,7 +99,7 @@ impl Answer {
         Self::Rejected(worth, None)
     }
 
-    /// Whether nobody can say if the request was carried out.
+    /// Whether it is unknown if the request was carried out.
     pub fn is_uncertain(&self) -> bool {
         match self {
             Self::Lost | Self::Silence | Self::Hopeless(_, Delivery::Unknown) => true,
@@ -152,7 +152,7 @@ pub enum Event {
     },
     /// It asked for a credential.
     Asked {
-        /// The one that was refused.
+        /// The credential that was rejected.
         rejected: Option<String>,
     },
     /// It waited.
@@ -164,7 +164,7 @@ pub enum Event {
     },
 }
 
-/// All that a call did, and what it came to.
+/// All that a call did, and its result.
 #[derive(Clone, Debug)]
 pub struct Trace {
     /// In order.
@@ -220,9 +220,9 @@ impl Trace {
 /// Drives calls by hand.
 #[derive(Debug)]
 pub struct Hand {
-    /// What comes of each attempt; the last one goes on for ever.
+    /// What comes of each attempt; the last answer repeats for ever.
     pub answers: Vec<Answer>,
-    /// What the credential requests are answered with; the last one goes on for ever, `None` is not at all.
+    /// What the credential requests are answered with; the last answer repeats for ever, `None` is not at all.
     pub credentials: Vec<Option<Result<&'static str, CredentialError>>>,
     /// How long each answer takes.
     pub latency: Duration,
@@ -246,7 +246,7 @@ impl Hand {
     ///
     /// # Panics
     /// When the call breaks one of the rules that hold for every flow: a stray or late reply is not handed back,
-    /// polling again changes something, it goes on for ever, or it gives another result the second time.
+    /// polling again changes something, it never ends, or it gives another result the second time.
     pub fn drive(&self, mut call: Call<Probe>, start: Timestamp) -> Trace {
         let (mut now, mut reply) = (start, None);
         let (mut events, mut notices) = (Vec::new(), String::new());
@@ -302,7 +302,7 @@ impl Hand {
     }
 }
 
-/// Answers in order, the last one for ever.
+/// Answers in order, the last answer for ever.
 struct Script<'a, T>(&'a [T]);
 
 impl<'a, T: Clone> Script<'a, T> {

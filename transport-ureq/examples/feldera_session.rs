@@ -8,17 +8,18 @@
 //! Creates the pipeline, or changes and restarts it if it runs other SQL, and waits until it runs. The rows are lines
 //! of JSON, to be inserted; of a file whose name ends in `.csv`, lines of CSV without a header. The file is read as
 //! fast as the pipeline takes it in, and no faster. Rows that cannot be parsed keep no other row out; the first twenty
-//! are named. After a lost answer nobody knows whether rows are in: they are named, and not sent again, unless
+//! are named. After a lost answer it is unknown whether rows are in: they are named, and not sent again, unless
 //! `--resend` says that a second copy of a row does no harm, as in a table with a primary key.
 //!
-//! What changes in the view, from before the first row until the last one is processed, is printed on the standard
+//! What changes in the view, from before the first row until the last row is processed, is printed on the standard
 //! output, one change a line: `{"insert":{…}}` or `{"delete":{…}}`. Without rows, what the view holds: of Feldera 0.298
 //! and later. All else is on the standard error output.
 //!
 //! At the end the pipeline is stopped, with a checkpoint if the edition makes any. **The open-source edition makes
-//! none: what the tables hold is gone then.** `--keep-running` leaves it running; so does an error, for you to look.
+//! none: what the tables hold is gone then.** `--keep-running` leaves it running; so does an error, so that you can
+//! inspect it.
 //!
-//! Exit codes: 0 done; 1 failed, or rows are not in; 2 wrong usage; 4 nobody knows whether something was done.
+//! Exit codes: 0 done; 1 failed, or rows are not in; 2 wrong usage; 4 it is unknown whether something was done.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -134,7 +135,7 @@ struct Client<'a> {
 }
 
 impl Client<'_> {
-    /// Whether anybody is there, and takes the key. Flows have more patience with a server that does not answer.
+    /// Checks that a server answers and accepts the key. Flows wait longer for a server that does not answer.
     fn greet(&self) -> Result<String, Problem> {
         let config = self.feldera.config().clone().with_retry(Retry::default().with_attempts(5));
         let mut call = Call::new(GetConfig::new(), &config, self.feldera.seed());
@@ -178,7 +179,7 @@ impl Client<'_> {
     /// The subscription is there when this returns: what changes afterwards is in the stream.
     fn subscribe(&self, view: &str, snapshot: bool) -> Result<Stream<Egress>, Problem> {
         let output = HttpOutput::new(&self.options.pipeline, view, DataFormat::Json);
-        // Whoever reads too slowly slows the pipeline down, and loses nothing.
+        // A slow reader slows the pipeline down, and loses nothing.
         self.feldera.open(output.backpressure(true).send_snapshot(snapshot)).map_err(|error| self.explain(&error))
     }
 
@@ -197,7 +198,7 @@ impl Client<'_> {
                 return Ok(());
             }
             if ends.is_some_and(|since| since.elapsed() > LINGER) {
-                self.progress.say("the view goes on changing; no more of it is shown");
+                self.progress.say("the view changes further; no more changes are shown");
                 return Ok(());
             }
         }
@@ -240,7 +241,7 @@ impl Client<'_> {
         let stopped = self.feldera.run_with(goal, |notice| self.progress.show(&notice));
         let stopped = stopped.map_err(|error| self.explain(&error))?;
         let kept = if is_kept || stopped.checkpoint.is_some() {
-            "it goes on from its checkpoint when it is started again"
+            "it continues from its checkpoint when it is started again"
         } else {
             "what its tables held is gone"
         };

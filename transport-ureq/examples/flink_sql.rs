@@ -4,9 +4,9 @@
 //! flink_sql --url URL --statement SQL… [--set KEY=VALUE]… [--plain] [--max-rows N]
 //! ```
 //!
-//! All statements run in one session, one after the other, each as soon as the one before has brought its rows; the
-//! session is closed at the end. Rows are printed with a tab between their fields, as JSON, or as text with `--plain`;
-//! what a changelog takes back or replaces is marked in front. An endless query is ended after `--max-rows`.
+//! All statements run in one session, one after the other, each as soon as the statement before has returned its rows;
+//! the session is closed at the end. Rows are printed with a tab between their fields, as JSON, or as text with
+//! `--plain`; what a changelog takes back or replaces is marked in front. An endless query is ended after `--max-rows`.
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 4 outcome unknown.
 

@@ -9,26 +9,26 @@
 //! ```
 //!
 //! Whatever ends it, Ctrl-C and `kill -9` too: **start it again with the same arguments and the same input**, and it
-//! goes on behind the last row that is committed. No row is lost, and none is written twice. One channel takes one of
+//! continues after the last row that is committed. No row is lost, and none is written twice. One channel takes one of
 //! these at a time.
 //!
-//! Each row has an offset token, and the service keeps that of the last committed one. A token is a position and a
+//! Each row has an offset token, and the service keeps the token of the last committed row. A token is a position and a
 //! fingerprint of the input, as in `line 17 #0123456789abcdef`:
 //!
 //! * `line 17`: the number of its line, so that the same lines must come again, from the first on: of the standard
 //!   input too. Lines may be added at the end. The fingerprint is that of all lines so far;
 //! * with `--offset-field ID`, what that field holds: a whole number (compared as such, up to 38 digits) or a text
 //!   (compared byte by byte, so that `"10"` is before `"9"`; times of one form are fine; up to 990 bytes). It must rise
-//!   from row to row. The input may begin anywhere at or before the row behind the committed one; a gap there is not
+//!   from row to row. The input may begin anywhere at or before the row behind the committed row; a gap there is not
 //!   noticed. There are two fingerprints: that of the row, and that of all rows since the token that was committed at
 //!   the start.
 //!
 //! So two loads have a token in common only if the same rows came before it, and neither takes the other's rows for its
-//! own. A start with another input ends with an error if the committed line, or the row with the committed offset, is
-//! another one, or if the input ends before it. With `--offset-field`, another input without a row at the committed
-//! offset is not recognised if it has rows behind it.
+//! own. A start with another input ends with an error if the committed line, or the row with the committed offset,
+//! differs, or if the input ends before it. With `--offset-field`, another input without a row at the committed offset
+//! is not recognised if it has rows behind it.
 //!
-//! A channel that was loaded the one way does not go on the other way: that ends with an error. Keep to one field.
+//! A channel that was loaded the one way cannot continue the other way: that ends with an error. Keep to one field.
 //!
 //! `--table` goes to the default pipe of that table. Keys of rows are names of columns; names that were created without
 //! quotes are upper-case. A credential is a private RSA key (PKCS#8, PEM), its passphrase or a token in an environment
@@ -36,12 +36,12 @@
 //! the account's own; plain `http` is for this machine only, such as a simulator.
 //!
 //! With `--state`, where it is in the channel is kept in that file too. A later start then notices when the channel was
-//! dropped, or its table replaced, in the meantime, or when somebody else has written to it: it ends with an error
+//! dropped, or its table replaced, in the meantime, or when another client has written to it: it ends with an error
 //! instead of starting from the beginning. Each load has a file of its own.
 //!
 //! A line that is no row ends the load, once all lines before it are committed. Rows that the service takes and does
 //! not insert are counted, with the last reason: the committed token passes over them. They are counted **in this
-//! run**, so that after a kill the next one knows nothing of those before it; with `--state`, since the file was made.
+//! run**, so that after a kill the next run does not count earlier rows; with `--state`, since the file was made.
 //!
 //! Exit codes: 0 all rows are committed, 1 failed, 2 wrong usage, 3 all rows are committed or were rejected, and some
 //! were (in this run, or since the file of `--state` was made), 4 failed with unconfirmed rows, which the next start
@@ -267,7 +267,7 @@ impl Load<'_> {
         }
     }
 
-    /// Gives the writer a row, and waits for room if there is none. The inner error is the row's own.
+    /// Gives the writer a row, and waits for room if the writer has none. The inner error is the row's own.
     fn push(&mut self, line: &[u8], token: &str) -> Result<Result<(), String>> {
         loop {
             match self.writer.push_line(line, Some(token)) {
@@ -332,7 +332,7 @@ impl Load<'_> {
         let path = self.writer.path();
         self.progress.say(&match committed {
             None => format!("{path}: nothing is committed"),
-            Some(token) => format!("{path}: going on behind {}", position(token)),
+            Some(token) => format!("{path}: continuing after {}", position(token)),
         });
         // The state of a load knows which of them are its own.
         let is_resumed = self.state.as_ref().is_some_and(|state| state.saved.is_some());

@@ -35,7 +35,7 @@ const NO_FORWARDING: &str = "plain http is sent through a tunnel, too, and forwa
      proxy allow CONNECT to this port, use https, or set no proxy for this host";
 
 impl Peer {
-    /// The error that ureq's comes to, for the watch it happened under.
+    /// Converts ureq's error, with the watch that it happened under.
     pub(crate) fn blame(&self, error: Error, watch: &Watch) -> TransportError {
         let kind = self.kind(&error, watch.phase);
         let delivery = if watch.phase < Phase::Sending { Delivery::NotSent } else { Delivery::Unknown };
@@ -128,7 +128,7 @@ impl Peer {
     }
 }
 
-/// The error in words, without an address.
+/// The error's message, without an address.
 fn cause(error: &Error) -> String {
     match error {
         Error::Io(error) => error.to_string(),

@@ -11,7 +11,7 @@ use pipewright::driver::{Clock, Entropy};
 
 use crate::Ureq;
 
-/// The system's time, except that it never goes back: while the system's clock is behind, time goes on from where it
+/// The system's time, except that it never goes back: while the system's clock is behind, time continues from where it
 /// was. The same in the whole process.
 impl Clock for Ureq {
     fn now(&self) -> Timestamp {

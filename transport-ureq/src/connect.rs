@@ -1,7 +1,7 @@
 //! [`Connector`] and [`Connection`]: ureq's own, with the exchange's deadline and with a record of how far it got.
 //! [`Later`]: looking names up only when there is something to connect.
 //!
-//! ureq's own timeouts do not do: those of its phases each start anew, so that an exchange could take their sum, and
+//! ureq's own timeouts do not do: those of its phases each start again, so that an exchange could take their sum, and
 //! those of the whole exchange start a thread for each request.
 
 use std::io;

@@ -33,7 +33,7 @@ impl FileSource {
     /// If the file cannot be opened, or is not a regular file: then its length is unknown.
     pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
-        // Opened, because whoever may know a file's length need not be allowed to read it.
+        // Opened, because a program that may read a file's length may not be allowed to read the file.
         let metadata = File::open(&path)?.metadata()?;
         if !metadata.is_file() {
             let problem = format!("{} is no regular file", path.display());

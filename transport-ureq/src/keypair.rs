@@ -32,7 +32,7 @@ impl RsaKey {
     /// Reads a PKCS#8 key: `BEGIN PRIVATE KEY`, or `BEGIN ENCRYPTED PRIVATE KEY` with its passphrase.
     ///
     /// # Errors
-    /// When the text is no such key, the passphrase is missing or wrong, or the key is none of RSA or too small.
+    /// When the text is no such key, the passphrase is missing or wrong, or the key is no RSA key or too small.
     pub fn from_pem(pem: &str, passphrase: Option<&Secret>) -> Result<Self, KeyError> {
         let block = block(pem, "PRIVATE KEY").or_else(|| block(pem, "ENCRYPTED PRIVATE KEY"));
         let block = block.ok_or_else(|| {

@@ -79,12 +79,12 @@
 //! afterwards each read waits as long as [`Ureq::with_idle_timeout`] says.
 //!
 //! Two waits can be longer. Looking a name up takes as long as the system's resolver does; and a write to a server that
-//! reads a little at a time starts its wait anew with each piece of at most 128 KiB that the socket takes in part.
+//! reads a little at a time starts its wait again with each piece of at most 128 KiB that the socket takes in part.
 //!
-//! A name is looked up for a new connection only, not for an exchange over a kept one.
+//! A name is looked up for a new connection only, not for an exchange over a kept connection.
 //!
 //! ureq's own timeout for a whole request would cost a thread for each request, to look the name up. Its timeouts for
-//! the phases of a request start anew with each phase, so that an exchange could take their sum. So neither is used:
+//! the phases of a request start again with each phase, so that an exchange could take their sum. So neither is used:
 //! connections of this transport know the deadline of the exchange they work for.
 //!
 //! # Failures
@@ -99,7 +99,7 @@
 //! | [`Connect`](pipewright::error::TransportErrorKind::Connect) | refused, unreachable, not in time, cut off during the TLS handshake, or the proxy makes no tunnel | |
 //! | [`Tls`](pipewright::error::TransportErrorKind::Tls) | the handshake failed: the certificate, an alert, or an answer that is not TLS | the server complains afterwards, as TLS 1.3 does of client certificates |
 //! | [`Timeout`](pipewright::error::TransportErrorKind::Timeout) | | the time was up while sending or receiving |
-//! | [`Closed`](pipewright::error::TransportErrorKind::Closed) | | the connection ended before the answer did, also when it was a kept one that the server had given up |
+//! | [`Closed`](pipewright::error::TransportErrorKind::Closed) | | the connection ended before the answer did, also when it was a kept connection that the server had given up |
 //! | [`Protocol`](pipewright::error::TransportErrorKind::Protocol) | | the answer is not HTTP |
 //! | [`TooLarge`](pipewright::error::TransportErrorKind::TooLarge) | | the body is longer than the exchange allows, or the head than ureq does |
 //! | [`Source`](pipewright::error::TransportErrorKind::Source) | a source of the body cannot be opened | it fails later, or has another length than it said |
@@ -114,7 +114,8 @@
 //! that this cannot happen to it. A flow asks for one before it repeats a request that got no answer: after a restart
 //! of the server all idle connections are dead.
 //!
-//! A server that refuses a body before it has read it, and closes, is heard: its answer is the answer.
+//! A server that refuses a body before it has read it, and closes, still gets its answer through: it becomes the
+//! result.
 //!
 //! # The end of a body
 //!

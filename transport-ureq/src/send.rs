@@ -17,7 +17,7 @@ use crate::streaming::Streaming;
 use crate::upload::Upload;
 use crate::watch::{Phase, Watch, watched};
 
-/// How much memory an answer gets on its word that it is that long.
+/// How much memory is reserved at most because of an answer's `content-length`.
 const LARGEST_RESERVE: u64 = 8 * 1024 * 1024;
 
 /// See the [crate](crate#failures) for what failures there are.
@@ -64,7 +64,7 @@ impl<'a> Run<'a> {
         };
         match answer {
             Ok(mut answer) => {
-                // What ureq keeps in there is nobody's business.
+                // ureq keeps internal data there.
                 answer.extensions_mut().clear();
                 Ok(answer)
             }
@@ -117,7 +117,7 @@ fn request<B>(exchange: &Exchange, body: B, length: u64) -> Request<B> {
     let headers = request.headers_mut();
     headers.remove(header::TRANSFER_ENCODING);
     headers.remove(header::CONTENT_LENGTH);
-    // Servers expect a body with these methods, and are told that there is none.
+    // Servers expect a body with these methods, so that an empty body is declared.
     if length > 0 || matches!(*template.method(), Method::POST | Method::PUT | Method::PATCH) {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }

@@ -18,7 +18,7 @@ enum Piece<'a> {
     Source { source: &'a dyn Source, reader: Box<dyn Read + Send>, said: u64, left: u64 },
 }
 
-/// Why the body came to a halt.
+/// Why the body could not be read.
 struct Failure {
     message: String,
     cause: Option<io::Error>,
@@ -72,7 +72,7 @@ impl Read for Upload<'_> {
                 Ok(read) => filled += read,
                 Err(failure) => {
                     self.failure = Some(failure);
-                    return Err(io::Error::other("the request body came to a halt"));
+                    return Err(io::Error::other("the request body could not be read"));
                 }
             }
             if self.pieces.front().is_some_and(Piece::is_done) {

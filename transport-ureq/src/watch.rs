@@ -1,4 +1,4 @@
-//! [`Watch`]: how far the exchange of this thread is, and until when it may go on.
+//! [`Watch`]: how far the exchange of this thread is, and until when it may last.
 //!
 //! ureq asks its connector for a connection, and the connection for bytes, without saying for which exchange; a pooled
 //! connection has served others before. But it does so on the thread that it was called on, and that thread executes

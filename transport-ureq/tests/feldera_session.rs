@@ -118,7 +118,7 @@ fn the_enterprise_edition_keeps_what_a_later_session_shows() {
         let mut command = stage.command("orders.sql");
         ran(command.env("SHOP_KEY", KEY).args(["--api-key-env", "SHOP_KEY"]).args(more))
     };
-    run(&FEED).ends(0, &["Enterprise", "checkpoint 0 is durable", "it goes on from its checkpoint"]);
+    run(&FEED).ends(0, &["Enterprise", "checkpoint 0 is durable", "it continues from its checkpoint"]);
     assert!(stage.server.with(|manager| manager.history("shop").checkpoints[0].made.is_some()));
     let later = run(&["--view", "sold"]);
     later.ends(0, &[]);
@@ -204,7 +204,7 @@ fn whoever_has_sent_again_already_is_not_told_to() {
     assert!(!ran.err.contains("does so at once"));
 }
 
-/// Three chunks, and the second one's answer is lost.
+/// Three chunks, and the answer of the second is lost.
 #[test]
 fn a_lost_answer_leaves_rows_unconfirmed_and_resends_them_only_on_request() {
     let item = "bolt ".repeat(2000);

@@ -55,7 +55,8 @@ pub trait Decoder {
     /// When the bytes are not what they should be, or an item passes the limit. The same error from then on.
     fn advance(&mut self) -> Result<bool, DecodeError>;
 
-    /// The item that [`advance`](Self::advance) went to. Before the first one, and after it said no, an empty one.
+    /// The item that [`advance`](Self::advance) went to. An empty item before the first call, and after a call that
+    /// returned no.
     fn item(&self) -> Self::Item<'_>;
 
     /// Says that no more bytes come. Items may still be in the buffer: advance until it says no.

@@ -6,8 +6,8 @@ const BLOCK: usize = 64;
 /// Finds the `\n` of a buffer one after the other; each byte is looked at once.
 ///
 /// Rows of streams are about a hundred bytes long, so that what counts is how soon a search begins. A search by
-/// `memchr` starts again for each line; here a block of 64 bytes gives a set of places, from which the next ones are
-/// taken.
+/// `memchr` starts again for each line; here a block of 64 bytes gives a set of places, from which the next line ends
+/// are taken.
 #[derive(Debug, Default)]
 pub(super) struct Newlines {
     /// Up to where the buffer was looked at.
@@ -17,7 +17,7 @@ pub(super) struct Newlines {
 }
 
 impl Newlines {
-    /// The next one; `None` when there is none in the rest of the buffer.
+    /// The next line end; `None` if the rest of the buffer has no line end.
     #[inline]
     pub(super) fn next(&mut self, buffer: &[u8]) -> Option<usize> {
         while self.found == 0 {
@@ -58,7 +58,7 @@ impl Newlines {
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 #[inline]
 #[allow(clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "bits, not numbers")]
-#[allow(clippy::unnecessary_wraps, reason = "elsewhere there is nothing to wrap")]
+#[allow(clippy::unnecessary_wraps, reason = "elsewhere this has no effect")]
 fn places(block: &[u8; BLOCK]) -> Option<u64> {
     use safe_arch::{cmp_eq_mask_i8_m128i, load_unaligned_m128i, move_mask_i8_m128i, set_splat_i8_m128i};
 

@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 /// `Box` of credentials are credentials, too.
 pub trait Credentials {
     /// Returns a header for the service that the request names. If the request has a
-    /// [`rejected`](CredentialRequest::rejected) header, returns another one.
+    /// [`rejected`](CredentialRequest::rejected) header, returns another header.
     ///
     /// A flow asks before its first request and again before each repetition, so that a credential which has expired
     /// while the flow waited is not sent. If a credential is expensive, keep it until shortly before it expires.
@@ -114,7 +114,7 @@ impl Basic {
         Self::encode(user, password.expose())
     }
 
-    /// Two texts without a colon in the first one.
+    /// Two texts; the first text has no colon.
     pub(crate) fn encode(user: &str, password: &str) -> Result<Self, CredentialError> {
         use base64::Engine as _;
 
@@ -229,7 +229,7 @@ impl<F> fmt::Debug for Refreshing<F> {
     }
 }
 
-/// The error of credentials that have no other than the rejected one.
+/// The error of credentials that have no other than the rejected header.
 fn rejected(request: &CredentialRequest, what: &str) -> CredentialError {
     CredentialError::permanent(format!("{} rejected {what} with 401", request.service()))
 }

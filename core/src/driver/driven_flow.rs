@@ -71,7 +71,7 @@ where
     L: FnMut(Notice) -> H,
     H: ListenerResult,
 {
-    /// Drives the flow to its next event or to its result. Returns `None` after the last one, and after an error.
+    /// Drives the flow to its next event or to its result. Returns `None` after the last event, and after an error.
     ///
     /// # Errors
     /// The flow's, and [`FlowError::Stopped`] if the listener returns an error.
@@ -97,7 +97,7 @@ where
         let result = run_until(&mut self.flow, until, self.runtime, self.credentials, &mut self.on_notice);
         self.ended = result.is_err();
         match result {
-            // The event before was the last one.
+            // The last event was returned before.
             Err(FlowError::Misuse(Misuse::PolledAfterDone)) => Ok(None),
             result => result,
         }

@@ -43,7 +43,7 @@ pub struct Observed<R, L> {
 pub struct Observation<'a> {
     /// The operation: its name, method and path template.
     pub operation: &'static OperationInfo,
-    /// The status of the response, or why there is none.
+    /// The status of the response, or why no response came.
     pub result: Result<StatusCode, &'a TransportError>,
     /// The time that the exchange took, by the clock of the runtime. Of a streaming exchange: until the head of the
     /// response.

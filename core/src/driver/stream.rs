@@ -133,7 +133,7 @@ impl<D: Decoder> Items<D> {
     }
 
     pub(super) fn cut_off(&mut self, error: TransportError) {
-        // The error of the body matters more than the one of an item that is cut off.
+        // The error of the body matters more than the error of an item that is cut off.
         let _ = self.decoder.finish(End::Truncated);
         self.state = State::Failed(error.into());
     }

@@ -176,8 +176,8 @@ impl FlowError {
         Self::Failed(Failure { what, reason, details: None, cause: None })
     }
 
-    /// Whether it is unknown if a request of this flow was carried out. Not so for [`Deadline`](Self::Deadline): what
-    /// the service has acknowledged by then goes on there.
+    /// Whether it is unknown if a request of this flow was carried out. Not so for [`Deadline`](Self::Deadline): the
+    /// service continues what it has acknowledged by then.
     pub fn is_ambiguous(&self) -> bool {
         matches!(self, Self::Ambiguous(_))
     }

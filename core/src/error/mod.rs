@@ -127,7 +127,7 @@ pub enum TransportErrorKind {
     Other,
 }
 
-/// No answer, or not a whole one.
+/// No answer, or only a part of it.
 #[derive(Clone, Debug)]
 pub struct TransportError {
     kind: TransportErrorKind,

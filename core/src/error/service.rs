@@ -20,7 +20,7 @@ const DETAILS: usize = 64 * 1024;
 /// What kind of answer it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// The service rejected the request, in its own words.
+    /// The service rejected the request, with a message of its own.
     Rejected,
     /// A rejection that is not the service's own: from a proxy, a load balancer, another program on that port. Once the
     /// service has answered, a [`Call`](crate::flow::call) takes a 401, 403 or 404 of this kind for transient.
@@ -84,7 +84,7 @@ struct Inner {
 }
 
 impl ServiceError {
-    /// A rejection in the service's own words. Counts as not applied and final until a service says otherwise.
+    /// A rejection by the service itself. Counts as not applied and final until a service says otherwise.
     pub fn rejected(info: &OperationInfo, response: &Response<Bytes>, code: Option<String>, message: String) -> Self {
         Self::new(ErrorKind::Rejected, info, response, code, message)
     }

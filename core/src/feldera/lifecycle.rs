@@ -1,6 +1,6 @@
 //! Life cycle: start, stop, pause and resume pipelines, clear their storage and others.
 //!
-//! These operations only set the desired status. Right after a success, the actual status is still the old one: use a
+//! These operations only set the desired status. Right after a success, the actual status is still unchanged: use a
 //! flow such as [`EnsureRunning`](crate::feldera::EnsureRunning) to wait for it.
 
 use super::pipelines::BootstrapPolicy;

@@ -38,7 +38,7 @@
 //! What to know about Feldera, and how the types and flows handle it:
 //!
 //! * **Start, stop, pause, resume and clear only set the desired status.** Right after a success, the actual status is
-//!   still the old one. `Stopped` is not final while the desired status differs. [`EnsureRunning`], [`EnsurePaused`],
+//!   still unchanged. `Stopped` is not final while the desired status differs. [`EnsureRunning`], [`EnsurePaused`],
 //!   [`Stop`] and [`ClearStorage`] wait until the actual status agrees.
 //! * **The manager shows `Running` for some seconds after the process has ended.** A flow reports that a pipeline is up
 //!   only after the process itself has answered. If the process has ended, the flow waits up to ten seconds for the

@@ -10,7 +10,7 @@ use crate::operation::{FromResponse, OperationInfo};
 use crate::schema::operations;
 
 operations! { FelderaApi;
-    /// Where the circuit's time and memory go: a zip of graphs, for each worker one.
+    /// Where the circuit's time and memory go: a zip of graphs, a graph for each worker.
     ///
     /// [Reference](https://docs.feldera.com/api/get-performance-profile).
     Safe GET "/v0/pipelines/{pipeline_name}/circuit_profile"
@@ -47,7 +47,8 @@ operations! { FelderaApi;
         query? {
             /// The host, counted from 0.
             ordinal: u64,
-            /// Rather none than an old one, while one is being taken; false by default.
+            /// Rejects the request while a profile is being taken, instead of returning an old profile; false by
+            /// default.
             latest: bool,
         }
     }

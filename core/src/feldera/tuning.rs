@@ -35,7 +35,7 @@ pub(super) const STEPS_GRACE: Duration = Duration::from_secs(4);
 /// the 3 s to the next chunk.
 pub(super) const PROGRESS_BURST: u32 = 8;
 
-/// The time between further ones, unless the subscription shows new steps.
+/// The time between further requests, unless the subscription shows new steps.
 ///
 /// Our choice: an answer takes a few milliseconds, in which the subscription is not read.
 pub(super) const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);

@@ -15,13 +15,13 @@ use crate::operation::{self, FromResponse, OperationInfo, read_json};
 use crate::schema::plain_fields;
 use crate::secret::Secret;
 
-/// A JSON value as it came, for what is opaque by nature. There is nothing else of it in this module but:
+/// A JSON value as it came, for what is opaque by nature. This module uses it for these values only:
 ///
 /// | what | why |
 /// |---|---|
 /// | [`GetCircuitJsonProfile`](super::profiles::GetCircuitJsonProfile)'s answer | for the web console, and differs with each release; described as an object and no more |
 /// | [`SendOutputCommand`](super::data::SendOutputCommand)'s command and answer | each connector has commands of its own, and none is described |
-/// | [`ProgramInfo::input_connectors`](super::pipelines::ProgramInfo::input_connectors), `output_connectors` | each connector has a configuration of its own, and real ones do not fit the description |
+/// | [`ProgramInfo::input_connectors`](super::pipelines::ProgramInfo::input_connectors), `output_connectors` | each connector has a configuration of its own, and real configurations do not fit the description |
 /// | [`Relation::foreign_keys`](super::pipelines::Relation::foreign_keys) | the compiler's own, and not described |
 /// | [`Rel::condition`](super::pipelines::Rel::condition), `exprs`, `aggs` | expressions as Calcite writes them, of any depth |
 /// | [`RuntimeConfig::init_containers`](super::pipelines::RuntimeConfig::init_containers) | a part of Kubernetes' own API |

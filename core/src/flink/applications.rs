@@ -17,7 +17,7 @@ operations! { FlinkRest;
 
     /// All about one application. Since 2.3.
     ///
-    /// An unknown one is rejected with **500**.
+    /// An unknown application is rejected with **500**.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-master/docs/ops/rest_api/#applications-applicationid).
     Safe GET "/applications/{applicationid}" GetApplication "getApplicationDetails" -> ApplicationDetails {
         path { applicationid: ApplicationId }
@@ -26,7 +26,8 @@ operations! { FlinkRest;
     /// Cancels an application and its jobs. The answer only says that it was told to: see [`GetApplication`] for the
     /// state. Since 2.3.
     ///
-    /// Rejected with 404: an application that has ended, also when an earlier attempt cancelled it; an unknown one.
+    /// Rejected with 404: an application that has ended, also when an earlier attempt cancelled it; an unknown
+    /// application.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-master/docs/ops/rest_api/#applications-applicationid-cancel).
     Fenced POST "/applications/{applicationid}/cancel" CancelApplication "cancelApplication" -> Acknowledged {
         path { applicationid: ApplicationId }
@@ -34,7 +35,7 @@ operations! { FlinkRest;
 
     /// What an application ran into, newest first: failures of its main method most of all. Since 2.3.
     ///
-    /// An unknown one is rejected with **500**.
+    /// An unknown application is rejected with **500**.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-master/docs/ops/rest_api/#applications-applicationid-exceptions).
     Safe GET "/applications/{applicationid}/exceptions"
     GetApplicationExceptions "getApplicationExceptions" -> ApplicationExceptions {
@@ -65,7 +66,7 @@ string_enums! {
         Failed = "FAILED",
         /// It was cancelled.
         Canceled = "CANCELED",
-        /// It came to its end.
+        /// It ended by itself.
         Finished = "FINISHED",
     }
 }

@@ -1,4 +1,4 @@
-//! Checkpoints: statistics, triggers, and what became of them.
+//! Checkpoints: statistics, triggers, and their outcomes.
 
 use std::collections::BTreeMap;
 
@@ -30,8 +30,8 @@ operations! { FlinkRest;
         path { jobid: JobId }
     }
 
-    /// Takes a checkpoint, also of a job without periodic ones. The answer is a trigger: see [`GetCheckpointStatus`].
-    /// Since 1.17.
+    /// Takes a checkpoint, also of a job without periodic checkpoints. The answer is a trigger: see
+    /// [`GetCheckpointStatus`]. Since 1.17.
     ///
     /// **An unknown or ended job is not rejected**: that comes as the operation's failure. With a chosen
     /// [`trigger_id`](Self::trigger_id) it can be repeated as long as the server remembers the id.
@@ -47,7 +47,7 @@ operations! { FlinkRest;
         }
     }
 
-    /// What became of a triggered checkpoint. Since 1.17.
+    /// The outcome of a triggered checkpoint. Since 1.17.
     ///
     /// Rejected with 404: an unknown trigger, or one that was forgotten, for example in a restart of the JobManager.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-checkpoints-triggerid).
@@ -73,7 +73,7 @@ string_enums! {
         InProgress = "IN_PROGRESS",
         /// Done.
         Completed = "COMPLETED",
-        /// It came to nothing.
+        /// It failed.
         Failed = "FAILED",
     }
 
@@ -89,7 +89,7 @@ string_enums! {
 }
 
 json_structs! {
-    /// What became of a triggered checkpoint.
+    /// The outcome of a triggered checkpoint.
     pub struct CheckpointStatus {
         /// How far it is.
         pub status: QueueState,
@@ -101,7 +101,7 @@ json_structs! {
     pub struct CheckpointInfo {
         /// Its number.
         pub checkpoint_id: Option<i64> = "checkpointId" (decisive),
-        /// Why there is none.
+        /// Why there is no checkpoint.
         pub failure_cause: Option<Throwable> = "failureCause" | "failure-cause" (decisive),
     }
 
@@ -109,11 +109,11 @@ json_structs! {
     pub struct Checkpoints {
         /// How many.
         pub counts: CheckpointCounts,
-        /// Sizes and durations of the completed ones.
+        /// Sizes and durations of the completed checkpoints.
         pub summary: CheckpointSummary,
         /// The newest of each kind.
         pub latest: LatestCheckpoints,
-        /// The newest ones, newest first. The server keeps `web.checkpoints.history` (10).
+        /// The newest checkpoints, newest first. The server keeps `web.checkpoints.history` (10).
         pub history: Vec<Checkpoint> = "history" (decisive),
     }
 
@@ -127,7 +127,7 @@ json_structs! {
         pub in_progress: i64,
         /// Done.
         pub completed: i64,
-        /// Came to nothing.
+        /// Failed.
         pub failed: i64,
     }
 
@@ -135,7 +135,7 @@ json_structs! {
     pub struct CheckpointSummary {
         /// What was written; bytes. Since 1.15.
         pub checkpointed_size: Option<Stats>,
-        /// What the state comes to; bytes.
+        /// The size of the state; bytes.
         pub state_size: Stats,
         /// From trigger to completion; milliseconds.
         pub end_to_end_duration: Stats,
@@ -147,7 +147,7 @@ json_structs! {
         pub persisted_data: Option<Stats>,
     }
 
-    /// Statistics. Percentiles are NaN when there is nothing to take them from, and since 1.15.
+    /// Statistics. Percentiles are NaN without checkpoints to take them from, and since 1.15.
     pub struct Stats {
         /// The least.
         pub min: i64,
@@ -209,7 +209,7 @@ json_structs! {
         pub latest_ack_timestamp: Millis,
         /// What was written; bytes. Since 1.15.
         pub checkpointed_size: Option<i64>,
-        /// What the state comes to; bytes.
+        /// The size of the state; bytes.
         pub state_size: i64,
         /// From trigger to completion; milliseconds.
         pub end_to_end_duration: i64,

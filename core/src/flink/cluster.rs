@@ -35,9 +35,9 @@ json_structs! {
         pub slots_total: u32,
         /// Task slots without a task.
         pub slots_available: u32,
-        /// TaskManagers that get no new tasks; `None` when there are none.
+        /// TaskManagers that get no new tasks; `None` without such TaskManagers.
         pub task_managers_blocked: Option<u32> = "taskmanagers-blocked",
-        /// Free slots on blocked TaskManagers; `None` when there are none.
+        /// Free slots on blocked TaskManagers; `None` without such TaskManagers.
         pub slots_free_and_blocked: Option<u32>,
         /// Jobs that have not ended.
         pub jobs_running: u32,
@@ -103,7 +103,7 @@ pub struct FlinkVersion {
 }
 
 impl FlinkVersion {
-    /// The first release whose jars run with `claimMode`; older ones say `restoreMode` and reject other fields.
+    /// The first release whose jars run with `claimMode`; older releases say `restoreMode` and reject other fields.
     pub const CLAIM_MODE: Self = Self { major: 1, minor: 20 };
 
     /// Reads `2.3.0`, `1.20-SNAPSHOT` and the like.

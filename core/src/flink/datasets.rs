@@ -1,4 +1,4 @@
-//! Cluster data sets: what a batch job has left on the cluster for another one to read
+//! Cluster data sets: what a batch job has left on the cluster for another job to read
 //! ([caching](https://nightlies.apache.org/flink/flink-docs-stable/docs/dev/datastream/execution_mode/)).
 //!
 //! To delete one is a trigger: the answer is an id, and the outcome is asked for with [`GetDatasetDeletion`]. Results
@@ -22,7 +22,7 @@ operations! { FlinkRest;
         path { datasetid: DatasetId }
     }
 
-    /// What became of a deletion.
+    /// The outcome of a deletion.
     ///
     /// Rejected with 404: an unknown trigger, or one that was forgotten, for example in a restart of the JobManager.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#datasets-delete-triggerid).

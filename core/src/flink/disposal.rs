@@ -21,7 +21,7 @@ operations! { FlinkRest;
         }
     }
 
-    /// What became of a disposal.
+    /// The outcome of a disposal.
     ///
     /// Rejected with 404: an unknown trigger, or one that was forgotten, for example in a restart of the JobManager.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#savepoint-disposal-triggerid).

@@ -35,7 +35,7 @@ pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Byte
         }
         _ => {
             let error = ServiceError::foreign(info, response);
-            // Flink's own words, cut off or garbled on the way: they may come through next time. Other JSON is a
+            // Flink's own message, cut off or garbled on the way: they may come through next time. Other JSON is a
             // proxy's.
             let garbled = content_type(response).is_some()
                 && is_json
@@ -84,7 +84,7 @@ pub(super) fn identifies_service(rejection: &ServiceError) -> bool {
     rejection.details().is_some()
 }
 
-/// A JobManager that is dead or hangs, while its REST endpoint or that of another one goes on; it passes.
+/// A JobManager that is dead or hangs, while its REST endpoint or that of another JobManager still answers; it passes.
 fn is_of_failover(text: &str) -> bool {
     text.contains("TimeoutException") || text.contains("RecipientUnreachableException")
 }
@@ -114,7 +114,7 @@ const OUTRIGHT: [&str; 4] = [
 
 /// The operation whose rejections do not mean that nothing happened.
 const SUBMIT: &str = "submitJobFromJar";
-/// Whatever a plan ran into, there is nothing that it could have left behind.
+/// Whatever a plan ran into, it left nothing behind.
 const PLAN: [&str; 2] = ["generatePlanFromJar", "getPlanFromJar"];
 const RUN_APPLICATION: &str = "submitApplicationFromJar";
 

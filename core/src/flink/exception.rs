@@ -7,7 +7,7 @@ use crate::schema::json_structs;
 json_structs! {
     /// An exception of the server.
     pub struct Throwable {
-        /// Its class, which is mostly a wrapper: [`cause`](Throwable::cause) finds the useful one.
+        /// Its class, which is mostly a wrapper: [`cause`](Throwable::cause) finds the useful cause.
         pub class: String,
         /// The whole text, with its `Caused by:` lines.
         pub stack_trace: String = "stack-trace",

@@ -66,7 +66,7 @@ pub enum FlameGraphState {
     Ended,
     /// `rest.flamegraph.enabled` is not set.
     Disabled,
-    /// There is none, for a reason that this version of the library does not know.
+    /// No flame graph exists, for a reason that this version of the library does not know.
     Unavailable,
 }
 

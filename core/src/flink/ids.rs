@@ -16,7 +16,7 @@ macro_rules! ids {
         pub struct $name(u128);
 
         impl $name {
-            /// From its bits, such as random ones of one's own.
+            /// Makes an id of 128 bits, such as the caller's random bits.
             pub const fn from_bits(bits: u128) -> Self {
                 Self(bits)
             }
@@ -109,7 +109,7 @@ fn write_hex(bits: u128, to: &mut dyn fmt::Write) -> fmt::Result {
     to.write_str(std::str::from_utf8(&digits).unwrap_or_default())
 }
 
-/// What a hexadecimal digit stands for; 255 for what is none.
+/// What a hexadecimal digit stands for; 255 for any other byte.
 #[allow(clippy::indexing_slicing, reason = "there is an entry for each byte")]
 fn value(digit: u8) -> u8 {
     static VALUES: [u8; 256] = {

@@ -28,7 +28,7 @@ operations! { FlinkRest;
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jars).
     Safe GET "/jars" ListJars "getJarList" -> JarList {}
 
-    /// Deletes an uploaded jar. Jobs that run from it go on.
+    /// Deletes an uploaded jar. Jobs that run from it continue.
     ///
     /// An unknown jar is rejected with 400, also when an earlier attempt deleted it.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jars-jarid).
@@ -52,7 +52,7 @@ operations! { FlinkRest;
             program_args: Vec<String> = "programArgsList",
             /// The parallelism of operators that have none of their own; -1 for the cluster's default.
             parallelism: i32,
-            /// The id that the graph names; a random one by default.
+            /// The id that the graph names; a random id by default.
             job_id: JobId = "jobId",
             /// Configuration for this job. Since 1.17.
             flink_configuration: BTreeMap<String, String> = "flinkConfiguration",
@@ -348,7 +348,7 @@ string_enums! {
     pub enum ClaimMode {
         /// The job: it may delete the savepoint when it no longer needs it.
         Claim = "CLAIM",
-        /// Its first owner. The job's first checkpoint is a full one and does not refer to it.
+        /// Its first owner. The job's first checkpoint is full and does not refer to it.
         NoClaim = "NO_CLAIM",
         /// No owner: the job may continue to refer to the savepoint. Removed in 2.x.
         Legacy = "LEGACY",

@@ -181,7 +181,7 @@ json_structs! {
 }
 
 impl Metric {
-    /// Its value as a number, NaN and the infinities included; `None` when it is none, or was not asked for.
+    /// Its value as a number, NaN and the infinities included; `None` when it is no number, or was not requested.
     ///
     /// ```
     /// use pipewright::flink::metrics::Metric;

@@ -121,7 +121,7 @@ impl Service for FlinkRest {
 }
 
 json_structs! {
-    /// `{}`: it was taken note of, and there is nothing to say about it.
+    /// `{}`: the server accepted the request, and reports nothing else.
     pub struct Acknowledged {}
 }
 

@@ -99,7 +99,7 @@ string_enums! {
         Running = "RUNNING",
         /// Done.
         Finished = "FINISHED",
-        /// It came to nothing.
+        /// It failed.
         Failed = "FAILED",
     }
 }
@@ -123,7 +123,7 @@ json_structs! {
         pub finished_time: Option<Millis>,
         /// For how long; seconds.
         pub duration: i64,
-        /// How it ended, in words.
+        /// A description of how it ended.
         pub message: Option<String>,
         /// The file to ask for.
         pub output_file: Option<String>,

@@ -1,4 +1,4 @@
-//! Rescaling: which parallelism a job may have, and how it came to the one it has.
+//! Rescaling: which parallelism a job may have, and how it got its current parallelism.
 //!
 //! Only the adaptive scheduler (`jobmanager.scheduler: adaptive`) rescales running jobs. What is put here takes effect
 //! after `jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling` (30 s) and the like, and by a restart of
@@ -54,7 +54,7 @@ operations! { FlinkRest;
         path { jobid: JobId }
     }
 
-    /// How many rescales of a job came to what, and the newest of each kind. Since 2.3.
+    /// The number of rescales of a job by outcome, and the newest of each kind. Since 2.3.
     ///
     /// Rejected as [`GetRescales`] is.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-rescales-overview).
@@ -82,7 +82,7 @@ operations! { FlinkRest;
         }
     }
 
-    /// What became of a rescaling, in theory: **always rejected with 503** since 1.9, as [`StartRescaling`] is.
+    /// The outcome of a rescaling, in theory: **always rejected with 503** since 1.9, as [`StartRescaling`] is.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-rescaling-triggerid).
     Safe GET "/jobs/{jobid}/rescaling/{triggerid}" GetRescalingStatus "getRescalingStatus" -> RescalingStatus {
         path { jobid: JobId, triggerid: TriggerId }
@@ -94,7 +94,7 @@ string_enums! {
     pub enum RescaleState {
         /// The job runs with another parallelism.
         Completed = "COMPLETED",
-        /// It came to nothing.
+        /// It failed.
         Failed = "FAILED",
         /// It turned out not to be needed.
         Ignored = "IGNORED",
@@ -260,7 +260,7 @@ json_structs! {
         pub exception: Option<String> = "stringifiedException",
     }
 
-    /// How many rescales came to what, and the newest of each kind.
+    /// The number of rescales by outcome, and the newest of each kind.
     pub struct RescalesOverview {
         /// How many.
         pub counts: RescaleCounts = "rescalesCounts",
@@ -268,7 +268,7 @@ json_structs! {
         pub latest: LatestRescales,
     }
 
-    /// How many rescales came to what.
+    /// The number of rescales by outcome.
     pub struct RescaleCounts {
         /// Not needed.
         pub ignored: i64,
@@ -276,7 +276,7 @@ json_structs! {
         pub in_progress: i64 = "inProgress",
         /// Carried out.
         pub completed: i64,
-        /// Came to nothing.
+        /// Failed.
         pub failed: i64,
     }
 
@@ -284,7 +284,7 @@ json_structs! {
     pub struct LatestRescales {
         /// The newest that was carried out.
         pub completed: Option<RescaleDetails>,
-        /// The newest that came to nothing.
+        /// The newest that failed.
         pub failed: Option<RescaleDetails>,
         /// The newest that was not needed.
         pub ignored: Option<RescaleDetails>,
@@ -300,11 +300,11 @@ json_structs! {
         pub completed: Stats = "completedRescalesDurationStatsInMillis",
         /// Those not needed.
         pub ignored: Stats = "ignoredRescalesDurationStatsInMillis",
-        /// Those that came to nothing.
+        /// Those that failed.
         pub failed: Stats = "failedRescalesDurationStatsInMillis",
     }
 
-    /// What became of a rescaling, in theory.
+    /// The outcome of a rescaling, in theory.
     pub struct RescalingStatus {
         /// How far it is.
         pub status: QueueState,
@@ -359,7 +359,7 @@ impl FromResponse for ResourceRequirements {
 /// Sets the bounds of the parallelism of **every** vertex of a job, which follows later; see
 /// [`Rescale`](super::flow::Rescale) for waiting. Since 1.18.
 ///
-/// Rejected with 400: a vertex left out or unknown, 0, a lower bound above the upper one, an upper one above the
+/// Rejected with 400: a vertex left out or unknown, 0, a lower bound above the upper bound, an upper bound above the
 /// vertex's maximum parallelism; with 500: a job of the default scheduler, and one that is unknown or has ended. More
 /// than there are slots is not rejected.
 /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-resource-requirements-1).

@@ -1,4 +1,4 @@
-//! Savepoints: take one, stop with one, and what became of it.
+//! Savepoints: take one, stop with one, and its outcome.
 //!
 //! Both are triggers: the answer is an id, and the outcome is asked for with [`GetSavepointStatus`]. Savepoints and
 //! stops of one job share their ids: a stop that reuses the id of a savepoint is answered with that savepoint and stops
@@ -50,7 +50,7 @@ operations! { FlinkRest;
         }
     }
 
-    /// What became of a savepoint or a stop.
+    /// The outcome of a savepoint or a stop.
     ///
     /// Rejected with 404: an unknown trigger, or one that was forgotten, for example in a restart of the JobManager.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-savepoints-triggerid).
@@ -75,7 +75,7 @@ json_structs! {
         pub request_id: TriggerId = "request-id",
     }
 
-    /// What became of a savepoint or a stop.
+    /// The outcome of a savepoint or a stop.
     pub struct SavepointStatus {
         /// How far it is.
         pub status: QueueState,
@@ -83,7 +83,7 @@ json_structs! {
         pub operation: Option<SavepointInfo> = "operation" (decisive),
     }
 
-    /// What became of the removal of a savepoint or a data set.
+    /// The outcome of the removal of a savepoint or a data set.
     pub struct Removal {
         /// How far it is.
         pub status: QueueState,
@@ -101,7 +101,7 @@ json_structs! {
     pub struct SavepointInfo {
         /// Where it is.
         pub location: Option<String> = "location" (decisive),
-        /// Why there is none.
+        /// Why there is no savepoint.
         pub failure_cause: Option<Throwable> = "failure-cause" | "failureCause" (decisive),
     }
 }

@@ -15,7 +15,7 @@ operations! { FlinkRest;
 
     /// All about one TaskManager.
     ///
-    /// An unknown one is rejected with **500**.
+    /// An unknown TaskManager is rejected with **500**.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#taskmanagers-taskmanagerid).
     Safe GET "/taskmanagers/{taskmanagerid}" GetTaskManager "getTaskManagerDetails" -> TaskManager {
         path { taskmanagerid: TaskManagerId }
@@ -85,7 +85,7 @@ json_structs! {
         pub data_port: i32,
         /// Where JMX listens; -1 when it does not.
         pub jmx_port: Option<i32>,
-        /// When it was heard of last: a moment, in spite of the name on the wire.
+        /// When it sent its last heartbeat: a moment, in spite of the name on the wire.
         pub last_heartbeat: Millis = "timeSinceLastHeartbeat",
         pub slots_number: u32,
         /// Those without a task.
@@ -188,7 +188,7 @@ json_structs! {
         pub mapped_used: i64,
         /// Their bytes.
         pub mapped_max: i64,
-        /// Free network buffers. Until 1.20; the same as the next ones.
+        /// Free network buffers. Until 1.20; the same as the next fields.
         pub memory_segments_available: Option<i64>,
         /// Network buffers. Until 1.20.
         pub memory_segments_total: Option<i64>,

@@ -21,7 +21,7 @@ pub(crate) const MAX_BARRED_ANSWERS: u32 = 5;
 /// the longest interval between two polls (2 s).
 pub(crate) const MAX_POLL_GAP: Duration = Duration::from_secs(5);
 
-/// Before a list of checkpoints is read again because the first one may have been cached. The cluster caches it for
+/// Before a list of checkpoints is read again because the first list may have been cached. The cluster caches it for
 /// `web.refresh-interval`, 3 s by default; the rest is our choice.
 pub(crate) const CHECKPOINTS_CACHE_TIME: Duration = Duration::from_millis(3500);
 
@@ -83,7 +83,7 @@ pub(crate) const CHECKPOINT_RETRY_INTERVAL: Duration = Duration::from_millis(500
 
 // Metrics and exceptions
 
-/// How long metrics are polled while there are none, by default: more than `metrics.fetcher.update-interval` (10 s),
+/// How long metrics are polled while the list is empty, by default: more than `metrics.fetcher.update-interval` (10 s),
 /// before which the JobManager need not fetch them again.
 pub(crate) const METRICS_FETCH_TIMEOUT: Duration = Duration::from_secs(12);
 

@@ -26,8 +26,8 @@
 //!
 //! A 2xx status says that the request was carried out, unless the body is a web page or other text, which a proxy may
 //! have sent by itself. The answer to PATCH and DELETE says no more than that, so the error is no ambiguity: its
-//! [`applied`](ServiceError::applied) is [`Applied::Yes`]. The answer to PUT and POST names what the caller needs to go
-//! on, such as a job or a token.
+//! [`applied`](ServiceError::applied) is [`Applied::Yes`]. The answer to PUT and POST names what the caller needs next,
+//! such as a job or a token.
 //!
 //! What a [`Call`] does also depends on what the address has answered before, in any call with the same [`Config`]:
 //!

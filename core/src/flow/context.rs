@@ -12,7 +12,7 @@ use crate::seed::Seed;
 use crate::time::Timestamp;
 use crate::url::Base;
 
-/// What a transition leads to: the next one, or a step for the caller.
+/// What a transition leads to: the next transition, or a step for the caller.
 pub(crate) type Transition<T> = ControlFlow<Step<T>>;
 
 /// What polling a child gives to its parent: the child's result, or a step to pass on.
@@ -119,7 +119,7 @@ impl<S: Service> FlowContext<S> {
         self.deadline
     }
 
-    /// The earlier one of the flow's deadline and another.
+    /// The earlier of the flow's deadline and another.
     pub(crate) fn no_later_than(&self, at: Timestamp) -> Timestamp {
         self.deadline.map_or(at, |deadline| deadline.min(at))
     }

@@ -42,7 +42,7 @@ pub trait StateMachine {
     /// The phases of the flow in the usual order, for the numbers in [`Notice::Phase`]; empty if they are not numbered.
     const PHASES: &'static [&'static str] = &[];
 
-    /// Makes one transition: `Continue` if the next one can follow at once, `Break` with a step for the caller
+    /// Makes one transition: `Continue` if the next transition can follow at once, `Break` with a step for the caller
     /// otherwise.
     ///
     /// The reply, if there is one, is in the context; [`FlowContext::poll`] gives it to a child.
@@ -195,7 +195,7 @@ impl<M: StateMachine> Flow for Runner<M> {
             let step = match self.held.take() {
                 Some(step) => *step,
                 None => match self.machine.transition(&mut self.cx) {
-                    // A machine that waits for a reply takes it in its first transition. This one has given it up.
+                    // A machine that waits for a reply takes it in its first transition. This machine has given it up.
                     ControlFlow::Continue(()) => match self.cx.reply.take_if(|reply| Some(reply.ticket) == replied) {
                         Some(stray) => return Step::Stray(stray),
                         None => continue,

@@ -8,7 +8,7 @@ use super::{CredentialRequest, Exchange, Flow, Notice, Reply, Step, Ticket};
 use crate::error::{FlowError, Misuse};
 use crate::time::Timestamp;
 
-/// A set of flows that one event loop drives: knows which flow is due, and which one a reply belongs to.
+/// A set of flows that one event loop drives: knows which flow is due, and which flow a reply belongs to.
 ///
 /// Call [`poll`](Self::poll) until it returns [`ManyStep::Idle`]; then wait for the next reply or until the given time.
 /// Bring each reply with [`settle`](Self::settle). Flows of different types share a set as `Box<dyn Flow<Output = …> +
@@ -194,7 +194,7 @@ impl<F: Flow> Many<F> {
                     self.make_ready(id);
                     return ManyStep::Notice(id, notice);
                 }
-                // The flow has given this reply up, and waits for another one or for a time.
+                // The flow has given this reply up, and waits for another reply or for a time.
                 Step::Stray(_) => self.make_ready(id),
                 // Only the flow knows whether that was its last event.
                 Step::Done(Ok(output)) => {

@@ -23,7 +23,7 @@
 //!   comes too late, is handed back as [`Step::Stray`] and changes nothing.
 //! * A request whose [`Effect`](crate::Effect) is `Once` is never sent again after an attempt whose outcome is unknown.
 //! * Polling more often than asked is harmless. A flow that failed gives the same error again.
-//! * Dropping a flow cancels it here; what the service has begun goes on there.
+//! * Dropping a flow cancels it here; the service continues what it has begun.
 //!
 //! Flows nest: a flow polls its child and passes on, with [`ready!`](ready), every step but the child's result.
 //!
@@ -99,7 +99,7 @@ impl<F: Flow + ?Sized> Flow for Box<F> {
 pub trait Goal {
     /// Which service it speaks to.
     type Service: Service;
-    /// What it comes to.
+    /// The result.
     type Output;
     /// The state machine.
     type Flow: Flow<Output = Self::Output>;
@@ -123,7 +123,7 @@ pub enum Step<T> {
         /// When the flow will stop waiting for it.
         until: Timestamp,
     },
-    /// Progress to show, or a state to save before going on. Poll again at once.
+    /// Progress to show, or a state to save before the next step. Poll again at once.
     Notice(Notice),
     /// This reply is not what the flow waits for. Nothing changed; poll again at once.
     Stray(Reply),
@@ -246,8 +246,8 @@ impl Exchange {
         self.fresh
     }
 
-    /// The end of the exchange: the answer, or why there is none. Of a streaming exchange: the head with an empty body,
-    /// or the rejection with its body.
+    /// The end of the exchange: the answer, or why no answer came. Of a streaming exchange: the head with an empty
+    /// body, or the rejection with its body.
     pub fn settle(self, result: Result<Response<Bytes>, TransportError>) -> Reply {
         Reply { ticket: self.ticket, outcome: Outcome::Answer(result) }
     }
@@ -295,12 +295,12 @@ impl CredentialRequest {
         &self.authority
     }
 
-    /// The credential that the service has just rejected with 401, if that is why. Another one is wanted.
+    /// The credential that the service has just rejected with 401, if that is why. Return another credential.
     pub fn rejected(&self) -> Option<&HeaderValue> {
         self.rejected.as_ref()
     }
 
-    /// The value of the `Authorization` header, or why there is none. It is marked as sensitive.
+    /// The value of the `Authorization` header, or why there is no credential. It is marked as sensitive.
     pub fn settle(self, result: Result<HeaderValue, CredentialError>) -> Reply {
         let result = result.map(|mut header| {
             header.set_sensitive(true);

@@ -30,19 +30,19 @@ pub enum Notice {
     Answered {
         /// The operation: its name, method and path template.
         operation: &'static OperationInfo,
-        /// How many attempts came before this one.
+        /// The number of earlier attempts.
         attempt: u32,
         /// The status of the response.
         status: StatusCode,
         /// The time since the request was handed out.
         elapsed: Duration,
     },
-    /// An attempt failed, and there will be another one.
+    /// An attempt failed, and the flow will make another attempt.
     #[non_exhaustive]
     Retrying {
         /// The operation: its name, method and path template.
         operation: &'static OperationInfo,
-        /// How many attempts came before the one that failed.
+        /// The number of attempts before the failed attempt.
         attempt: u32,
         /// The time since the request, or the request for a credential, was handed out.
         elapsed: Duration,
@@ -56,7 +56,7 @@ pub enum Notice {
     Phase {
         /// The flow, as in `UpgradeJob`.
         flow: &'static str,
-        /// What it does now, in words.
+        /// A description of what it does now.
         phase: &'static str,
         /// The number of the phase, from 1. It goes back if the flow repeats a phase.
         index: u32,
@@ -110,7 +110,7 @@ json_structs! {
     /// # Ok::<(), serde_json::Error>(())
     /// ```
     pub struct SavedState {
-        /// The flow that can go on from it.
+        /// The flow that can be resumed from it.
         pub flow: String,
         /// JSON, as text.
         pub state: String = "state" (private),

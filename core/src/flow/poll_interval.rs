@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// When to look again: 50 ms at first, twice as long each time, 2 s at the most.
+/// When to poll again: 50 ms at first, twice as long each time, 2 s at the most.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PollInterval(Duration);
 

@@ -84,7 +84,7 @@ impl Scanner<'_> {
                     }
                     (objects, depth) = (objects << 1 | u128::from(open == b'{'), depth + 1);
                     self.at += 1;
-                    // In ASCII, the closing bracket is the second behind the opening one.
+                    // In ASCII, the closing bracket is the second behind the opening bracket.
                     if self.significant() != Some(open + 2) {
                         if open == b'{' {
                             self.key()?;

@@ -1,7 +1,7 @@
 //! [`read`]: reads a document that has another shape than expected, without the values that do not fit.
 //!
-//! Only a document that was not read is repaired, so that ordinary ones are read as fast as before. The position in the
-//! reader's error tells which value does not fit. Then:
+//! Only a document that was not read is repaired, so that ordinary documents are read as fast as before. The position
+//! in the reader's error tells which value does not fit. Then:
 //!
 //! | the value | it becomes |
 //! |---|---|
@@ -80,7 +80,7 @@ struct Repairs {
 enum Repair {
     Text,
     Number,
-    /// Of `null`, there is nothing left.
+    /// A `null` has no smaller form.
     Null,
 }
 
@@ -104,7 +104,7 @@ impl Repairs {
             let path = other.parent.and_then(|parent| nodes.get(parent)).map(|parent| parent.path);
             (path, other.kind) == (Some(parent.path), node.kind)
         };
-        // An earlier one that is as it was has been read: then the others may fit, too.
+        // An earlier value that was not changed has been read: then the others may fit, too.
         let is_first = |is_alike: &dyn Fn(&Node) -> bool| !nodes.iter().take(target).any(is_alike);
         let chosen: Vec<&Node> = if *of_path > SINGLE_REPAIRS && is_first(&is_of_path) {
             nodes.iter().filter(|node| is_of_path(node)).collect()
@@ -149,7 +149,7 @@ struct Node {
     path: u64,
 }
 
-/// All values of a text that is JSON, each behind the one that holds it.
+/// All values of a text that is JSON, each behind the value that holds it.
 fn nodes(text: &str) -> Vec<Node> {
     let bytes = text.as_bytes();
     let (mut nodes, mut open): (Vec<Node>, Vec<usize>) = (Vec::new(), Vec::new());
@@ -219,7 +219,7 @@ fn innermost(text: &str, nodes: &[Node], error: &serde_json::Error) -> Option<us
         1 => 0,
         line => text.match_indices('\n').nth(line - 2).map(|(at, _)| at + 1)?,
     };
-    // The column counts the bytes up to the last one that was read.
+    // The column counts the bytes up to the last byte that was read.
     let at = (line_start + error.column()).checked_sub(1)?;
     let at = text.as_bytes().get(..=at)?.iter().rposition(|byte| !byte.is_ascii_whitespace())?;
     if matches!(text.as_bytes().get(at), Some(b',' | b':' | b'[')) {
@@ -230,7 +230,7 @@ fn innermost(text: &str, nodes: &[Node], error: &serde_json::Error) -> Option<us
             return Some(node);
         }
     }
-    // A value is behind the one that holds it, so the last one is the innermost.
+    // A value is behind the value that holds it, so the last value is the innermost.
     nodes.iter().rposition(|node| (node.entry..node.span.end).contains(&at))
 }
 
@@ -276,7 +276,7 @@ fn replaced(text: &str, nodes: &[&Node], repair: Repair) -> String {
         let mut before = text.get(copied..start).unwrap_or_default();
         copied = end;
         if node.kind == b'n' {
-            // With the comma behind it, or else the one before it.
+            // With the comma behind it, or else the comma before it.
             let rest = text.get(end..).unwrap_or_default();
             let trimmed = before.trim_end();
             if let Some(behind) = rest.trim_start().strip_prefix(',') {

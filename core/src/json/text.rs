@@ -2,7 +2,7 @@
 
 #![allow(clippy::inline_always, reason = "a call for each key and each text costs an eighth of the time of a row")]
 
-/// Each byte of a word.
+/// Eight copies of a byte.
 const fn each(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
 }
@@ -40,7 +40,7 @@ pub(super) fn plain(text: &[u8]) -> usize {
         at += 8;
     }
     match text.last_chunk() {
-        // Once more some of those that are plain, instead of one byte after the other.
+        // Checks some plain bytes twice, instead of each byte by itself.
         Some(last) => match specials(u64::from_le_bytes(*last)) {
             0 => text.len(),
             found => text.len() - 8 + first(found),
@@ -53,7 +53,8 @@ pub(super) fn plain(text: &[u8]) -> usize {
     }
 }
 
-/// The highest bit of each byte that needs an escape: of the lowest for certain, and of those above it perhaps.
+/// The highest bit of each byte that needs an escape: certainly of the lowest such byte, perhaps of other bytes above
+/// it.
 #[inline]
 const fn specials(word: u64) -> u64 {
     // What differs from a space in this bit is a quote, and control characters stay below it.

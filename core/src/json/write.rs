@@ -27,8 +27,8 @@ pub(crate) const NOT_FINITE: &str = "$pipewright::NotFinite";
 pub(crate) enum WriteError {
     /// A number is `NaN` or infinite.
     NotFinite {
-        /// The field that holds the number, behind the fields that hold it, as in `reading.celsius`. `None` if there is
-        /// none.
+        /// The field that holds the number, behind the fields that hold it, as in `reading.celsius`. `None` if no field
+        /// holds it.
         field: Option<String>,
     },
     /// The value's own `Serialize` failed, or it has a key that cannot be a string.

@@ -98,7 +98,7 @@ impl<'a> Target<'a> {
         self.template = rest;
     }
 
-    /// For a segment that has no effect or another one than meant.
+    /// For a segment that has no effect, or an effect that was not meant.
     #[cold]
     fn invalid(&self, name: &'static str, start: usize, displayed: bool) -> BuildError {
         let value = String::from_utf8_lossy(self.buffer.get(start..).unwrap_or_default());

@@ -79,7 +79,7 @@ impl WireField for String {
     }
 }
 
-/// Reads what is made of a text, in words `expected`; a `null` is not looked for before.
+/// Reads a value that is made of a text. `expected` describes it in errors. A `null` is not handled.
 ///
 /// # Errors
 /// When it is anything else.
@@ -350,7 +350,10 @@ pub(crate) trait Unreadable: DeserializeOwned {
 ///
 /// Never inlined, for the same reason.
 #[inline(never)]
-#[allow(clippy::option_option, reason = "the outer one says whether the field was met, the inner one is its value")]
+#[allow(
+    clippy::option_option,
+    reason = "the outer option says whether the field was met, the inner option is its value"
+)]
 pub(crate) fn read_kept_into<'de, T: Unreadable, A: MapAccess<'de>>(
     map: &mut A,
     field: &mut Option<Option<T>>,

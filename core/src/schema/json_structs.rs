@@ -14,7 +14,7 @@
 ///         pub failure_cause: Option<Throwable> = "failure-cause" | "failureCause",
 ///         /// `Debug` shows only that it is there.
 ///         pub arguments: Option<String> = "args" (private),
-///         /// A flow decides by it: a value that cannot be read is never taken for an absent one.
+///         /// A flow decides by it: a value that cannot be read is never taken for absent.
 ///         pub location: Option<String> = "location" (decisive),
 ///         /// That it is there matters: a value that cannot be read is kept as `Unreadable::unreadable` says.
 ///         pub error: Option<ErrorResponse> = "error" (kept),
@@ -27,8 +27,8 @@
 ///
 /// Unknown fields are skipped. An absent or `null` field is `None` for an option and empty for a list or map; for any
 /// other type it is an error that names the field. In an answer of a service, a value that cannot be read counts as
-/// absent, unless the field is `decisive` or `kept`. Every field is written, absent ones as `null`; but of a
-/// `pub struct Name (sparse) { … }`, which is sent too, absent ones are left out, for the service has defaults for
+/// absent, unless the field is `decisive` or `kept`. Every field is written, absent fields as `null`; but of a
+/// `pub struct Name (sparse) { … }`, which is sent too, absent fields are left out, for the service has defaults for
 /// them.
 macro_rules! json_structs {
     ($(

@@ -231,7 +231,7 @@ impl Hostname {
 pub struct ScopedToken {
     /// The token.
     pub token: Secret,
-    /// When it ends, by its own word: the `exp` in it, unverified. `None` when it has none that can be read.
+    /// When it ends: the claim `exp` in it, unverified. `None` if it has no readable `exp`.
     pub expires: Option<Timestamp>,
 }
 

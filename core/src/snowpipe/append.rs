@@ -30,7 +30,7 @@ string_enums! {
     }
 }
 
-/// Where rows are in the caller's own order. The service keeps the last one, and neither compares nor de-duplicates.
+/// Where rows are in the caller's own order. The service keeps the last token, and neither compares nor de-duplicates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Offsets {
     /// The tokens of the first and of the last row; empty for none.
@@ -44,8 +44,7 @@ pub enum Offsets {
     Single(String),
 }
 
-/// Appends rows to a channel. 200 means that they are buffered: see [`super::channels::ChannelStatus`] for what became
-/// of them.
+/// Appends rows to a channel. 200 means that they are buffered: see [`super::channels::ChannelStatus`] for the outcome.
 ///
 /// Rows are JSON objects, one a line (`application/x-ndjson`), [`MAX_BYTES`] at the most as they are sent. One append
 /// of a channel at a time: each answer has the next append's token. Sent again, it must be the same rows with the same

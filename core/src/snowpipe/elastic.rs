@@ -1,7 +1,7 @@
 //! Rows without a channel: at least once, in no order.
 //!
-//! 200 means that the rows are kept; there is no offset, no order and no way to find out what became of them. An
-//! attempt without an answer may have been carried out: sent again, its rows may be there twice. So nothing is sent
+//! 200 means that the rows are kept; there is no offset, no order and no way to find out whether they were committed.
+//! An attempt without an answer may have been carried out: sent again, its rows may be there twice. So nothing is sent
 //! again unless [`accept_duplicates`](AppendElasticOperation::accept_duplicates) says that this is fine.
 //! [Explained](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api).
 

@@ -48,7 +48,7 @@ string_enums! {
         Retry = "ERR_GENERAL_EXCEPTION_RETRY_REQUEST",
         /// Names, key or clock of a key-pair token are wrong.
         InvalidJwt = "390144",
-        /// The token has expired or is none.
+        /// The token has expired or is no valid token.
         InvalidToken = "390303" | "3",
         /// Too many requests.
         Throttled = "390701",
@@ -108,8 +108,8 @@ pub fn error_code(error: &ServiceError) -> Option<ErrorCode> {
     error.code().filter(|_| error.kind() == ErrorKind::Rejected).map(ErrorCode::from)
 }
 
-/// Whether a rejection has a code that only the service gives. Gateways put a status, a message or words of their own
-/// in its place.
+/// Whether a rejection has a code that only the service gives. Gateways put a status, a message or another text in its
+/// place.
 pub(super) fn identifies_service(rejection: &ServiceError) -> bool {
     let is_known = |code| !matches!(ErrorCode::from(code), ErrorCode::Unknown(_));
     rejection.code().is_some_and(|code| code.starts_with("ERR_") || is_known(code))

@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 /// All but the unreserved characters of [RFC 3986 §2.3](https://www.rfc-editor.org/rfc/rfc3986#section-2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// For each byte whether it is none of them.
+/// For each byte, whether it is unreserved.
 #[allow(clippy::indexing_slicing, reason = "slices have no `get_mut` in constants")]
 static UNRESERVED: [bool; 256] = {
     let mut unreserved = [false; 256];
@@ -40,7 +40,7 @@ pub trait Parameter: Display {
     /// `Display`.
     ///
     /// # Errors
-    /// The one of its `Display`.
+    /// The error of its `Display`.
     fn encode(&self, out: &mut Encoder<'_>) -> fmt::Result {
         write!(out, "{self}")
     }

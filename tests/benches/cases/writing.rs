@@ -84,7 +84,7 @@ fn answer_all(stream: TcpStream, host: &str) -> io::Result<()> {
             }
         }
         io::copy(&mut stream.by_ref().take(length), &mut io::sink())?;
-        // Each writer begins anew.
+        // Each writer starts again.
         if target.contains("/hostname") {
             committed = None;
         }

@@ -5,7 +5,7 @@
 //! cargo run -p pipewright-tests --bin operations -- [SERVICE…]
 //! ```
 //!
-//! All services unless some are named. Exits with 2 when there is none of that name.
+//! All services unless some are named. Exits with 2 if no service has that name.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
             if info.effect_varies { "per value".to_owned() } else { format!("{:?}", info.effect).to_lowercase() };
         let line = writeln!(out, "{}\t{}\t{}\t{}\t{effect}", info.service, info.method, info.path, info.name);
         if line.is_err() {
-            // Whoever reads has seen enough.
+            // The reader has closed the pipe.
             return ExitCode::SUCCESS;
         }
     }

@@ -142,7 +142,7 @@ impl Case<'_> {
         Ok(())
     }
 
-    /// Carries out one operation after another, and returns what is left after the last one.
+    /// Carries out one operation after another, and returns what is left after the last operation.
     fn operations(&mut self) -> Result<Left, Box<dyn std::error::Error + Send + Sync>> {
         let args = ["--name".to_owned(), format!("{}old", self.prefix)];
         let old = self.jar("endless.jar", &args)?;
@@ -379,7 +379,7 @@ impl Case<'_> {
                 Left::Job(launched.job)
             }
             Err(error) => {
-                // The jar is the old one, which runs from every savepoint that a stop has left.
+                // The jar is the old jar, which runs from every savepoint that a stop has left.
                 self.failed(what, &error, true);
                 if error.is_ambiguous() { Left::Unknown } else { Left::Nothing }
             }
@@ -406,7 +406,9 @@ impl Case<'_> {
 
     fn check_newest(&mut self, what: &str, job: JobId, path: &str) {
         if let Some(newest) = self.truth.newest_savepoint(job, path).filter(|newest| newest != path) {
-            self.violation(format!("{what}: the savepoint is {path}, and the newest one of job {job} is {newest}"));
+            self.violation(format!(
+                "{what}: the savepoint is {path}, and the newest savepoint of job {job} is {newest}"
+            ));
         }
     }
 

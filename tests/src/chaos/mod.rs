@@ -15,8 +15,8 @@
 //!
 //! * There are never two live jobs of one goal.
 //! * Every savepoint that a result or an error names exists, and every savepoint on disk was named.
-//! * A result is true: the job is there in the state that it says, restored from the savepoint that it says, and goes
-//!   on counting where that savepoint was taken.
+//! * A result is true: the job is there in the state that it says, restored from the savepoint that it says, and
+//!   continues to count where that savepoint was taken.
 //! * No run ends without a job if it was not stopped by request, unless its error names a savepoint.
 
 pub mod case;

@@ -22,7 +22,7 @@ pub enum Ending<T> {
     Ended(Result<T, FlowError>),
 }
 
-/// What became of a goal after its last resumption.
+/// The outcome of a goal after its last resumption.
 #[derive(Debug)]
 pub struct Outcome<T> {
     /// The last result.
@@ -112,7 +112,7 @@ impl Operator<'_> {
                         check(error);
                     }
                     match result {
-                        // Without a state there is nothing to resume: what is not known stays unknown.
+                        // Without a state nothing can be resumed: what is not known stays unknown.
                         Err(error) if !last && (saved.is_some() || !error.is_ambiguous()) => errors.push(error),
                         result => return Outcome { result, saved, kills, errors, told },
                     }
@@ -127,7 +127,7 @@ impl Operator<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kill {
     /// At a step: a request counts before it is sent and after it was carried out, its answer being lost then, and a
-    /// notice counts before it is heard.
+    /// notice counts before it is delivered.
     AtStep(u64),
     /// At the nth request that changes a job.
     AtChange {
@@ -143,7 +143,7 @@ impl Kill {
         if seed.below(2) == 0 {
             return Self::AtChange { nth: seed.below(3) / 2, carried_out: seed.below(3) > 0 };
         }
-        // Early ones more often: most flows are short.
+        // Early steps more often: most flows are short.
         let latest = 1 + seed.below(120);
         Self::AtStep(seed.below(latest))
     }

@@ -7,7 +7,7 @@ use pipewright_mock::FaultKind;
 
 use super::verdict::{End, Verdict};
 
-/// What became of all seeds.
+/// The outcomes of all seeds.
 #[derive(Debug, Default)]
 pub struct Report {
     verdicts: Vec<Verdict>,
@@ -39,7 +39,7 @@ impl Report {
         self.verdicts.iter().map(|verdict| verdict.violations.len()).sum()
     }
 
-    /// Returns how many operations ended without anybody knowing how.
+    /// Returns how many operations ended with an unknown outcome.
     pub fn unknown(&self) -> usize {
         self.count(|end| matches!(end, End::Unknown(_)))
     }

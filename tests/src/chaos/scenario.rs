@@ -26,7 +26,7 @@ pub enum Operation {
 /// The jar that a job is upgraded to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NewJar {
-    /// Goes on from the savepoint.
+    /// Continues from the savepoint.
     Good,
     /// No snapshot of it succeeds, so that it never completes a checkpoint.
     FailsAtOnce,
@@ -149,7 +149,7 @@ impl Scenario {
         }
         let kills_of_ten = [0, 3, 6, 9].into_iter().nth(usize::try_from(source.below(4)).unwrap_or(0)).unwrap_or(0);
         let is_verified = source.below(2) == 0;
-        // From a bad day to a hostile one.
+        // From an unstable to a hostile network.
         let busy = [0.5, 1.0, 1.5, 2.0].into_iter().nth(usize::try_from(source.below(4)).unwrap_or(0)).unwrap_or(1.0);
         let at_most = 2 + source.below(20);
         Self { seed, operations, kills, kills_of_ten, is_verified, faults, busy, at_most }

@@ -38,7 +38,7 @@ impl Truth {
         Some(jobs.into_iter().filter(|job| job.name.starts_with(prefix)).collect())
     }
 
-    /// Returns the live ones of these jobs.
+    /// Returns those of these jobs that have not ended.
     pub fn live(&self, prefix: &str) -> Option<Vec<JobSummary>> {
         Some(self.jobs(prefix)?.into_iter().filter(|job| !job.state.is_terminal()).collect())
     }
@@ -51,8 +51,8 @@ impl Truth {
         })
     }
 
-    /// Returns the path of the newest savepoint of a job, once it is this one; otherwise what is known after some
-    /// seconds.
+    /// Returns the path of the newest savepoint of a job, once it is the expected savepoint; otherwise what is known
+    /// after some seconds.
     pub fn newest_savepoint(&self, job: JobId, expected: &str) -> Option<String> {
         let newest = || self.flink.call(GetCheckpoints::new(job)).ok()?.latest.savepoint?.external_path;
         // The answer is cached by the cluster for a moment.

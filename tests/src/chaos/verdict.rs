@@ -1,4 +1,4 @@
-//! What became of an operation and of a seed, and what an error says.
+//! The outcomes of operations and seeds, and what an error says.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -19,11 +19,11 @@ pub enum End {
     RolledBack,
     /// With an error of this class, which tells what is the case.
     Failed(&'static str),
-    /// Without anybody knowing, and why.
+    /// With an unknown outcome, and why.
     Unknown(String),
 }
 
-/// What became of an operation.
+/// The outcome of an operation.
 #[derive(Clone, Debug)]
 pub struct Step {
     /// The operation.
@@ -36,7 +36,7 @@ pub struct Step {
     pub kills: usize,
 }
 
-/// What became of a seed.
+/// The outcome of a seed.
 #[derive(Clone, Debug)]
 pub struct Verdict {
     /// The seed.

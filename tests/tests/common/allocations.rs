@@ -165,7 +165,7 @@ fn decoders_allocate_for_the_buffer_only() {
     assert_eq!(allocations(|| assert_eq!(decode(&mut rows, &text), 5000)), 0);
 }
 
-/// Reads records that go on from a number; how many rows came, how often it allocated, and the most that it held.
+/// Reads records that continue from a number; how many rows came, how often it allocated, and the most that it held.
 fn read_rows(egress: &mut Egress, records: Range<u32>, payload: &str) -> (usize, u64, u64) {
     let record = |number| format!("{{\"sequence_number\":{number},\"snapshot\":false,{payload}}}\r\n");
     let body: String = records.map(record).collect();
@@ -342,7 +342,7 @@ fn an_idle_writer_holds_less_than_4_kib() {
     }
 }
 
-/// Whoever looks posts what became of the others, and they take it later.
+/// The writer that polls posts the statuses of the others, which take them later.
 #[test]
 fn it_holds_no_more_when_it_has_looked_at_its_channel() {
     let board = StatusBatcher::new();
@@ -357,7 +357,7 @@ fn it_holds_no_more_when_it_has_looked_at_its_channel() {
     assert!(held < 4096, "{held} bytes each");
 }
 
-/// What another process had sent is many tokens, and they are forgotten when it is known what became of them.
+/// What another process had sent is many tokens, and they are forgotten when their outcome is known.
 #[test]
 fn it_holds_nothing_of_the_one_before() {
     let position = |sent: usize| {
@@ -427,10 +427,10 @@ fn a_writer_allocates_for_batches_and_not_for_rows() {
         // The first batch shows how much room they take.
         if batch > 0 {
             assert_eq!(rows, 0, "of a batch that stays open");
-            // As above; and the batch's place in the list of those that wait.
+            // As above; and the batch's place in the list of waiting batches.
             assert!(first + last <= 9, "{first} + {last} allocations for 1000 rows");
             assert!(append <= 32, "{append} allocations to append a batch");
-            assert!(look <= 48, "{look} allocations to look whether it is committed");
+            assert!(look <= 48, "{look} allocations to poll whether it is committed");
         }
     }
 }

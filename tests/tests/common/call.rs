@@ -70,7 +70,7 @@ fn rejected_for_now_and_perhaps_applied() {
     assert_table(&answers, [("fine", 2), ("fine", 2), ("fine", 2), ("ambiguous", 1)]);
 }
 
-/// Whoever says that it was done leaves no doubt, whatever came before, and is not asked again.
+/// A response that says that it was done leaves no doubt, whatever came before, and is not asked again.
 #[test]
 fn rejected_and_applied() {
     for worth in ["yf", "yt"] {

@@ -90,10 +90,10 @@ fn an_address_that_nobody_listens_on_fails_within_seconds() {
             let trace = drive(&config(), effect, std::slice::from_ref(&answer));
             assert_eq!((trace.verdict(), trace.sent()), ("transport", 8), "{answer:?}");
             assert!(trace.end.since(START) < Duration::from_secs(7), "{:?}", trace.end.since(START));
-            let text = trace.result.expect_err("nobody is there").to_string();
+            let text = trace.result.expect_err("no server").to_string();
             assert!(text.contains("nothing has answered at this address yet: check http or https"), "{text}");
         }
-        // Whoever is there has only gone away for a while.
+        // A server that answered before is only away for a while.
         for answered in [Fine, Answer::rejected("nf"), Proxy(502)] {
             let trace = drive(&after(answered), Once, std::slice::from_ref(&answer));
             assert_eq!(trace.sent(), 20, "{answer:?}");
@@ -151,7 +151,7 @@ fn a_repetition_after_no_answer_wants_a_fresh_connection() {
     }
 }
 
-/// As after a request that is not repeated: the flow looks what came of it, by a call of its own.
+/// As after a request that is not repeated: the flow looks up the outcome, by a call of its own.
 #[test]
 fn the_next_call_after_one_without_an_answer_wants_a_fresh_connection() {
     let config = config();

@@ -118,7 +118,7 @@ proptest! {
             prop_assert!(uncertain.is_none_or(|at| at + 1 == answers.len()), "sent again after {:?}", answers);
         }
 
-        // Whoever says that it is not known says so because it is not, and the other way round.
+        // An error says that the outcome is unknown if, and only if, it is.
         let any = answers.iter().any(Answer::is_uncertain);
         match trace.verdict() {
             "ambiguous" => prop_assert!(any && setting.effect != Effect::Safe),

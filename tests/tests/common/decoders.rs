@@ -34,7 +34,7 @@ where
         match decoder.advance() {
             Ok(true) => items.push(decoder.item().to_vec()),
             Ok(false) => {
-                assert!(decoder.item().is_empty(), "no item when there is none");
+                assert!(decoder.item().is_empty(), "no item without input");
                 return Ok(());
             }
             Err(error) => {

@@ -63,7 +63,7 @@ fn recorded_answers_are_food_for_the_reply_target() {
             let [high, low] = u16::try_from(row).expect("few rows").to_be_bytes();
             let mut input = vec![low, high << 4, 0];
             input.extend_from_slice(entry.response.body());
-            // The long ones are long because of stack traces, and take their time.
+            // The long inputs are long because of stack traces, and take their time.
             if input.len() < 20_000 {
                 for input in spoilt(&input) {
                     run(&input);

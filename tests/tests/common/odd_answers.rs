@@ -25,9 +25,9 @@ const PIPELINES: &str = "get_pipeline list_pipelines post_pipeline put_pipeline 
 /// What is never taken for absent, because a flow would decide by that: operations, a place and all that is in it, and
 /// the reason. An answer in which it cannot be read costs at least its object.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    (PIPELINES, ".deployment_id", "no deployment is a stopped pipeline, and another one is another client's"),
+    (PIPELINES, ".deployment_id", "no deployment is a stopped pipeline, and another deployment is another client's"),
     (PIPELINES, ".deployment_desired_status", "older servers have none, and flows then take the actual status"),
-    (PIPELINES, ".deployment_resources_status", "without it a server is an old one, which starts in another way"),
+    (PIPELINES, ".deployment_resources_status", "without it a server is an old server, which starts in another way"),
     (PIPELINES, ".program_version", "Compile and Deploy notice another client's program by it"),
     (PIPELINES, ".program_status", "Compile waits for it"),
     (PIPELINES, ".storage_status", "ClearStorage and Deploy would take the storage for empty"),
@@ -40,7 +40,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     (
         "get_pipeline_stats get_pipeline_input_connector_status",
         ".fatal_error",
-        "AwaitConnectorsFinished would take a failed connector for a sound one",
+        "AwaitConnectorsFinished would take a failed connector for a sound connector",
     ),
     ("checkpoint_pipeline sync_checkpoint", ".incarnation_uuid", "numbers of checkpoints count within a process"),
     ("get_checkpoint_status get_checkpoint_sync_status", ".success", "Checkpoint would wait for a finished checkpoint"),
@@ -150,7 +150,7 @@ fn general(steps: &[Step]) -> String {
 fn variations(value: &Value) -> Vec<(&'static str, Value)> {
     let mut all = vec![("null", Value::Null), ("an object", json!({ "of_the_future": [1, { "a": null }] }))];
     all.extend(match value {
-        Value::String(_) => vec![("a word of the future", json!("word_of_the_future")), ("a number", json!(7))],
+        Value::String(_) => vec![("a future value", json!("word_of_the_future")), ("a number", json!(7))],
         Value::Number(_) => vec![("a text with a unit", json!("16Gi")), ("a large number", json!(1e300))],
         Value::Object(_) | Value::Array(_) => {
             vec![("a number", json!(7)), ("a text", json!("text")), ("an empty list", json!([]))]
@@ -286,7 +286,7 @@ impl Findings {
             .map(|(what, odd)| (what, try_out(Some(odd))))
             .chain([("absent", absent)])
             .collect();
-        // An exception that costs no more than its field is none any more.
+        // An exception that costs no more than its field is no longer needed.
         let is_needed = costs.iter().any(|(_, cost)| *cost > Cost::Field);
         self.used.extend(exception(name, &general(steps)).filter(|_| is_needed));
         for (what, cost) in costs {

@@ -17,7 +17,7 @@ use pipewright::{Seed, Timestamp};
 use pipewright_mock::flink::{Config, Program};
 use pipewright_mock::{FaultPlan, World};
 
-/// Counts how often anybody was woken.
+/// Counts how often a task was woken.
 struct Bell(AtomicUsize);
 
 impl Wake for Bell {
@@ -38,7 +38,7 @@ fn run<T>(mut futures: Vec<Pin<Box<dyn Future<Output = T> + '_>>>) -> (Vec<T>, u
                 *output = Some(value);
             }
         }
-        assert!(outputs.iter().all(Option::is_some) || bell.0.load(Ordering::Relaxed) > before, "everybody sleeps");
+        assert!(outputs.iter().all(Option::is_some) || bell.0.load(Ordering::Relaxed) > before, "all tasks sleep");
     }
     (outputs.into_iter().flatten().collect(), bell.0.load(Ordering::Relaxed))
 }
@@ -138,7 +138,7 @@ fn a_dropped_future_can_be_resumed() {
 #[test]
 fn an_error_comes_through() {
     let world = World::new(7);
-    let flink: Flink<World> = Flink::new("http://nobody.test".parse().expect("a base"), world.clone());
+    let flink: Flink<World> = Flink::new("http://absent.test".parse().expect("a base"), world.clone());
     let goal = AwaitJob::ended(pipewright::flink::JobId::from_bits(1)).timeout(Duration::from_secs(10));
     let flow = goal.start(flink.config(), Seed::new(1));
     let future = driver::run_async(

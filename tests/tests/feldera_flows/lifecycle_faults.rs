@@ -42,7 +42,7 @@ enum Setting {
     Used,
     /// Stopped by an error.
     Crashed,
-    /// Somebody has to approve that it goes on.
+    /// A client has to approve the start.
     Awaiting,
 }
 
@@ -68,7 +68,7 @@ struct Start {
     setting: Setting,
 }
 
-/// Draws a start. Nobody has to approve anything before 0.164.
+/// Draws a start. No start needs an approval before 0.164.
 fn start() -> impl Strategy<Value = Start> {
     (0..Release::ALL.len(), any::<bool>(), 0..SETTINGS.len()).prop_map(|(release, enterprise, setting)| {
         let (release, setting) = (Release::ALL[release], SETTINGS[setting]);
@@ -177,9 +177,10 @@ fn assert_honest<T: std::fmt::Debug>(trial: &Trial<T>, error: &FlowError) {
     assert!(truth, "{error:?} is not what happened: {:#?}", trial.history);
 }
 
-/// Storage that was cleared once is not cleared again, unless a look in between showed nobody who could have used it.
+/// Storage that was cleared once is not cleared again, unless a poll in between showed no process that could have used
+/// it.
 fn assert_nothing_new_is_cleared(trial: &Trial<Pipeline>) {
-    // One that is on its way for long comes when nobody counts on it any more.
+    // A late request arrives when no client expects it any more.
     if trial.faults.iter().any(|fault| fault == "DelayRequest") {
         return;
     }
@@ -217,7 +218,7 @@ where
     trial
 }
 
-/// What a goal comes to, as a pipeline.
+/// The result of a goal, as a pipeline.
 trait Tells {
     fn tell(self) -> Pipeline;
 }
@@ -295,7 +296,7 @@ fn try_goal(scene: &RivalScene, plan: FaultPlan, goal: usize) -> (Trial<Pipeline
             (judge(scene, plan, ApproveBootstrap::new("p").timeout(LIMIT), reached), reached)
         }
     };
-    // What is said to be up has answered after the look that showed it.
+    // What is said to be up has answered after the poll that showed it.
     let claims_up = matches!(goal, 1 | 2 | 6..) && trial.result.is_ok();
     assert!(!claims_up || trial.last().answers, "its process does not answer: {:#?}", trial.history);
     (trial, reached)
@@ -334,7 +335,7 @@ fn scheduled(scene: &RivalScene, goal: usize, schedule: &Schedule) -> Option<Str
     }
 }
 
-/// What has to come of a goal when nobody disturbs it and every answer is heard: `None` for success.
+/// What the result has to be without other clients and lost answers: `None` for success.
 fn expected(goal: usize, Start { enterprise, setting, .. }: Start) -> Option<&'static str> {
     use Setting::{
         Awaiting, Broken, Compiled, Compiling, Crashed, Paused, Running, Starting, Stopping, Uncompiled, Used,
@@ -373,7 +374,7 @@ fn cases() -> ProptestConfig {
 proptest! {
     #![proptest_config(cases())]
 
-    /// Nobody else is there and every answer is heard: it succeeds, unless it cannot, and stays so.
+    /// Without other clients and lost answers, it succeeds, unless it cannot, and stays so.
     #[test]
     fn every_flow_succeeds_undisturbed(
         seed: u64, goal in 0..GOALS, start in start(), faults in 0_u64..12,
@@ -389,7 +390,7 @@ proptest! {
         prop_assert!(expected.is_some() || reached(&view), "it did not stay so: {:?}", view);
     }
 
-    /// A driver may poll too often, too late, and with somebody else's replies: it comes to the same.
+    /// A driver may poll too often, too late, and with another flow's replies: the result is the same.
     #[test]
     fn no_driver_confuses_a_lifecycle_flow(
         seed: u64, goal in 0..GOALS, start in start(), faults in 0_u64..6,
@@ -400,7 +401,8 @@ proptest! {
         prop_assert_eq!(ended.as_deref(), expected(goal, start));
     }
 
-    /// Nobody else is there, but replies are lost: all these wishes can be repeated, so that it succeeds all the same.
+    /// No other client is there, but replies are lost: all these requests can be repeated, so that it succeeds all the
+    /// same.
     #[test]
     fn a_lost_reply_changes_nothing(
         seed: u64, goal in 0..GOALS, start in start(), faults in 0_u64..6,

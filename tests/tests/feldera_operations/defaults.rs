@@ -1,5 +1,5 @@
 //! What an option is that is not given: what our documentation says of it, against the simulator, which has it from the
-//! server's source. Nothing is sent for it; the default, given, comes to the same; anything else does not.
+//! server's source. Nothing is sent for it; the default, given, has the same effect; anything else does not.
 
 use std::time::Duration;
 

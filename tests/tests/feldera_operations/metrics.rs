@@ -3,7 +3,7 @@
 use pipewright::feldera::metrics::{MetricKind, Metrics};
 use serde_json::json;
 
-/// The text format: comments, labels with escapes, numbers that are none, lines of unknown kinds.
+/// The text format: comments, labels with escapes, numbers that cannot be read, lines of unknown kinds.
 #[test]
 fn metrics_in_the_text_format() {
     let text = concat!(

@@ -314,7 +314,7 @@ fn every_operation_as_it_is_sent() {
     let shown: BTreeSet<_> = samples.iter().map(|sample| sample.name).collect();
     let all: BTreeSet<_> = ours().map(|info| info.name).collect();
     assert_eq!(shown, all, "each operation has a sample");
-    assert_eq!(samples.len(), all.len(), "and only one");
+    assert_eq!(samples.len(), all.len(), "and no other");
     let mut text = String::new();
     let page = include_str!("../../../core/src/feldera/operations.md");
     documented::assert_lists(page, samples.iter().map(|sample| (sample.kind, sample.info)));
@@ -325,7 +325,7 @@ fn every_operation_as_it_is_sent() {
     snapshot("requests", &text);
 }
 
-/// Each operation but the one that is gone links one page of the vendor's, under the name that the vendor's generator
+/// Each operation but the removed operation links one page of the vendor's, under the name that the vendor's generator
 /// makes.
 #[test]
 fn links_have_the_vendor_s_form() {

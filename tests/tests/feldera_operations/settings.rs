@@ -121,7 +121,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// Unknown fields at every level, and known ones of another kind.
+    /// Unknown fields at every level, and known fields of another kind.
     #[test]
     fn nothing_is_lost_between_reading_and_sending(
         unknown in prop::collection::vec((any::<prop::sample::Index>(), "zz\\PC{0,6}", any_json()), 0..6),

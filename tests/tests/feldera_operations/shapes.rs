@@ -343,7 +343,7 @@ const CODES: &[(ErrorClass, &[&str])] = &[
     (
         ErrorClass::Rejection,
         &[
-            // A 503 that stays as long as nobody starts the pipeline.
+            // A 503 that stays as long as no client starts the pipeline.
             "PipelineInteractionNotDeployed",
             // Create, replace, change, delete.
             "DuplicateName",
@@ -405,7 +405,7 @@ const CODES: &[(ErrorClass, &[&str])] = &[
             "BootstrapNotAllowed",
             "AmbiguousTenantMembership",
             "InvalidSupportBundleParameter",
-            // The process: 503 that waits for somebody, 409, 404, 400, 500.
+            // The process: 503 that waits for a client, 409, 404, 400, 500.
             "AwaitingApproval",
             "Suspended",
             "BootstrapRejected",
@@ -450,7 +450,7 @@ fn every_code_is_known_and_has_its_class() {
             assert_eq!((code.class(), code.as_str()), (*class, *word), "{word}");
         }
     }
-    // Families that grow with each release, and what nobody has heard of.
+    // Families that grow with each release, and unknown metrics.
     for (word, class) in [
         ("RuntimeError.Killed", ErrorClass::OutcomeUnknown),
         ("SchedulerError.OwnershipConflict", ErrorClass::OutcomeUnknown),

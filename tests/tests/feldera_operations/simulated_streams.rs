@@ -45,7 +45,7 @@ fn push(client: &Feldera<World>, id: u64) {
     client.call(input).expect("taken in");
 }
 
-/// The same fields, whoever answers.
+/// The same fields from each answer.
 #[test]
 fn cluster_health_is_read_from_the_simulator_and_from_a_real_server() {
     let (_, _, client) = running();
@@ -164,7 +164,7 @@ fn samples_come_a_second_apart_and_end_with_the_process() {
     while stream.next_item().expect("a proper end").is_some() {}
 }
 
-/// Whatever happens to the request, nobody is subscribed who does not read: with backpressure that would stop the
+/// Whatever happens to the request, no subscriber is left that does not read: with backpressure that would stop the
 /// pipeline.
 #[test]
 fn an_answer_that_is_lost_leaves_no_reader_behind() {

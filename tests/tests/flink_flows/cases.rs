@@ -75,7 +75,7 @@ fn stop() -> StopWithSavepoint {
     StopWithSavepoint::new(JOB).trigger_id(TriggerId::from_bits(0xb))
 }
 
-/// Each run is preceded by a look at the JobManager that is to execute the main method.
+/// Each run is preceded by a request to the JobManager that is to execute the main method.
 fn identified(script: Script) -> Script {
     script.expect("GET", CONFIG).reply_json(200, PROCESS)
 }
@@ -110,12 +110,12 @@ fn a_notice_to_save_does_not_show_what_it_holds() {
         })
         .expect("submitted");
     assert!(shown.contains("RunJar") && !shown.contains("hunter"), "{shown}");
-    // It is all there, for whoever resumes.
+    // It is all there, for a process that resumes.
     assert!(saved.iter().all(|saved| saved.state.contains("hunter2") && saved.state.contains("hunter3")));
     script.finish();
 }
 
-/// Whoever answers 524 has passed the request on and grown tired of waiting.
+/// A proxy that answers 524 has passed the request on, and its timeout has elapsed.
 #[test]
 fn a_run_that_a_proxy_gave_up_on_is_looked_for() {
     let script = identified(Script::new())
@@ -156,7 +156,7 @@ fn an_upload_without_a_name_is_looked_for() {
             }
             Step::WaitUntil(at) | Step::InFlight { until: at } => now = at,
             Step::Notice(_) => {}
-            Step::Authorize(_) | Step::Stray(_) => panic!("nobody asked for that"),
+            Step::Authorize(_) | Step::Stray(_) => panic!("no credentials, no other flow"),
             Step::Done(result) => break result.expect("it is there"),
         }
     };
@@ -190,7 +190,7 @@ fn a_duplicate_on_the_first_attempt_is_no_success() {
         .expect("GET", STATUS)
         .reply_json(200, r#"{"status":"FAILED"}"#);
     let (result, _) = run(&script, start());
-    let error = result.expect_err("somebody else's job").to_string();
+    let error = result.expect_err("another client's job").to_string();
     assert!(error.contains("used before") && error.contains("FAILED"), "{error}");
     script.finish();
 }
@@ -227,7 +227,7 @@ fn an_old_run_is_not_repeated() {
         serde_json::from_value(serde_json::json!({"flow": "RunJar", "state": state.to_string()})).expect("a state");
     let script = Script::new().expect("GET", STATUS).reply_json(500, UNKNOWN_JOB);
     let (result, _) = run(&script, RunJar::resume(&saved).expect("its own state"));
-    assert!(result.expect_err("nobody can tell").is_ambiguous());
+    assert!(result.expect_err("unknown outcome").is_ambiguous());
     script.finish();
 }
 
@@ -316,7 +316,7 @@ fn a_written_savepoint_is_not_forgotten() {
     script.finish();
 }
 
-/// The second operation of an id fails because the first one has stopped the job.
+/// The second operation of an id fails because the first operation has stopped the job.
 #[test]
 fn a_stop_that_fails_because_it_worked_is_ambiguous() {
     let look_up = |script: Script| {
@@ -327,7 +327,7 @@ fn a_stop_that_fails_because_it_worked_is_ambiguous() {
         let script = script.expect("POST", STOP).reply_json(202, TRIGGERED);
         look_up(script.expect("GET", TRIGGER).reply_json(200, GONE))
     };
-    // A list without the savepoint may be an old one.
+    // A list without the savepoint may be an old list.
     let script = look_up(finish(Script::new().expect("POST", STOP).reply_lost()));
     let (result, _) = run(&script, stop());
     assert!(result.expect_err("who knows").is_ambiguous());
@@ -352,7 +352,7 @@ fn a_trigger_forgotten_at_once_is_looked_for_and_not_repeated() {
         .expect("GET", CHECKPOINTS)
         .reply_json(200, NO_SAVEPOINTS);
     let (result, _) = run(&script, TakeSavepoint::new(JOB).trigger_id(TriggerId::from_bits(0xb)));
-    let error = result.expect_err("nobody can tell").to_string();
+    let error = result.expect_err("unknown outcome").to_string();
     assert!(error.contains("RUNNING; the JobManager lists no savepoint of it"), "{error}");
     script.finish();
 }
@@ -370,7 +370,7 @@ fn a_listener_can_stop_a_flow_before_the_request_that_matters() {
     script.finish();
 }
 
-/// A failover after the savepoint was written brings the job back, and nobody stops it any more.
+/// A failover after the savepoint was written brings the job back, and no client stops it any more.
 #[test]
 fn a_stopped_job_that_is_back_is_not_waited_for() {
     let written = || {
@@ -420,7 +420,7 @@ fn a_main_method_that_fails_does_not_speak_for_an_earlier_one() {
     script.finish();
 }
 
-/// A stop whose first attempt is lost, and that comes to an operation whose job is not known.
+/// A stop whose first attempt is lost, and that reaches an operation whose job is not known.
 fn lost_stop() -> Script {
     Script::new().expect("POST", STOP).reply_lost()
 }
@@ -461,7 +461,7 @@ fn a_doubt_about_a_trigger_is_not_removed_by_a_job_that_cannot_be_read() {
     assert!(ambiguity.found.as_ref().is_some_and(|found| found.contains("looking up job")), "{ambiguity:?}");
 }
 
-/// The first one may have been written before the cluster lost the job.
+/// The first savepoint may have been written before the cluster lost the job.
 #[test]
 fn a_savepoint_of_a_job_that_is_gone_may_have_been_taken() {
     for lost in [true, false] {

@@ -127,7 +127,7 @@ fn a_run_that_kills_the_job_manager_is_not_repeated() {
             for part in ["System.exit", died, &diagnosis.job.to_string(), "run the jar again only if"] {
                 assert!(text.contains(part), "{part}: {text}");
             }
-            // Nor does a process that goes on repeat it, with the jar at hand or without.
+            // Nor does a resumed process repeat it, with the jar at hand or without.
             let saved = saved.expect("saved");
             let resume = || RunJar::resume(&saved).expect("its own state");
             let jar = Program::endless("new").exits(when).jar();
@@ -148,7 +148,7 @@ fn a_run_that_kills_the_job_manager_names_the_savepoint_that_it_was_given() {
     assert!(error.to_string().contains("was to start from file:/p"), "{error}");
 }
 
-/// Crashes when the run has just been announced, before it is sent or after: nobody can tell.
+/// Crashes when the run has just been announced, before it is sent or after: the outcome is unknown.
 #[test]
 fn a_run_that_was_begun_by_a_crashed_process_is_not_repeated_on_another_job_manager() {
     for is_replaced in [false, true] {
@@ -199,7 +199,7 @@ fn a_plan_that_kills_the_job_manager_is_not_repeated() {
         }
         let alive = if high_availability { vec!["old".to_owned()] } else { Vec::new() };
         assert_eq!((scene.deaths(), scene.alive()), (1, alive.clone()), "{case}");
-        // Nor does a process that goes on, again and again.
+        // Nor does a resumed process, again and again.
         let saved = saved.expect("saved before it was planned");
         for _ in 0..2 {
             let goal = UpgradeJob::resume(&saved).expect("its own state").with_jars(old_jar(), exiting(Exits::Always));
@@ -210,8 +210,8 @@ fn a_plan_that_kills_the_job_manager_is_not_repeated() {
     }
 }
 
-/// The process crashes at each of its notices, and the next one goes on from what was saved last: a new upgrade if
-/// nothing was.
+/// The process crashes at each of its notices, and the next process continues from what was saved last: a new upgrade
+/// if nothing was.
 #[test]
 fn a_crash_around_a_plan_does_not_kill_a_second_job_manager() {
     for crash in 0.. {
@@ -236,7 +236,7 @@ fn a_crash_around_a_plan_does_not_kill_a_second_job_manager() {
     }
 }
 
-/// The plan goes well, and the run does not: the old jar goes on.
+/// The plan goes well, and the run does not: the old jar continues.
 #[test]
 fn an_upgrade_whose_run_kills_the_job_manager_is_rolled_back() {
     for config in configs() {
@@ -320,7 +320,7 @@ fn what_a_proxy_loses_is_repeated() {
         let old = scene.launch();
         let new = || RunJar::upload("new.jar", Program::endless("new").jar());
         let upgrade = || UpgradeJob::new(old.job, RunJar::uploaded(old.jar.clone()), new());
-        // The old jar's plan, and then that of the new one, twice each.
+        // The old jar's plan, and then that of the new jar, twice each.
         for nth in [1, 2] {
             scene.world.set_faults(lost("generatePlanFromJar", nth..=nth + 1, fault));
             let error = scene.flink.run(upgrade()).expect_err("a plan is repeated once");

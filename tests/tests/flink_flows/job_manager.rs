@@ -1,4 +1,5 @@
-//! Main methods that are executed by another JobManager than the one that was identified, or later than anybody waits.
+//! Main methods that are executed by another JobManager than the identified JobManager, or after the client has stopped
+//! waiting.
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ const PLAN: &str = "generatePlanFromJar";
 /// Later than a client waits for the answer to a plan or a run.
 const LATE: Fault = Fault::DelayRequest(Duration::from_secs(210));
 
-/// Two JobManagers behind a balancer: each request for the identity reaches the other one.
+/// Two JobManagers behind a balancer: each request for the identity reaches the other JobManager.
 struct Balanced {
     cluster: Cluster,
     identified: u64,
@@ -159,8 +160,8 @@ fn a_run_behind_a_balancer_is_ambiguous_if_another_job_manager_answers() {
     assert_eq!(scene.alive(), ["new"]);
 }
 
-/// The process that was identified was replaced before it got the request. The one that got it lives, and is still at
-/// work.
+/// The process that was identified was replaced before it got the request. The process that got it lives, and is still
+/// at work.
 #[test]
 fn a_repetition_is_sent_to_a_job_manager_that_was_identified() {
     for retain_uploads in [false, true] {
@@ -174,8 +175,8 @@ fn a_repetition_is_sent_to_a_job_manager_that_was_identified() {
     }
 }
 
-/// The first attempt gets no answer, and its JobManager dies when it was seen alive: the next one does not execute
-/// `main()`.
+/// The first attempt gets no answer, and its JobManager dies when it was seen alive: the next JobManager does not
+/// execute `main()`.
 #[test]
 fn a_job_manager_that_dies_late_is_not_followed_by_another() {
     for config in [alone(false), alone(true), Config::default(), Config { retain_uploads: true, ..Config::default() }] {
@@ -196,7 +197,7 @@ fn a_job_manager_that_dies_late_is_not_followed_by_another() {
 
         let plan = scene(config, false);
         let old = plan.launch();
-        // The plan of the old jar is the first one.
+        // The plan of the old jar is the first plan.
         let faults = FaultPlan::none().nth_of(PLAN, 2, page()).nth_of(PLAN, 3, Fault::NotSent);
         plan.world.set_faults(faults);
         let mut saved = None;

@@ -263,7 +263,7 @@ fn aggregated_names_that_cannot_be_sent_are_rejected_before_anything_is_sent() {
     }
 }
 
-/// On the simulated cluster, which answers as a real one.
+/// On the simulated cluster, which answers as a real cluster.
 #[test]
 fn unknown_names_do_not_hide_the_aggregated_metrics_of_a_cluster() {
     let (_world, flink, job, vertex) = launch();

@@ -1,5 +1,5 @@
-//! Flows whose process ends at each of their notices: another one goes on from what was saved, and nothing is done
-//! twice.
+//! Flows whose process ends at each of their notices: another process continues from what was saved, and nothing is
+//! done twice.
 
 use std::time::Duration;
 
@@ -56,8 +56,8 @@ impl Scene {
         self.cluster.with(|cluster| cluster.savepoints()).len()
     }
 
-    /// Runs a goal up to a notice. That one is not handled: a state that comes with it is not on the disk. True if the
-    /// flow ended before.
+    /// Runs a goal up to a notice. This notice is not handled: a state that comes with it is not on the disk. True if
+    /// the flow ended before.
     fn crash<G: Goal<Service = FlinkRest>>(&self, goal: G, at: usize) -> (bool, Option<SavedState>) {
         let (mut count, mut saved) = (0, None);
         let result = self.flink.run_with(goal, |notice| {
@@ -273,7 +273,7 @@ fn an_unknown_outcome_is_cleared_by_another_look() {
     assert!(report.is_ok(), "{fault:?}: {report:?}");
 }
 
-/// For longer than 90 s only a proxy answers. The flow has a deadline, and the lookups go on until then.
+/// For longer than 90 s only a proxy answers. The flow has a deadline, and the lookups continue until then.
 #[test]
 fn lookups_are_repeated_until_the_deadline() {
     for (timeout, is_stopped) in [(None, false), (Some(Duration::from_secs(600)), true)] {

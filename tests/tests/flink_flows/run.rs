@@ -52,7 +52,7 @@ fn is(name: &str, state: &str) -> (String, String) {
     (name.to_owned(), state.to_owned())
 }
 
-/// The second delivery is refused as a duplicate of the first one, which submitted the job. The id was ours alone.
+/// The second delivery is refused as a duplicate of the first delivery, which submitted the job. The id was ours alone.
 #[test]
 fn a_run_that_was_delivered_twice_is_a_success() {
     let world = World::new(1);
@@ -173,7 +173,7 @@ fn an_upgrade_uploads_jars_again_that_the_cluster_has_lost() {
     }
 }
 
-/// A process that goes on has no bytes of its own: they are given again.
+/// A process that resumes has no bytes of its own: they are given again.
 #[test]
 fn a_resumed_upgrade_can_be_given_the_jars_again() {
     let (world, cluster, flink) = cluster(Config::default());

@@ -38,7 +38,7 @@ impl Scene {
         goal.start(self.client.config(), self.client.seed())
     }
 
-    /// The next page; `None` after the last one.
+    /// The next page; `None` after the last page.
     fn next(&self, statement: &mut Statement) -> Result<Option<Page>, FlowError> {
         driver::run(statement, &self.world, &NoCredentials, driver::ignore_notices).map(page)
     }
@@ -123,8 +123,8 @@ proptest! {
         }
     }
 
-    /// The process crashes again and again; the next one goes on from what was saved last, and rows count with the
-    /// state that was saved behind them.
+    /// The process crashes again and again; the next process continues from what was saved last, and rows count with
+    /// the state that was saved behind them.
     #[test]
     fn rows_survive_crashes(
         seed: u64, limit in 0_u64..30, page_size in 1_usize..5, crashes in prop::collection::vec(0_usize..40, 0..6),
@@ -177,7 +177,7 @@ fn drive_some(
                 rows.append(&mut fresh);
             }
             Step::Notice(_) => {}
-            Step::Authorize(_) | Step::Stray(_) => panic!("nobody asked for that"),
+            Step::Authorize(_) | Step::Stray(_) => panic!("no credentials, no other flow"),
             Step::Done(Ok(StatementEvent::Page(page))) => fresh.extend(numbers(&page)),
             Step::Done(Ok(_)) => return Some(Ok(())),
             Step::Done(Err(error)) => return Some(Err(error)),
@@ -233,7 +233,7 @@ fn an_endless_query_is_closed_on_request() {
     assert_eq!((rows, scene.open()), (300, (0, 0)));
 }
 
-/// A state that is resumed while the process that saved it still reads: only one can have the pages.
+/// A state that is resumed while the process that saved it still reads: only a single process can have the pages.
 #[test]
 fn a_second_reader_does_not_close_what_the_first_one_reads() {
     let scene = Scene::new(9, Config { page_size: 2, ..Config::default() });

@@ -26,7 +26,7 @@ const UNKNOWN_JOB: &str =
 const UNREACHABLE: &str = r#"{"errors":["org.apache.flink.runtime.rpc.exceptions.RecipientUnreachableException: Could not send message because the recipient is unreachable."]}"#;
 const WRITTEN: &str = r#"{"status":{"id":"COMPLETED"},"operation":{"location":"file:/a"}}"#;
 
-/// The list of checkpoints, with these newest ones.
+/// The list of checkpoints, with these newest entries.
 fn checkpoints(latest: &str) -> String {
     format!(
         r#"{{"counts":{{"restored":0,"total":0,"in_progress":0,"completed":0,"failed":0}},
@@ -157,7 +157,7 @@ fn the_savepoint_of_a_job_that_a_failover_brought_back_is_a_value() {
     script.finish();
 }
 
-/// The trigger is forgotten five minutes after the stop; the job tells what became of it.
+/// The trigger is forgotten five minutes after the stop; the job tells its outcome.
 #[test]
 fn a_forgotten_stop_of_a_finished_job_is_done() {
     let scene = scene(Config::default(), &Program::endless("job"));
@@ -178,7 +178,7 @@ fn a_forgotten_stop_of_a_finished_job_is_done() {
     assert_eq!((stopped.location, stopped.state), (written, Some(JobState::Finished)));
 }
 
-/// What a finished job lists as its last savepoint is the one that it was stopped with only under conditions.
+/// What a finished job lists as its last savepoint is the savepoint that it was stopped with only under conditions.
 #[test]
 fn a_finished_job_was_stopped_only_if_a_stops_savepoint_is_the_last_thing_it_did() {
     let stopped = snapshot("SYNC_SAVEPOINT", 7, "file:/s");
@@ -215,7 +215,7 @@ fn a_finished_job_was_stopped_only_if_a_stops_savepoint_is_the_last_thing_it_did
     }
 }
 
-/// The JobManager changed while the savepoint was being written, and the next one runs the job.
+/// The JobManager changed while the savepoint was being written, and the next JobManager runs the job.
 #[test]
 fn a_stop_that_a_failover_has_lost_is_failed_and_not_unknown() {
     let slow = Config { savepoint_duration: Duration::from_secs(30), ..Config::default() };
@@ -297,7 +297,7 @@ fn the_last_checkpoint_of_a_job_that_failed_while_it_was_stopped_is_a_value() {
     script.finish();
 }
 
-/// Savepoints, too: whoever finds out what became of one needs the job and the trigger.
+/// Savepoints, too: finding out the outcome needs the job and the trigger.
 #[test]
 fn the_trigger_of_a_savepoint_whose_outcome_is_unknown_is_a_value() {
     let scene = scene(Config::default(), &Program::endless("job"));
@@ -331,7 +331,7 @@ fn the_job_and_the_jar_of_a_run_that_failed_are_values() {
     assert!(matches!(diagnosis.lookup, JobLookup::State(_)), "{:?}", diagnosis.lookup);
 }
 
-/// A lookup of the trigger, too, is repeated: the flow goes on where it was.
+/// A lookup of the trigger, too, is repeated: the flow continues where it was.
 #[test]
 fn a_trigger_that_a_proxy_rejects_to_look_up_is_looked_up_again() {
     let scene = scene(Config::default(), &Program::endless("job"));

@@ -90,7 +90,7 @@ fn an_upgrade_resumed_too_late_is_ambiguous() {
         let saved = saved.expect("it came that far");
         scene.world.sleep_until(scene.world.now() + Duration::from_secs(3600));
         let result = scene.flink.run(UpgradeJob::resume(&saved).expect("its own state"));
-        assert!(result.expect_err("nobody can tell").is_ambiguous());
+        assert!(result.expect_err("unknown outcome").is_ambiguous());
         assert_eq!(scene.states(), states(&[]), "nothing was started");
     }
 }
@@ -122,7 +122,7 @@ fn an_upgrade_resumed_before_a_bad_jar_is_submitted_rolls_back() {
 fn an_upgrade_is_not_judged_by_a_proxy() {
     let scene = upgrading();
     let page = Fault::ProxyPage { status: http::StatusCode::FORBIDDEN, applied: false };
-    // For as long as a call goes on.
+    // For as long as a call lasts.
     let plan = (1..=20).fold(FaultPlan::none(), |plan, nth| plan.nth_of("submitJobFromJar", nth, page));
     scene.world.set_faults(plan);
     let mut saved = None;
@@ -140,7 +140,7 @@ fn an_upgrade_is_not_judged_by_a_proxy() {
     assert_eq!(scene.states(), states(&[("new", "RUNNING"), ("old", "FINISHED")]));
 }
 
-/// The way on after somebody has stopped the job by hand.
+/// The way on after an operator has stopped the job by hand.
 #[test]
 fn an_upgrade_can_start_from_a_savepoint() {
     let scene = upgrading();
@@ -175,7 +175,7 @@ fn resume(saved: Option<SavedState>) -> UpgradeJob {
     UpgradeJob::resume(&saved.expect("saved")).expect("its own state")
 }
 
-/// The process crashes when the new job is to be given up, and nobody goes on before that one has come to its end.
+/// The process crashes when the new job is to be given up, and no process resumes before that job has ended.
 #[test]
 fn a_job_that_was_given_up_and_is_forgotten_is_not_run_again() {
     let scene = upgrading();
@@ -189,12 +189,12 @@ fn a_job_that_was_given_up_and_is_forgotten_is_not_run_again() {
     });
     assert!(matches!(result, Err(FlowError::Stopped(_))), "{result:?}");
     scene.world.sleep_until(scene.world.now() + Duration::from_secs(3600));
-    let error = scene.flink.run(resume(saved)).expect_err("nobody can tell");
+    let error = scene.flink.run(resume(saved)).expect_err("unknown outcome");
     assert!(error.is_ambiguous(), "{error:?}");
     assert_eq!(scene.states(), states(&[]), "nothing was started");
 }
 
-/// It comes to its end between two looks, and a failover recovers only what has not ended.
+/// It ends between two polls, and a failover recovers only what has not ended.
 #[test]
 fn a_job_that_ends_before_a_failover_is_not_run_again() {
     let scene = upgrading();
@@ -204,11 +204,11 @@ fn a_job_that_ends_before_a_failover_is_not_run_again() {
             scene.cluster.restart(Duration::from_secs(1));
         }
     });
-    assert!(result.expect_err("nobody can tell").is_ambiguous());
+    assert!(result.expect_err("unknown outcome").is_ambiguous());
     assert_eq!(scene.states(), states(&[]), "nothing was started");
 }
 
-/// A main method that fails may have left its job behind, which goes on until it is cancelled.
+/// A main method that fails may have left its job behind, which runs until it is cancelled.
 #[test]
 fn a_job_that_was_left_behind_and_is_forgotten_is_not_run_again() {
     let scene = upgrading();
@@ -218,11 +218,11 @@ fn a_job_that_was_left_behind_and_is_forgotten_is_not_run_again() {
             scene.world.sleep_until(scene.world.now() + Duration::from_secs(3600));
         }
     });
-    assert!(result.expect_err("nobody can tell").is_ambiguous());
+    assert!(result.expect_err("unknown outcome").is_ambiguous());
     assert_eq!(scene.states(), states(&[]), "nothing was started");
 }
 
-/// Nobody can say of a job that it is too slow while nobody can ask for it.
+/// A job does not count as too slow while the cluster cannot be reached.
 #[test]
 fn a_job_that_cannot_be_looked_at_is_not_given_up() {
     let settling =
@@ -277,7 +277,7 @@ fn a_job_that_was_just_submitted_is_upgraded_when_its_tasks_run() {
     assert_eq!(cluster.with(|cluster| cluster.jars()).len(), 3, "nor was anything uploaded");
 }
 
-/// A job that was looked at all along and does not do what it should is given up, and the old one goes on.
+/// A job that was looked at all along and does not do what it should is given up, and the old job continues.
 #[test]
 fn a_job_that_does_not_settle_is_given_up() {
     let new = Program::endless("new");
@@ -305,7 +305,7 @@ fn a_slow_lookup_at_the_end_does_not_save_a_job_that_does_not_settle() {
     }
 }
 
-/// The stop has written its savepoint, and then the job failed: nothing runs, and everything is there to go on.
+/// The stop has written its savepoint, and then the job failed: nothing runs, and everything is there to continue.
 #[test]
 fn an_upgrade_goes_on_from_the_savepoint_of_a_stop_that_failed() {
     let scene = upgrading_from(&Program::endless("old").fails_while_stopping());
@@ -325,7 +325,7 @@ fn an_upgrade_rolls_back_to_the_savepoint_of_a_stop_that_failed() {
     assert_eq!(scene.states(), states(&[("new", "FAILED"), ("old", "FAILED"), ("old", "RUNNING")]));
 }
 
-/// The process ends at each state that it saves, and another one goes on.
+/// The process ends at each state that it saves, and another process continues.
 #[test]
 fn a_resumed_upgrade_goes_on_from_the_savepoint_of_a_stop_that_failed() {
     for crash in 1.. {

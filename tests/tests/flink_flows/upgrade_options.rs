@@ -248,20 +248,20 @@ fn a_rollback_without_a_savepoint_is_rejected_before_anything_is_sent() {
     assert_eq!(scene.states(), states(&[("old", "RUNNING")]));
 }
 
-/// Nothing was stopped: there is nothing to roll back, and the error says that the job runs.
+/// Nothing was stopped: nothing needs a rollback, and the error says that the job runs.
 #[test]
 fn a_rollback_before_the_stop_touches_nothing() {
     for text in [r#""phase":"prepare""#, r#""phase":"stop""#] {
         let scene = scene();
         let saved = scene.crash_at(scene.goal(&new()), text);
-        let error = scene.flink.run(resume(&saved).roll_back()).expect_err("there is nothing to roll back");
+        let error = scene.flink.run(resume(&saved).roll_back()).expect_err("nothing to roll back");
         assert!(matches!(error, FlowError::Failed(_)), "{error:?}");
         assert_eq!(diagnosis(&error).status, UpgradeStatus::OldJobRuns);
         assert_eq!(scene.states(), states(&[("old", "RUNNING")]));
     }
 }
 
-/// Wherever the first process has crashed, the old jar runs in the end, and its job is the only one.
+/// Wherever the first process has crashed, the old jar runs in the end, and its job is the only job.
 #[test]
 fn a_resumed_upgrade_is_rolled_back_from_every_phase() {
     let after = |acknowledged: &str| format!(r#""acknowledged\":{acknowledged}"#);
@@ -347,7 +347,7 @@ fn a_job_that_a_stop_has_failed_is_looked_up_by_a_resumption() {
     };
     let error = scene.flink.run_with(scene.goal(&new()), keep).expect_err("the savepoint fails");
     assert_eq!(diagnosis(&error).status, UpgradeStatus::NoJobRuns, "{error:?}");
-    let error = scene.flink.run(resume(&saved.expect("saved"))).expect_err("there is nothing to upgrade");
+    let error = scene.flink.run(resume(&saved.expect("saved"))).expect_err("nothing to upgrade");
     let known = diagnosis(&error);
     assert_eq!((&known.phase, known.status), (&UpgradePhase::Prepare, UpgradeStatus::NoJobRuns));
     assert!(error.to_string().contains("the job is FAILED; the cluster lists no checkpoint of it"), "{error}");

@@ -321,7 +321,7 @@ fn a_job_of_either_jar_that_has_finished_is_ambiguous() {
     check(scene.flink.run(scene.resume(&savings.expect("saved"), &new())));
 }
 
-/// The process crashes right after the cluster has accepted the old jar: its job is not the new one's.
+/// The process crashes right after the cluster has accepted the old jar: its job is not the new jar's.
 #[test]
 fn an_old_jar_that_was_accepted_is_not_cancelled_by_a_resumption() {
     let scene = scene(Config::default(), endless());

@@ -74,7 +74,7 @@ fn run<G: Goal<Service = FlinkRest>>(script: &Script, goal: G) -> Result<G::Outp
     Flink::new("http://flink.test".parse().expect("a base"), script.clone()).run(goal)
 }
 
-/// Each takes the other with it, and the job starts anew.
+/// Each takes the other with it, and the job starts again.
 #[test]
 fn two_stops_at_once_fail_and_say_so() {
     let scene = scene(Config::default());
@@ -196,7 +196,7 @@ fn a_rescale_waits_for_slots_or_settles() {
     assert_eq!(rescaled.parallelism.into_values().collect::<Vec<_>>(), [4, 2]);
 }
 
-/// Bounds that somebody else has replaced are never reached.
+/// Bounds that another client has replaced are never reached.
 #[test]
 fn a_rescale_that_somebody_else_undoes_says_so() {
     let scene = scene(adaptive());
@@ -221,8 +221,8 @@ fn a_rescale_that_somebody_else_undoes_says_so() {
 #[test]
 fn a_rescale_that_cannot_be_says_why() {
     let scene = scene(adaptive());
-    let nobody = scene.flink.run(Rescale::to(JOB, 2)).expect_err("unknown");
-    assert!(matches!(&nobody, FlowError::Service(error) if pipewright::flink::is_unknown_job(error)), "{nobody:?}");
+    let missing = scene.flink.run(Rescale::to(JOB, 2)).expect_err("unknown");
+    assert!(matches!(&missing, FlowError::Service(error) if pipewright::flink::is_unknown_job(error)), "{missing:?}");
     let job = scene.launch(&Program::bounded("job", 500)).job;
     let many = scene.flink.run(Rescale::to(job, 4096)).expect_err("more than 128");
     assert!(many.to_string().contains("exceeds its maximum parallelism 128"), "{many}");
@@ -294,7 +294,7 @@ fn a_removal_that_cannot_be_asked_for_again_is_ambiguous() {
     for _ in 0..20 {
         script = script.expect("POST", "/v1/savepoint-disposal").not_sent();
     }
-    let error = run(&script, DisposeSavepoint::new("file:/a")).expect_err("nobody can tell");
+    let error = run(&script, DisposeSavepoint::new("file:/a")).expect_err("unknown outcome");
     assert!(error.is_ambiguous(), "{error:?}");
     script.finish();
 }
@@ -309,7 +309,7 @@ fn a_flame_graph_that_cannot_be_says_why() {
     ] {
         let path = format!("/v1/jobs/{JOB}/vertices/{SOURCE}/flamegraph");
         let script = Script::new().expect("GET", &path).reply_json(200, answer);
-        let error = run(&script, SampleFlameGraph::new(JOB, vertex)).expect_err("there is none");
+        let error = run(&script, SampleFlameGraph::new(JOB, vertex)).expect_err("no such savepoint");
         assert!(matches!(&error, FlowError::Failed(failure) if failure.reason.contains(reason)), "{error:?}");
         script.finish();
     }
@@ -321,7 +321,7 @@ fn a_checkpoint_of_a_job_that_ends_is_not_waited_for() {
     let job = scene.launch(&Program::bounded("job", 800).checkpoint_interval(None)).job;
     let error = scene.flink.run(AwaitCheckpoint::any(job)).expect_err("it takes none");
     assert!(matches!(&error, FlowError::Failed(failure) if failure.reason.contains("FINISHED")), "{error:?}");
-    // A savepoint is no checkpoint, and one that was there is not the next one.
+    // A savepoint is no checkpoint, and one that was there is not the next checkpoint.
     let job = scene.launch(&Program::endless("job")).job;
     let first = scene.flink.run(AwaitCheckpoint::any(job)).expect("one a second").id;
     let _ = scene.flink.run(TakeSavepoint::new(job)).expect("taken");
@@ -386,7 +386,7 @@ fn a_busy_process_after_a_lost_answer_is_looked_at_again() {
         .reply(200, "<!DOCTYPE html></html>");
     assert!(run(&script, Profile::job_manager(ProfileMode::Alloc, 2)).is_ok());
     script.finish();
-    // Without a lost answer it is somebody else's.
+    // Without a lost answer it is another client's.
     let script =
         Script::new().expect("GET", PROFILER).reply_json(200, list(&[])).expect("POST", PROFILER).reply_json(500, busy);
     let error = run(&script, Profile::job_manager(ProfileMode::Alloc, 2)).expect_err("not now");
@@ -394,7 +394,7 @@ fn a_busy_process_after_a_lost_answer_is_looked_at_again() {
     script.finish();
 }
 
-/// The second attempt was not sent, which says nothing about the first one.
+/// The second attempt was not sent, which says nothing about the first attempt.
 #[test]
 fn a_profile_that_may_be_under_way_is_ambiguous() {
     let script = Script::new().expect("GET", PROFILER).reply_json(200, list(&[]));
@@ -403,7 +403,7 @@ fn a_profile_that_may_be_under_way_is_ambiguous() {
     for _ in 0..20 {
         script = script.expect("POST", PROFILER).not_sent();
     }
-    let error = run(&script, Profile::job_manager(ProfileMode::Alloc, 2)).expect_err("nobody can tell");
+    let error = run(&script, Profile::job_manager(ProfileMode::Alloc, 2)).expect_err("unknown outcome");
     assert!(error.is_ambiguous(), "{error:?}");
     script.finish();
 }
@@ -413,6 +413,6 @@ fn a_profile_that_fails_says_why() {
     let scene = scene(Config { profiling: true, ..Config::default() });
     let error = scene.flink.run(Profile::job_manager(ProfileMode::Cpu, 2)).expect_err("no counters here");
     assert!(matches!(&error, FlowError::Failed(failure) if failure.reason.contains("perf events")), "{error:?}");
-    let error = scene.flink.run(Profile::task_manager("nobody", ProfileMode::Wall, 2)).expect_err("unknown");
+    let error = scene.flink.run(Profile::task_manager("absent", ProfileMode::Wall, 2)).expect_err("unknown");
     assert!(matches!(&error, FlowError::Service(_)), "{error:?}");
 }

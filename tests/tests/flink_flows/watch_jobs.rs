@@ -64,7 +64,7 @@ impl<R: Runtime> Watching<'_, R> {
         run(&mut self.watch, self.runtime, &NoCredentials, keep)
     }
 
-    /// All events up to the last one.
+    /// All events up to the last event.
     fn all(mut self) -> Vec<String> {
         let mut lines = Vec::new();
         loop {
@@ -371,7 +371,7 @@ fn a_resumed_flow_yields_what_happened_in_between() {
     assert_eq!(line(&watch.next().expect("the second job")), "stays RUNNING");
     assert!(watch.saved.as_ref().is_some_and(|saved| !saved.state.contains(&stays.to_string())), "not yet taken");
     let resume = |saved: &SavedState| scene.start(WatchJobs::resume(saved).expect("its own state"));
-    // The event was yielded, but the caller died before it asked for the next one.
+    // The event was yielded, but the caller died before it asked for the next event.
     let mut again = resume(watch.saved.as_ref().expect("saved after the first poll"));
     assert_eq!(line(&again.next().expect("again")), "stays RUNNING");
     let _ = scene.flink.run(Cancel::new(stays)).expect("cancelled");

@@ -1,4 +1,4 @@
-//! The HistoryServer's recordings, read with the operations that it has, and a simulated one in a world.
+//! The HistoryServer's recordings, read with the operations that it has, and a simulated HistoryServer in a world.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -116,7 +116,7 @@ fn applications_attempts_and_checkpoints_are_archived_too() {
     assert_eq!(ask(&recording, asked, GetAttemptAccumulators::new(job, vertex, 0_u32, 0_u32)).subtask, 0);
 }
 
-/// Its files were written when the job was archived, and some of those answers were refusals.
+/// Its files were written when the job was archived, and some answers were rejections.
 #[test]
 fn an_archived_rejection_is_a_rejection_whatever_its_status() {
     let recording = more();

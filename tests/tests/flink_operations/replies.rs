@@ -45,7 +45,7 @@ fn read(entry: &Entry, info: &OperationInfo) -> Result<Parsed, ServiceError> {
     parse_with(info.name, entry.response.clone()).expect("a row for every operation")
 }
 
-/// What is wrong with how the answers are read, in words.
+/// A description of what is wrong with how the answers are read.
 fn problems(recordings: &[Recording]) -> Vec<String> {
     let mut problems = Vec::new();
     for (recording, entry, info) in ours(recordings) {
@@ -122,7 +122,7 @@ fn what_was_recorded_is_complete() {
         names
     };
     assert_eq!(missing("2.3.0"), MISSING.map(|(name, _)| name));
-    // What a release does not have yet, and what was left out with the older ones.
+    // What a release does not have yet, and what was left out with the older releases.
     for version in ["1.13.6", "1.18.1", "1.20.5"] {
         snapshot("missing", version, &missing(version).join("\n"));
     }

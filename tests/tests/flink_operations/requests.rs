@@ -70,7 +70,7 @@ const APPLICATION: ApplicationId = ApplicationId::from_bits(0xd);
 const TASK_MANAGER: &str = "127.0.0.1:45775-f84075";
 const JAR: &str = "6d2c1f3e-0b6c-4a55-9c0e-6a4a7f9d2b11_word count+1.jar";
 
-/// The requests of an operation: the smallest, and the one with everything.
+/// The requests of an operation: the smallest, and the largest.
 struct Sample {
     name: &'static str,
     /// The operation's type with its path.
@@ -391,7 +391,7 @@ fn every_request_matches_its_snapshot() {
         .map(|info| info.name)
         .collect();
     assert_eq!(shown, all, "each operation has a sample");
-    assert_eq!(samples.len(), all.len(), "and only one");
+    assert_eq!(samples.len(), all.len(), "and no other");
     let flink = samples.iter().filter(|sample| sample.info.service == "flink");
     let page = include_str!("../../../core/src/flink/operations.md");
     documented::assert_lists(page, flink.map(|sample| (sample.kind, sample.info)));

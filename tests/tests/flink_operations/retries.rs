@@ -112,7 +112,7 @@ fn a_trigger_is_repeated_only_with_an_id_of_its_own() {
     assert!(requests[0].ends_with(r#"{"triggerId":"0000000000000000000000000000000b"}"#), "{requests:?}");
 }
 
-/// It may have killed the JobManager: each repetition could kill the next one.
+/// It may have killed the JobManager: each repetition could kill the next JobManager.
 #[test]
 fn a_request_that_executes_a_main_method_is_not_repeated() {
     let run = || SubmitJar::new("a.jar").job_id(JOB);

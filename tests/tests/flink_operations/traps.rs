@@ -197,7 +197,7 @@ fn a_line_that_is_too_long_is_rejected_here_and_not_there() {
     assert!(rejected.message().contains("/bad-request"), "{rejected}");
 }
 
-/// The server splits what it has decoded: a comma in a value would make two of it, and nobody would notice.
+/// The server splits what it has decoded: a comma in a value would make two of it, and no error would show it.
 #[test]
 fn a_comma_in_a_list_is_rejected_here_because_the_server_would_not() {
     let base: Base = "http://127.0.0.1:8081".parse().expect("a base");

@@ -37,7 +37,7 @@ struct Cluster {
     _turn: MutexGuard<'static, ()>,
 }
 
-/// The cluster, or `None` with a word on why there is none.
+/// The cluster, or `None` with the reason why there is no cluster.
 fn cluster() -> Option<Cluster> {
     let Ok(url) = std::env::var("FLINK_URL") else {
         eprintln!("skipped: FLINK_URL is not set; tests/flink/start prints it");
@@ -51,7 +51,7 @@ fn cluster() -> Option<Cluster> {
 }
 
 impl Drop for Cluster {
-    /// Leaves no job behind, whatever the test came to.
+    /// Leaves no job behind, whatever the result of the test.
     fn drop(&mut self) {
         for job in self.flink.call(GetJobsOverview::new()).map(|overview| overview.jobs).unwrap_or_default() {
             if !job.state.is_terminal() {
@@ -269,7 +269,7 @@ fn a_savepoint_that_cannot_be_written_is_a_failure_with_its_cause() {
     let Some(cluster) = cluster() else { return };
     let job = cluster.launch("endless.jar", &["--interval", "0"]).job;
     let goal = TakeSavepoint::new(job).target_directory("file:///proc/nowhere").timeout(Duration::from_secs(60));
-    let error = cluster.flink.run(goal).expect_err("nobody can write there");
+    let error = cluster.flink.run(goal).expect_err("the directory is not writable");
     assert!(matches!(&error, FlowError::Failed(failure) if failure.details.is_some()), "{error:?}");
     assert!(error.to_string().starts_with(&format!("savepoint of job {job} failed: ")), "{error}");
     assert_eq!(cluster.flink.call(GetJobStatus::new(job)).expect("known").status, JobState::Running);

@@ -45,7 +45,7 @@ impl Cluster {
         vertex.unwrap_or_else(|| panic!("no {name} in {details:?}")).id
     }
 
-    /// Asks until the answer is worth something: metrics are fetched when somebody asks for them, and come later.
+    /// Asks until the answer is worth something: metrics are fetched when a client asks for them, and come later.
     fn eventually<T>(&self, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         let deadline = self.flink.runtime().now() + MINUTE;
         loop {
@@ -202,7 +202,7 @@ fn a_savepoint_is_disposed_of() {
 fn data_sets_are_listed_and_deleted() {
     let Some(cluster) = cluster() else { return };
     let _ = cluster.flink.call(ListDatasets::new()).expect("a list");
-    // Nobody knows it, and that is no failure.
+    // The cluster does not know it, and that is no failure.
     let removed = cluster.flink.run(DeleteDataset::new(DatasetId::from_bits(0xbad)).timeout(MINUTE)).expect("gone");
     assert!(!removed.was_gone);
     // A job that leaves one: needs an API that 1.13 does not have.

@@ -86,7 +86,7 @@ fn account<F: FnMut(&str) -> Answer>(site: &Site<F>) -> Account<&Site<F>> {
     Account::new("http://127.0.0.1:8085".parse().expect("a base"), site).with_credentials(Secret::new("pat"))
 }
 
-/// Opens a channel, sends a row, and goes on until it is committed or the writer ends.
+/// Opens a channel, sends a row, and continues until it is committed or the writer ends.
 fn write<F: FnMut(&str) -> Answer>(site: &Site<F>, options: OpenSession) -> Result<(), FlowError> {
     let account = account(site);
     let session = account.run(options)?;
@@ -116,7 +116,7 @@ fn a_simulators_ingest_host_without_permission_for_plain_http_is_said_at_once() 
 fn an_ingest_host_that_refuses_connections_ends_a_writer_within_seconds() {
     for kind in [TransportErrorKind::Connect, TransportErrorKind::Resolve] {
         let site = Site::new("127.0.0.1:9", move |_| Err(kind));
-        let error = write(&site, OpenSession::new(KIND).allow_plaintext_loopback()).expect_err("nobody is there");
+        let error = write(&site, OpenSession::new(KIND).allow_plaintext_loopback()).expect_err("no server");
         assert!(error.to_string().contains("nothing has answered at this address yet"), "{error}");
         assert!(site.elapsed() < Duration::from_secs(30), "{:?}", site.elapsed());
     }
@@ -150,7 +150,7 @@ fn an_account_that_nobody_listens_at_fails_within_seconds() {
     let site = Site::new("ingest.example", |_| panic!("not asked"));
     let base = "http://127.0.0.1:1".parse().expect("a base");
     let account = Account::new(base, Rejecting(&site)).with_credentials(Secret::new("pat"));
-    let error = account.run(OpenSession::new(KIND)).expect_err("nobody is there");
+    let error = account.run(OpenSession::new(KIND)).expect_err("no server");
     assert!(error.to_string().contains("nothing has answered at this address yet"), "{error}");
     assert!(site.elapsed() < Duration::from_secs(7), "{:?}", site.elapsed());
 }

@@ -1,4 +1,4 @@
-//! Snowpipe Streaming's flows on the simulated account: what each comes to when things go well, and when they do not.
+//! Snowpipe Streaming's flows on the simulated account: the result of each with and without faults.
 
 use std::time::Duration;
 
@@ -278,7 +278,7 @@ fn a_clock_that_jumps_does_not_make_a_channel_missing() {
     assert_eq!(result.expect("it is there").token, "1");
 }
 
-/// One that was dropped behind our back, and one that was made anew: its rows are in no status.
+/// One that was dropped behind our back, and a channel that was recreated: its rows are in no status.
 #[test]
 fn a_wait_for_a_channel_that_is_another_one_by_now_ends() {
     let scene = Scene::new(Config::default());
@@ -288,11 +288,11 @@ fn a_wait_for_a_channel_that_is_another_one_by_now_ends() {
     scene.run(DropChannel::new(path())).expect("nothing is buffered");
     scene.sleep(1);
     scene.open();
-    let error = scene.run(channel.await_committed("2")).expect_err("another one");
-    assert!(reason(error).contains("another one of the same name"));
+    let error = scene.run(channel.await_committed("2")).expect_err("recreated");
+    assert!(reason(error).contains("it was recreated"));
     let mut status = channel.status().clone();
     status.created_on_ms = None;
-    let error = scene.run(AwaitCommitted::new(path(), "2").since(&status)).expect_err("a new one");
+    let error = scene.run(AwaitCommitted::new(path(), "2").since(&status)).expect_err("a new channel");
     assert!(reason(error).contains("\"1\" is gone"));
     // What the service says itself comes first.
     let code = "ERR_CHANNEL_DOES_NOT_EXIST_OR_NOT_AUTHORIZED";
@@ -332,7 +332,7 @@ fn a_committed_token_that_is_gone_or_of_somebody_else_ends_it() {
     scene.sleep(10);
     scene.run(DropChannel::new(path())).expect("no faults");
     let error = reason(reconcile(&position).expect_err("a new channel"));
-    assert!(error.contains("another one of the same name"), "{error}");
+    assert!(error.contains("it was recreated"), "{error}");
     let mut unknown = position;
     unknown.created_on_ms = None;
     let error = reason(reconcile(&unknown).expect_err("a new channel"));

@@ -193,7 +193,7 @@ fn a_row_that_waits_for_room_when_the_writer_ends_is_named() {
     assert_eq!(error.summary.rows_committed + unsettled + 1, error.summary.rows_read, "{error}");
 }
 
-/// Gives a line each time, and in between says that there is nothing yet.
+/// Gives a line each time, and in between says that no line is there yet.
 struct Trickle<'a>(Vec<&'a [u8]>, World, bool);
 
 impl Read for Trickle<'_> {

@@ -262,7 +262,7 @@ fn a_row_that_fits_into_no_append_is_rejected_with_its_size() {
             panic!("{error:?}")
         };
         assert!(compressed > MAX_BYTES);
-        builder.push(&json!({}), Some("3")).expect("it goes on");
+        builder.push(&json!({}), Some("3")).expect("it continues");
         let batches = drain(&mut builder);
         let ends: Vec<_> = batches.iter().map(|batch| batch.end_offset_token.as_deref().expect("a token")).collect();
         assert_eq!(ends, ["0", "1", "2", "3"]);
@@ -337,7 +337,7 @@ fn options() -> impl Strategy<Value = BatchOptions> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever the limits and whenever somebody looks, each row is in one batch, in order, with the right tokens.
+    /// Whatever the limits and whenever batches are taken, each row is in one batch, in order, with the right tokens.
     #[test]
     fn every_row_is_in_one_batch(
         options in options(),

@@ -101,7 +101,7 @@ impl std::fmt::Display for Command<'_> {
     }
 }
 
-/// A word for a POSIX shell.
+/// An argument, quoted for a POSIX shell.
 pub(crate) fn quoted(text: &str) -> String {
     let is_plain = |char: char| char.is_ascii_alphanumeric() || "_@%+=:,./-".contains(char);
     if !text.is_empty() && text.chars().all(is_plain) {

@@ -107,7 +107,7 @@ impl DryRun<'_> {
                 Outcome::Failed,
                 format!(
                     "{vanished} vertices vanish: if they have state, the savepoint is rejected; give the operators of the new jar the \
-                     uids of the old one, or drop their state by --allow-non-restored-state"
+                     uids of the old jar, or drop their state by --allow-non-restored-state"
                 ),
             ),
         })

@@ -26,7 +26,7 @@ impl Found {
     }
 }
 
-/// Before another job starts from a savepoint, the old one must not run: both would do the same work.
+/// Before another job starts from a savepoint, the old job must not run: both would do the same work.
 pub(crate) fn still_runs(job: JobId, state: &JobState) -> String {
     format!(
         "job {job} is {state}: --from-savepoint is for a job that is stopped; leave it out to upgrade a running job, or stop the job \

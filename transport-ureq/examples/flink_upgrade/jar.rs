@@ -29,7 +29,7 @@ impl Jar {
 
     /// How to run the jar of an upgrade that was interrupted: as it was saved, with what is given now.
     ///
-    /// A jar of which a job may run `is_fixed`. Another one is an error then.
+    /// `is_fixed` if a job of the jar may run. Then another jar is an error.
     pub(crate) fn resumed(
         saved: &Self,
         path: &Path,

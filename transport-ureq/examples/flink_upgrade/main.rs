@@ -1,4 +1,4 @@
-//! Moves a job on a Flink cluster from one jar to the next without losing its state; back again if the next one does
+//! Moves a job on a Flink cluster from one jar to the next without losing its state; back again if the next jar does
 //! not run.
 //!
 //! ```text

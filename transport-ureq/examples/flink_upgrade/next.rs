@@ -28,7 +28,7 @@ pub(crate) fn look_up(options: &Options, job: JobId) -> Next {
     next("to find out whether this job runs", format!("curl {}/v1/jobs/{job}/status", options.url))
 }
 
-/// After an upgrade whose state is of another one, or is given up. `job` is one that the state alone knows.
+/// After an upgrade whose state belongs to another upgrade, or is given up. `job` is one that the state alone knows.
 pub(crate) fn after_rejection(options: &Options, job: Option<JobId>, has_state: bool) -> Vec<Next> {
     let mut all = vec![command_again(options, None, has_state)];
     if has_state {
@@ -111,7 +111,7 @@ fn begin_again(options: &Options, report: &Report) -> Option<Next> {
     Some(next(purpose, format!("{} && {command}", give_up(file).command)))
 }
 
-/// It is not known which job runs, and there is a state: the same command looks again. If it cannot find out, the
+/// It is not known which job runs, and there is a state: the same command checks again. If it cannot find out, the
 /// operator can.
 fn unknown(options: &Options, report: &Report) -> Vec<Next> {
     let mut all = vec![next("to find out and to continue", Command::again(options, true))];
@@ -135,7 +135,7 @@ fn unknown(options: &Options, report: &Report) -> Vec<Next> {
     all
 }
 
-/// After an upgrade that did not come to its end. `has_state` if the file of `--state` remains.
+/// After an upgrade that did not end. `has_state` if the file of `--state` remains.
 pub(crate) fn after_upgrade(options: &Options, report: &Report, has_state: bool) -> Vec<Next> {
     let again = || command_again(options, report.job, has_state);
     let newer =
@@ -144,7 +144,7 @@ pub(crate) fn after_upgrade(options: &Options, report: &Report, has_state: bool)
         Outcome::OldJobRuns if options.roll_back && has_state => {
             options.state.iter().map(|file| give_up(file)).collect()
         }
-        // The job that runs is the one to return to.
+        // The job that runs is the job to return to.
         Outcome::OldJobRuns if options.roll_back && options.from_savepoint.is_none() => Vec::new(),
         Outcome::OldJobRuns if options.roll_back => {
             vec![Next { purpose: "once the job is stopped".into(), ..again() }]

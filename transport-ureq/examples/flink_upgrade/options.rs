@@ -151,7 +151,7 @@ impl Options {
             return Err("--roll-back and --dry-run: give one of them".into());
         }
         if self.from_savepoint.is_some() && self.job.is_none() {
-            return Err("--from-savepoint needs --job, the stopped job: it must not run when another one starts".into());
+            return Err("--from-savepoint needs --job, the stopped job: it must not run when another job starts".into());
         }
         Ok(())
     }

@@ -43,7 +43,7 @@ impl Comparison {
     }
 }
 
-/// Compares two plans; `None` if the first one has no vertices, as that of a job whose graph does not exist yet.
+/// Compares two plans; `None` if the first plan has no vertices, as that of a job whose graph does not exist yet.
 pub(crate) fn compare(running: &Graph, next: &Graph) -> Option<Comparison> {
     let mut before: BTreeMap<String, Vertex> = vertices(running);
     if before.is_empty() {

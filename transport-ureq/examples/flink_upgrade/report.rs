@@ -73,7 +73,7 @@ pub(crate) struct Report {
     pub(crate) checkpoint: Option<i64>,
     /// Whether nothing is left to resume.
     pub(crate) is_over: bool,
-    /// Whether the job is gone, and nothing is known to start another one from.
+    /// Whether the job is gone, and nothing is known to start another job from.
     pub(crate) is_gone: bool,
     /// The phase that ended the upgrade; `None` if something else did.
     pub(crate) phase: Option<UpgradePhase>,

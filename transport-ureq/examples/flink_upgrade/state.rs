@@ -204,7 +204,7 @@ impl Drop for State {
     }
 }
 
-/// Locks the file beside the state. The one that was locked must still have its name: its last owner removes it.
+/// Locks the file beside the state. The file that was locked must still have its name: its last owner removes it.
 fn lock(file: &Path) -> Result<File, String> {
     let name = beside(file, ".lock");
     let named = |error: &io::Error| {

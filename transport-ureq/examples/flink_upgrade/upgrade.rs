@@ -140,7 +140,7 @@ impl Upgrader<'_> {
         self.run(goal, |saved| Step::Upgrade { job, saved }).map_err(Trouble::Upgrade)
     }
 
-    /// An upgrade of a running job, or from the savepoint of a stopped one.
+    /// An upgrade of a running job, or from the savepoint of a stopped job.
     fn fresh(&mut self) -> Result<(JobId, UpgradeJob), Trouble> {
         let job = match self.kept.record.step {
             Step::Ready(job) => job,
@@ -212,7 +212,7 @@ impl Upgrader<'_> {
         }
     }
 
-    /// With `--from-savepoint`, the old job must not run: the new one would do the same work.
+    /// With `--from-savepoint`, the old job must not run: the new job would do the same work.
     fn check_stopped(&self, job: JobId) -> Result<(), Trouble> {
         match Found::of(&self.flink, job) {
             Found::Ended(_) => Ok(()),
@@ -227,7 +227,7 @@ impl Upgrader<'_> {
 
     /// The job that the state alone may know must be named: the file is going to be removed.
     fn nothing_to_roll_back(&self) -> Trouble {
-        let text = "the upgrade has stopped no job yet: there is nothing to roll back";
+        let text = "the upgrade has stopped no job yet: nothing to roll back";
         let mut report = Report::new(Outcome::Failed, text);
         let chosen = self.kept.record.chosen_job();
         report.job = self.kept.record.job().or(chosen);
@@ -303,7 +303,7 @@ impl Upgrader<'_> {
             Trouble::Start(error) => self.not_started(&error),
             Trouble::Upgrade(error) => self.not_upgraded(&error),
         };
-        // A file that says no more than the command line would only be in the way of another one.
+        // A file that holds no more than the command line would only block another upgrade.
         report.is_over |= self.kept.record.is_idle();
         if report.next.is_empty() {
             report.next = after_upgrade(self.options, &report, self.kept.state.is_some() && !report.is_over);
@@ -362,7 +362,7 @@ impl Upgrader<'_> {
         let mut report = Report::new(Outcome::Failed, error.to_string());
         report.job = self.kept.record.job();
         let Some(diagnosis) = UpgradeDiagnosis::of(error) else {
-            // The state could not be saved. The one before it resumes the upgrade.
+            // The state could not be saved. The state before it resumes the upgrade.
             if matches!(error, FlowError::Stopped(_)) && matches!(self.kept.record.step, Step::Upgrade { .. }) {
                 report.outcome = Outcome::Unknown;
                 report.savepoint.clone_from(&self.kept.record.savepoint);

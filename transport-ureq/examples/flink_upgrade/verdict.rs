@@ -20,7 +20,7 @@ pub(crate) struct Facts {
     pub(crate) is_finished: bool,
     /// Whether the savepoint of this upgrade is known.
     pub(crate) has_savepoint: bool,
-    /// Whether that savepoint is the one of `--from-savepoint`.
+    /// Whether that savepoint is that of `--from-savepoint`.
     pub(crate) is_given: bool,
     /// Whether an earlier stop has left a savepoint.
     pub(crate) has_earlier: bool,
@@ -36,7 +36,7 @@ pub(crate) struct Verdict {
     pub(crate) outcome: Outcome,
     /// Whether nothing is left to resume.
     pub(crate) is_over: bool,
-    /// Whether the job is gone, and nothing is known to start another one from.
+    /// Whether the job is gone, and nothing is known to start another job from.
     pub(crate) is_gone: bool,
     /// Whether the next run begins a new upgrade, which may have another new jar.
     pub(crate) begins_again: bool,
@@ -84,7 +84,7 @@ impl Facts {
         let is_untouched = matches!(self.status, UpgradeStatus::Untouched | UpgradeStatus::OldJobRuns);
         let is_untouched = is_untouched || is_wrong_job && outcome == Outcome::Failed;
         let is_given = self.is_given && self.status == UpgradeStatus::NoJobRuns && !self.is_ambiguous;
-        // A new upgrade would plan the jar on the next JobManager, and may kill that one, too.
+        // A new upgrade would plan the jar on the next JobManager, and may kill that JobManager, too.
         let begins_again = self.phase == UpgradePhase::Prepare
             && !self.has_open_plan
             && (is_given || is_untouched && !self.has_earlier);
@@ -92,7 +92,8 @@ impl Facts {
     }
 }
 
-/// Returns the path of a savepoint that the cluster lists, if a stop has written it: this one, or an earlier one.
+/// Returns the path of a savepoint that the cluster lists, if a stop has written it: this savepoint, or an earlier
+/// savepoint.
 pub(crate) fn savepoint_of_stop(kind: Option<&SnapshotType>, path: &str) -> Option<String> {
     (kind == Some(&SnapshotType::SyncSavepoint)).then(|| path.to_owned())
 }

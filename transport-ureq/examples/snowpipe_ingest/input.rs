@@ -86,7 +86,7 @@ fn pass_on(mut source: impl Read, chunks: &SyncSender<io::Result<Vec<u8>>>) {
             Err(error) => Err(error),
         };
         let is_last = chunk.is_err();
-        // Nobody listens any more when the load has ended.
+        // The receiver is gone when the load has ended.
         if chunks.send(chunk).is_err() || is_last {
             return;
         }

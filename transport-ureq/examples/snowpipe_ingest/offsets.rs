@@ -9,7 +9,7 @@
 //! before it, too.
 //!
 //! Positions are compared and shown; fingerprints are only compared for equality. Other loaders have positions alone: a
-//! channel of theirs goes on, and its last row is not checked.
+//! load continues in a channel of theirs, and its last row is not checked.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ enum Rule {
     /// The number of the line.
     Lines {
         committed: u64,
-        /// Of the lines up to the committed one.
+        /// Of the lines up to the committed line.
         fingerprint: Option<Fingerprint>,
         /// Of the lines so far.
         so_far: Fingerprint,
@@ -53,7 +53,7 @@ struct Field {
     so_far: Fingerprint,
     /// Of the row before, and its line.
     last: Option<(Offset, u64)>,
-    /// Whether the input has come to the committed row, or to one behind it.
+    /// Whether the input has reached the committed row, or to one behind it.
     is_past_committed: bool,
 }
 
@@ -77,7 +77,7 @@ impl Offsets {
         let rule = match (field, line) {
             (Some(_), Some(Ok(line))) => {
                 return Err(format!(
-                    "the channel is committed up to line {line}: it was loaded without --offset-field, and goes on that way"
+                    "the channel is committed up to line {line}: it was loaded without --offset-field, and must continue without it"
                 ));
             }
             (Some(name), _) => {
@@ -89,8 +89,8 @@ impl Offsets {
             (None, Some(Ok(committed))) => lines(committed),
             (None, Some(Err(token))) => {
                 return Err(format!(
-                    "the channel is committed up to \"{token}\", which is no line: it was loaded with --offset-field, or somebody \
-                     else has written to it"
+                    "the channel is committed up to \"{token}\", which is no line: it was loaded with --offset-field, or another \
+                     client has written to it"
                 ));
             }
         };
@@ -112,7 +112,7 @@ impl Offsets {
             }
             let is_other = fingerprint.is_some_and(|theirs| theirs != *so_far);
             if self.line == *committed && (is_other || row.is_empty()) {
-                return Err("this line is committed already, and it or one before it was another one then: give the same input again, \
+                return Err("this line is committed already, and it or an earlier line was different then: give the same input again, \
                             from its first line on, or another channel"
                     .to_owned());
             }
@@ -143,7 +143,7 @@ impl Offsets {
         Ok(Some(&*self.token).filter(|_| !is_committed))
     }
 
-    /// Whether the input can be the one that was loaded before.
+    /// Whether the input can be the input that was loaded before.
     pub(crate) fn end(&self) -> Result<(), String> {
         match &self.rule {
             Rule::Lines { committed, .. } if self.line < *committed => Err(format!(
@@ -216,7 +216,7 @@ impl Field {
         };
         if order == Ordering::Equal && self.fingerprint.is_some_and(|theirs| theirs != fingerprint) {
             return Err(format!(
-                "the field \"{name}\" is {offset}, which is committed already, and that row was another one: the channel was loaded from \
+                "the field \"{name}\" is {offset}, which is committed already, and that row was different: the channel was loaded from \
                  another input"
             ));
         }
@@ -235,7 +235,7 @@ impl Field {
     fn is_of_another(&self, offset: &Offset, token: &str, what: &str) -> String {
         format!(
             "the field \"{}\" is {offset}, and the channel is committed up to \"{token}\", which is {what}: it was loaded with another \
-             --offset-field, or somebody else has written to it",
+             --offset-field, or another client has written to it",
             self.name
         )
     }

@@ -21,7 +21,7 @@ usage: snowpipe_ingest --account A (--user U --private-key FILE [--passphrase-en
   --table T              instead of --pipe: the default pipe of the table
   --offset-field F       rows are told apart by this field, which rises from row to row, and not by their lines
   --batch-rows N         as many rows are sent together at the most; what makes 1 MiB by default
-  --retry-timeout SECONDS     how long faults may go on; 600 by default
+  --retry-timeout SECONDS     how long faults may last; 600 by default
   --state FILE           keeps in that file where it is: a later start notices when the channel was replaced meanwhile, and
                          knows of the rows that were rejected before it
   FILE                   a JSON object in each line; the standard input without it";

@@ -36,7 +36,7 @@ impl State {
             Err(error) => return Err(named(&error.to_string())),
         };
         let no_state =
-            || named("this is no state of a load: give the file that an earlier one has written, or a new name");
+            || named("this is no state of a load: give the file that an earlier load has written, or a new name");
         let mut state: Value = serde_json::from_slice(&text).map_err(|_| no_state())?;
         let theirs = state.get("channel").and_then(Value::as_str).ok_or_else(no_state)?;
         if theirs != channel {

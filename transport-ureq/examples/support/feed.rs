@@ -118,7 +118,7 @@ pub(crate) fn feed(
             Ok(Some(IngestEvent::Rejected(rejected))) => feed.rejected(&rejected),
             Ok(Some(IngestEvent::Unconfirmed(unconfirmed))) => {
                 feed.report_unconfirmed(&unconfirmed);
-                ingestion.flow_mut().skip(unconfirmed).expect("it is this session's, and the present one");
+                ingestion.flow_mut().skip(unconfirmed).expect("they are the rows that this session waits for");
             }
             Ok(Some(IngestEvent::Finished(done))) => {
                 progress.say(&format!("{} rows are in and processed", done.accepted));
@@ -172,7 +172,7 @@ impl Feed<'_> {
         });
     }
 
-    /// A row is not in. The first ones are named.
+    /// A row is not in. The first twenty are named.
     fn reject(&mut self, line: Option<u64>, problem: &str) {
         self.shown += 1;
         let name = self.rows.name.display();

@@ -16,7 +16,7 @@ use serde_json::Value;
 pub(crate) fn save(file: &Path, state: &Value) -> io::Result<()> {
     let name = file.file_name().ok_or(io::ErrorKind::IsADirectory)?;
     let mut new = name.to_owned();
-    // A name that is nobody else's: neither of another state beside this one, nor of another process.
+    // A unique name: other states and other processes have other names.
     new.push(format!(".{}.new", std::process::id()));
     let new = file.with_file_name(new);
     let write = || {
@@ -28,12 +28,12 @@ pub(crate) fn save(file: &Path, state: &Value) -> io::Result<()> {
     saved.inspect_err(|_| drop(fs::remove_file(&new)))
 }
 
-/// A line on the standard error output. When nobody reads it any more, the work goes on.
+/// A line on the standard error output. When its reader is gone, the work continues.
 pub(crate) fn tell(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// A line on the standard output, which is the result: it is one whether anybody reads it or not.
+/// A line on the standard output, which is the result: it counts whether or not it is read.
 pub(crate) fn answer(line: impl Display) {
     let _ = writeln!(io::stdout(), "{line}");
 }

@@ -68,7 +68,7 @@ fn without_a_state_the_job_and_the_savepoint_are_named() {
     let look = |job: &str| format!("curl http://h:8081/v1/jobs/{job}/status");
     let (second, third) = (JobId::from_bits(2).to_string(), JobId::from_bits(3).to_string());
     assert_eq!(after(&args, &report(Outcome::Unknown), false), [look(JOB), look(&second), look(&third), new, old]);
-    // Without a savepoint there is nothing to start from.
+    // Without a savepoint no start is possible.
     let open = Report { savepoint: None, new_job: None, old_job: None, ..report(Outcome::Unknown) };
     assert_eq!(after(&args, &open, false), [look(JOB), format!("{job} {tail}")]);
 }
@@ -88,7 +88,7 @@ fn of_two_snapshots_each_is_offered() {
     let purposes = after_upgrade(&options(&[]), &older, false);
     assert_eq!(purposes[0].purpose, "if the savepoint is newer than the last checkpoint, to run the old jar again");
     assert_eq!(purposes[3].purpose, "if the last checkpoint is newer than the savepoint, to run the new jar");
-    // A stop whose outcome is unknown may have written a newer one.
+    // A stop whose outcome is unknown may have written a newer savepoint.
     let open = Report { earlier_savepoint: None, outcome: Outcome::Unknown, ..older };
     assert!(after_upgrade(&options(&[]), &open, false)[3].purpose.contains("no newer savepoint"));
     let gone = Report { is_gone: true, last_checkpoint: None, outcome: Outcome::Failed, ..open };

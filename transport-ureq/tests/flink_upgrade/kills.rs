@@ -39,7 +39,7 @@ impl Case {
         if self.bad { (3, "old") } else { (0, "new") }
     }
 
-    /// After these runs, of which the last one has ended by itself.
+    /// After these runs, of which the last run has ended by itself.
     fn check(self, stage: &Stage, runs: &[Said], context: &str) {
         let (code, program) = self.end();
         let context = format!("{self:?} {context}\n{runs:#?}");

@@ -296,7 +296,7 @@ fn a_stopped_job_is_upgraded_from_its_savepoint() {
     Stage::run(stage.tool().args(["--from-savepoint", &path, "--dry-run"])).ended(0, "was not checked");
     Stage::run(stage.tool().args(["--from-savepoint", &path])).ended(0, "upgraded");
     stage.check_end("new", "upgraded");
-    // Nor while the new job runs from it: the id of that one is known then.
+    // Nor while the new job runs from it: the id of the new job is known then.
     let new = stage.alive()[0].id.clone();
     Stage::run(stage.tool().args(["--from-savepoint", &path, "--job", &new])).ended(5, "is RUNNING");
 }
@@ -317,7 +317,8 @@ fn a_job_that_must_prove_itself_is_rolled_back_if_it_fails_later() {
     stage.check_end("old", "resumed");
 }
 
-/// A main method that calls `System.exit` kills the JobManager. Its jobs are recovered, because there is another one.
+/// A main method that calls `System.exit` kills the JobManager. Its jobs are recovered, because another JobManager
+/// runs.
 #[test]
 fn a_main_method_that_exits_kills_one_job_manager_and_no_job() {
     let exits = |stage: &Stage| stage.server.with(|cluster| cluster.exits().len());
@@ -325,7 +326,7 @@ fn a_main_method_that_exits_kills_one_job_manager_and_no_job() {
     let said = Stage::run(&mut stage.tool());
     said.ended(5, "main()");
     assert!(exits(&stage) == 1 && stage.alive().len() == 1 && stage.has_state(), "{said:?}");
-    // The same command does not kill the next one.
+    // The same command does not kill the next JobManager.
     let said = Stage::run(&mut stage.tool());
     let result = said.ended(5, "another JobManager answers");
     assert!(exits(&stage) == 1 && stage.alive().len() == 1, "{said:?}");

@@ -59,7 +59,7 @@ fn a_rollback_names_the_job_that_was_submitted() {
         let (said, _) = stage.run_behind_relay(move |_, request, at| request.contains("/run ") && at == when);
         assert!(said.code.is_none(), "{said:?}");
         stage.use_address(stage.server.url());
-        let result = Stage::run(stage.tool().arg("--roll-back")).ended(code, "there is nothing to roll back");
+        let result = Stage::run(stage.tool().arg("--roll-back")).ended(code, "nothing to roll back");
         let job = result["job"].as_str().expect("an id");
         let commands = next(&result);
         assert_eq!(commands.last(), Some(&"rm state.json"));
@@ -74,8 +74,7 @@ fn a_rollback_names_the_job_that_was_submitted() {
 
 #[test]
 fn a_rollback_of_nothing_names_no_file_that_is_removed() {
-    for (point, text) in [("1:before", "there is nothing to roll back"), ("1:after", "nothing needs to be rolled back")]
-    {
+    for (point, text) in [("1:before", "nothing to roll back"), ("1:after", "nothing needs to be rolled back")] {
         let stage = Stage::new(&endless("new")).with_job();
         // It is killed before anything is stopped.
         Stage::run(stage.tool().env("FLINK_UPGRADE_ABORT_AT", point));
@@ -229,7 +228,7 @@ fn a_plan_without_an_answer_stays_in_the_state() {
     let saved = fs::read_to_string(stage.file("state.json")).expect("kept");
     assert!(saved.contains("planning"), "{saved}");
     assert!(next(&result).iter().any(|command| command.starts_with("rm state.json && ")), "{result}");
-    // Another JobManager answers now: that one is not asked to plan the jar.
+    // Another JobManager answers now: the flow does not ask it to plan the jar.
     stage
         .server
         .set_faults(FaultPlan::none().nth(1, Fault::Restart { downtime: Duration::from_millis(10), applied: false }));
@@ -293,7 +292,7 @@ fn a_lost_start_with_a_state_can_be_given_up() {
     assert_eq!(commands[1..], [&format!("curl {}/v1/jobs/{job}/status", stage.server.url()), "rm state.json"]);
 }
 
-/// As above, in the phase Run: a rollback need not know what became of the JobManager.
+/// As above, in the phase Run: a rollback need not know whether the JobManager still runs.
 #[test]
 fn a_lost_run_can_be_rolled_back() {
     let stage = Stage::new(&endless("new")).with_job();

@@ -43,7 +43,7 @@ impl Relay {
         let victim = Arc::new(Victim::default());
         let own = Arc::clone(&victim);
         thread::spawn(move || {
-            // Threads end with their connections. The last of all is this one, with the test.
+            // Threads end with their connections. This thread ends with the test.
             for stream in listener.incoming().map_while(Result::ok) {
                 let (victim, upstream, hook) = (Arc::clone(&own), upstream.clone(), Arc::clone(&hook));
                 thread::spawn(move || forward(&stream, &upstream, &victim, &*hook));

@@ -33,7 +33,7 @@ fn committed(server: &Server<Account>) -> u64 {
 }
 
 /// Every exchange takes a while, on its way there or on its way back: so a kill finds one under way, and appends of a
-/// process that is dead arrive while the next one is there already.
+/// process that is dead arrive while the next process already runs.
 fn serve(seed: u64) -> Server<Account> {
     let plan = FaultPlan::seeded(seed)
         .delays(millis(5)..=millis(35))

@@ -55,10 +55,10 @@ fn a_file_goes_in_once_however_often_it_is_given() {
     said.ended(0, "committed up to line 1000: 1000 rows");
     assert_eq!(rows(&server), lines(1..=1000).lines().collect::<Vec<_>>());
 
-    run(ingest(server.url()).arg(&file)).ended(0, "going on behind line 1000");
+    run(ingest(server.url()).arg(&file)).ended(0, "continuing after line 1000");
     assert_eq!(rows(&server).len(), 1000);
 
-    // Lines at the end, blank ones, and a last one without an end.
+    // Lines at the end, blank lines, and a last line without an end.
     let more = format!("{}\n  \n{}", lines(1..=1500), row(1501));
     let file = folder.file("rows.ndjson", &more);
     run(ingest(server.url()).arg(&file)).ended(0, "committed up to line 1503: 501 rows");
@@ -70,18 +70,18 @@ fn a_file_goes_in_once_however_often_it_is_given() {
     assert_eq!(rows(&server).len(), 1501);
 }
 
-/// Line 2 of one file says nothing about line 2 of another one, nor row 2 about row 2.
+/// Line 2 of one file says nothing about line 2 of another file, nor row 2 about row 2.
 #[test]
 fn the_tokens_of_another_input_are_not_taken_for_its_own() {
     let other = |numbers| lines(numbers).replace("order", "another order");
     for (rule, problem) in [
         (
             &[][..],
-            "line 2 of the standard input: this line is committed already, and it or one before it was another one then",
+            "line 2 of the standard input: this line is committed already, and it or an earlier line was different then",
         ),
         (
             &["--offset-field", "ID"][..],
-            "the field \"ID\" is 2, which is committed already, and that row was another one",
+            "the field \"ID\" is 2, which is committed already, and that row was different",
         ),
     ] {
         let (server, folder) = (serve(config()), Folder::new("other-input"));
@@ -94,7 +94,7 @@ fn the_tokens_of_another_input_are_not_taken_for_its_own() {
         let load = |input: &str| run_with_input(ingest(server.url()).args(rule).arg("--state").arg(&state), input);
         load(&other(1..=4)).ended(1, problem);
         load(&lines(1..=3)).ended(0, "1 row in");
-        load(&other(1..=4)).ended(1, "was another one");
+        load(&other(1..=4)).ended(1, "was different");
         assert_eq!(rows(&server), lines(1..=3).lines().collect::<Vec<_>>());
     }
     let server = serve(config());
@@ -112,7 +112,7 @@ fn a_channel_that_has_only_positions_goes_on() {
     server.with(|account| account.steal(&path(), &[("2", &row(2))]));
     program::until("the row is committed", || view(&server).is_some_and(|view| view.rows.len() == 1));
     let mut command = ingest(server.url());
-    run_with_input(command.args(["--offset-field", "ID"]), &lines(1..=4)).ended(0, "going on behind 2");
+    run_with_input(command.args(["--offset-field", "ID"]), &lines(1..=4)).ended(0, "continuing after 2");
     assert_eq!(rows(&server), lines(2..=4).lines().collect::<Vec<_>>());
 }
 
@@ -121,7 +121,7 @@ fn a_field_tells_rows_apart_wherever_the_input_begins() {
     let server = serve(config());
     let load = |field: &str, input: &str| run_with_input(ingest(server.url()).args(["--offset-field", field]), input);
     load("ID", &lines(8..=12)).ended(0, "committed up to 12: 5 rows");
-    load("ID", &lines(10..=15)).ended(0, "going on behind 12");
+    load("ID", &lines(10..=15)).ended(0, "continuing after 12");
     assert_eq!(rows(&server), lines(8..=15).lines().collect::<Vec<_>>(), "10 is not before 9");
 
     for (field, input, problem) in [
@@ -143,7 +143,7 @@ fn a_field_tells_rows_apart_wherever_the_input_begins() {
     ] {
         load(field, &input).ended(1, problem);
     }
-    // The good rows before the bad ones.
+    // The good rows before the bad rows.
     assert_eq!(rows(&server).len(), 8 + 2 + 1);
 }
 
@@ -165,8 +165,8 @@ fn an_input_that_ends_before_the_committed_offset_is_an_error() {
     let load = |input: &str| run_with_input(ingest(server.url()).args(["--offset-field", "ID"]), input);
     load(&lines(90..=100)).ended(0, "11 rows in");
     load(&lines(1..=90)).ended(1, "the input ends with the field \"ID\" at 90, and 100 is committed already");
-    load(&lines(95..=100)).ended(0, "going on behind 100");
-    load("").ended(0, "going on behind 100");
+    load(&lines(95..=100)).ended(0, "continuing after 100");
+    load("").ended(0, "continuing after 100");
     load(&lines(101..=102)).ended(0, "2 rows in");
     assert_eq!(rows(&server), lines(90..=102).lines().collect::<Vec<_>>());
 }
@@ -339,7 +339,7 @@ fn what_is_not_there_is_named() {
         pipe.ended(1, "ERR_PIPE_DOES_NOT_EXIST_OR_NOT_AUTHORIZED");
         server.url().to_owned()
     };
-    // Nobody listens there any more.
+    // No server listens there any more.
     let said = run(ingest(&url).args(["--retry-timeout", "1"]));
     said.ended(1, url.strip_prefix("http://").expect("plain"));
 }
@@ -376,7 +376,7 @@ fn a_second_writer_ends_it() {
     writeln!(input, "{}", row(2)).expect("it reads");
     let said = running.wait();
     assert!(
-        said.err.contains("\"theirs\" is none that was sent from here") && said.err.contains("one of its own"),
+        said.err.contains("\"theirs\" was not sent by this writer") && said.err.contains("its own channel"),
         "{said:?}"
     );
     assert!(matches!(said.code, Some(1 | 4)), "{said:?}");
@@ -386,7 +386,7 @@ fn a_second_writer_ends_it() {
 fn a_kept_state_notices_another_channel_and_a_replaced_table() {
     let (server, folder) = (serve(config()), Folder::new("state"));
     let state = folder.0.join("state.json");
-    // Somebody's own.
+    // Another client's token.
     let other = folder.file("state.new", "mine");
     let load = |channel: &str, upto: u64| {
         let mut command = program::bare(server.url());
@@ -394,7 +394,7 @@ fn a_kept_state_notices_another_channel_and_a_replaced_table() {
         run_with_input(&mut command, &lines(1..=upto))
     };
     load("c", 2).ended(0, "committed up to line 2");
-    load("c", 4).ended(0, "going on behind line 2");
+    load("c", 4).ended(0, "continuing after line 2");
     assert_eq!(fs::read_to_string(other).expect("untouched"), "mine");
     assert_eq!(fs::read_dir(&folder.0).expect("readable").count(), 2, "nothing else is left behind");
     server.with(|account| account.replace_table(&path()));

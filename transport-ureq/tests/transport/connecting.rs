@@ -8,7 +8,7 @@ use pipewright::error::{Delivery::NotSent, TransportError, TransportErrorKind as
 use pipewright_ureq::Ureq;
 use pipewright_ureq::ureq::Proxy;
 
-/// An address of this machine that nobody listens on.
+/// An address of this machine that no server listens on.
 fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
 }

@@ -28,7 +28,7 @@ fn chunk(peer: &mut Peer, text: &str) {
 
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-/// The server sends an item only when the client has the one before; so nothing is held back on the way.
+/// The server sends an item only when the client has the item before; so nothing is held back on the way.
 #[test]
 fn items_arrive_while_the_connection_is_open() {
     let (have, wait) = mpsc::channel();

@@ -1,4 +1,4 @@
-//! Connections that are kept, and what becomes of a request on one that the server has given up.
+//! Connections that are kept, and the outcome of a request on a connection that the server has given up.
 
 use std::sync::mpsc;
 
@@ -119,7 +119,7 @@ fn what_happens_once_gets_a_connection_of_its_own() {
         let mut fresh = accept(&listener);
         assert!(fresh.request().starts_with("POST "));
         fresh.ok("two");
-        // Afterwards the new one is as good as any.
+        // Afterwards the new connection is used as any other.
         fresh.request();
         fresh.ok("three");
         kept.until_closed();

@@ -16,7 +16,7 @@ fn arriving(ask: Ask) -> String {
     let (told, hear) = std::sync::mpsc::channel();
     let server = Server::run(move |listener| {
         let mut peer = accept(&listener);
-        told.send(peer.request()).expect("somebody listens");
+        told.send(peer.request()).expect("the server listens");
         peer.ok("");
     });
     assert_eq!(succeeds(&Ureq::new(), &ask.of(server.address)), (200, String::new()));

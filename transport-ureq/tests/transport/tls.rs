@@ -16,7 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, Stream};
 
-/// An authority, and a server and a client that it vouches for, as PEM; made anew by each run.
+/// An authority, and a server and a client that it vouches for, as PEM; made again by each run.
 static PKI: LazyLock<Pki> = LazyLock::new(Pki::new);
 
 struct Pki {
@@ -87,7 +87,7 @@ fn server_config(wants_certificate: bool) -> Arc<ServerConfig> {
     Arc::new(builder.with_single_cert(vec![certificate], key).expect("a server"))
 }
 
-/// Takes one connection, and answers one request; does not mind when it comes to nothing.
+/// Takes one connection, and answers one request; a failure is no error.
 fn serve(listener: &TcpListener, wants_certificate: bool, answer: &str, says_goodbye: bool) {
     let mut peer = accept(listener);
     let mut tls = ServerConnection::new(server_config(wants_certificate)).expect("a connection");
@@ -147,7 +147,7 @@ fn a_server_that_closes_during_the_handshake() {
     server.done();
 }
 
-/// A load balancer takes connections and ends them while the service behind it restarts: the next one may go well.
+/// A load balancer takes connections and ends them while the service behind it restarts: the next attempt may succeed.
 #[test]
 fn a_first_request_is_repeated_when_the_handshake_is_cut_off() {
     let server = Server::run(|listener| {
@@ -192,7 +192,7 @@ fn without_the_client_certificate_that_is_wanted() {
     server.done();
 }
 
-/// Anybody can cut a connection. Only the server can say that it is done.
+/// Any party can cut a connection. Only the server can say that it is done.
 #[test]
 fn an_end_that_tls_does_not_confirm() {
     const UNTIL_CLOSED: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nsafe";

@@ -163,7 +163,7 @@ impl AwaitCompletionMachine {
     }
 
     fn diagnose(&mut self, rejection: FlowError, cx: &mut FlowContext<FelderaApi>) {
-        // The one that the token is of.
+        // The pipeline of the token.
         self.state = State::Diagnosis(Diagnosis::new(&self.goal.pipeline, self.what(), rejection, true, cx));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  Poll ◀──▶ Wait
-//!   │ all have come to their end          for each of them
+//!   │ all have ended          for each of them
 //!   └─────────────────────▶ Token ──▶ Process ──▶ Token … ──▶ Poll: still the same process ──▶ done
 //! ```
 //!
@@ -235,7 +235,7 @@ impl AwaitConnectorsMachine {
         }
         let done = meant.iter().filter(|input| input.metrics.end_of_input).count();
         let records: u64 = meant.iter().map(|input| input.metrics.total_records).sum();
-        let seen = format!("{done} of {} connectors have come to their end, with {records} records", meant.len());
+        let seen = format!("{done} of {} connectors have ended, with {records} records", meant.len());
         if self.seen.as_ref() != Some(&seen) {
             cx.say(Notice::Observed { what: self.what(), state: seen.clone() });
             (self.seen, self.pace) = (Some(seen), PollInterval::START);
@@ -261,7 +261,7 @@ impl AwaitConnectorsMachine {
     }
 }
 
-/// Names the connectors that have not come to their end, and those that cannot, because they are paused.
+/// Names the connectors that have not ended, and those that cannot, because they are paused.
 fn unfinished(meant: &[&InputStatus], is_paused: bool) -> Option<String> {
     let name = |input: &&InputStatus| match input {
         input if input.paused => {
@@ -318,7 +318,7 @@ impl StateMachine for AwaitConnectorsMachine {
                 Err(error) => self.diagnose(error, cx),
             },
             State::Wait(until) => {
-                cx.wait(*until, "connectors to come to their end")?;
+                cx.wait(*until, "connectors to end")?;
                 self.state = State::Poll(None);
             }
             State::Token(None) => match self.left.pop_front() {

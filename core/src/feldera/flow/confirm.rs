@@ -75,8 +75,8 @@ pub(super) struct Confirmation {
 }
 
 impl Confirmation {
-    /// Makes the request. It ends a minute after the first one, but has ten seconds also if the polls took longer than
-    /// that.
+    /// Makes the request. It ends a minute after the first request, but has ten seconds also if the polls took longer
+    /// than that.
     pub(super) fn ask(&mut self, pipeline: &str, cx: &mut FlowContext<FelderaApi>) -> Call<GetState> {
         let since = *self.since.get_or_insert(cx.now());
         let until = (since + STALL_TIMEOUT).max(cx.now() + MAX_STATUS_LAG);

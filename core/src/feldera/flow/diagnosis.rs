@@ -41,10 +41,10 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub(super) struct Diagnosis {
     pipeline: String,
-    /// What cannot be done any more, in words.
+    /// A description of what cannot be done any more.
     what: String,
     rejection: FlowError,
-    /// Whether the flow has asked a process before, so that one that is only starting is another one.
+    /// Whether the flow has asked a process before, so that a process that is only starting is another process.
     had_process: bool,
     /// Until when the pipeline is polled.
     until: Timestamp,
@@ -83,7 +83,7 @@ impl Diagnosis {
         Self { pipeline, what, rejection, had_process, until, pace, deployment, provisional, state }
     }
 
-    /// Comes to the error that the flow ends with.
+    /// Returns the error that the flow ends with.
     pub(super) fn poll<T>(&mut self, cx: &mut FlowContext<FelderaApi>) -> ControlFlow<Step<T>, FlowError> {
         loop {
             match &mut self.state {

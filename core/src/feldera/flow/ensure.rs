@@ -32,7 +32,7 @@
 //! | stopped | stopped, with an error from before the flow | dismiss it |
 //! | stopped | stopped | start |
 //!
-//! A deployment that differs from the one of the last poll is `Replaced`, unless either was to be stopped.
+//! A deployment that differs from the deployment of the last poll is `Replaced`, unless either was to be stopped.
 //!
 //! The manager shows `Running` for up to five seconds after a process has died. So the process is asked for its
 //! statistics before the flow succeeds. If it does not answer, the flow polls until the manager shows why, and fails

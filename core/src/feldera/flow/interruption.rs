@@ -165,8 +165,8 @@ impl fmt::Display for Interruption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Restarted => f.write_str(
-                "another process answers than the one that was asked: what that one had taken in is lost, unless a \
-                 checkpoint kept it",
+                "another process answers than before: the rows that the earlier process had ingested are lost, unless a \
+                 checkpoint kept them",
             ),
             Self::Stopped => f.write_str("the pipeline was stopped"),
             Self::Crashed(error) => {
@@ -209,7 +209,7 @@ impl fmt::Display for Interruption {
             ),
             Self::Resized => f.write_str("another client has changed the sizes of the running pipeline"),
             Self::StorageInUse => f.write_str(
-                "the storage is in use: stop the pipeline first, with Stop, and let nobody start it meanwhile",
+                "the storage is in use: stop the pipeline first, with Stop, and let no other client start it meanwhile",
             ),
             Self::Edited { was, is } => {
                 write!(f, "another client has changed the program: it was version {was} and is version {is}")

@@ -1,4 +1,4 @@
-//! Why a checkpoint or the end of a step has to wait, in words.
+//! Descriptions of why a checkpoint or the end of a step has to wait.
 
 use super::diagnosis::is_of_process;
 use crate::error::FlowError;
@@ -16,7 +16,7 @@ pub(super) struct Delay {
 }
 
 impl Delay {
-    /// The question, if it is time for it. An answer has to come before the next one.
+    /// The question, if it is time for it. An answer has to come before the next question.
     pub(super) fn ask(&mut self, pipeline: &str, cx: &mut FlowContext<FelderaApi>) -> Option<Call<GetStats>> {
         let now = cx.now();
         if *self.ask_at.get_or_insert(now + DELAY_QUERY_AFTER) > now {

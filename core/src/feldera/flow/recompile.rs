@@ -40,7 +40,7 @@ use crate::secret::Private;
 const LINE_FEED: &str =
     "the SQL has one line feed more at its end, which Deploy accepts, and removes once the pipeline is stopped";
 
-/// A program on its way to being compiled again. Comes to the version to wait for; `None` if it is not known.
+/// A program on its way to being compiled again. Returns the version to wait for; `None` if it is not known.
 #[derive(Debug)]
 pub(super) struct Recompile {
     pipeline: String,
@@ -177,8 +177,8 @@ impl Recompile {
         Err(Err(self.edited(seen.program_version, "it may have been overwritten")))
     }
 
-    /// Takes note of the version that a change of this flow has made. A later one than the next is preceded by another
-    /// client's.
+    /// Takes note of the version that a change of this flow has made. A version later than the next shows that another
+    /// client changed the program.
     fn made(&mut self, changed: &Pipeline, what: &str) -> Result<(), Result<Option<i64>, FlowError>> {
         let expected = next(self.version);
         match (expected, changed.program_version) {

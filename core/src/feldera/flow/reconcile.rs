@@ -142,7 +142,7 @@ where
 pub struct Memory {
     /// When the server accepted an action.
     pub(super) accepted: Option<Timestamp>,
-    /// When the outcome of an action was unknown; `None` once a later one was accepted.
+    /// When the outcome of an action was unknown; `None` once a later action was accepted.
     pub(super) unanswered: Option<Timestamp>,
     /// Whether a poll has shown the goal as the desired status.
     pub(super) shown: bool,
@@ -157,7 +157,8 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Remembers the deployment. If it differs from the last one, another client has deployed the pipeline again.
+    /// Remembers the deployment. If it differs from the last deployment, another client has deployed the pipeline
+    /// again.
     pub(super) fn replaced(&mut self, seen: &Pipeline) -> Option<Interruption> {
         let is = seen.deployment_id.clone()?;
         match self.deployment.replace(is.clone()) {
@@ -166,7 +167,7 @@ impl Memory {
         }
     }
 
-    /// Forgets the deployment: the next one is not a replacement.
+    /// Forgets the deployment: the next deployment is not a replacement.
     pub(super) fn forget_deployment(&mut self) {
         self.deployment = None;
     }

@@ -6,7 +6,7 @@ use super::Interruption;
 use crate::feldera::stats::{CommitProgress, ControllerStatus, PipelineState, TransactionStatus};
 use crate::time::Timestamp;
 
-/// The statistics of a circuit when they changed last. Only they tell a dead circuit from a slow one: the pipeline
+/// The statistics of a circuit when they changed last. Only they tell a dead circuit from a slow circuit: the pipeline
 /// keeps its status `Running`.
 #[derive(Debug)]
 pub(super) struct StallDetector {
@@ -22,7 +22,7 @@ struct Last {
     signs: Signs,
     /// When an answer with these signs came first.
     since: Timestamp,
-    /// When the latest one was asked for.
+    /// When the latest statistics were requested.
     asked: Timestamp,
     cpu_msecs: Option<u64>,
 }

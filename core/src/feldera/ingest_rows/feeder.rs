@@ -54,7 +54,7 @@ impl<'c, R: Runtime, H: ListenerResult, L: FnMut(Notice) -> H, E: FnMut(&IngestE
             // The rows before the failure are ingested all the same.
             Err(failure) => (Some(failure), self.close().err()),
         };
-        // The last chunk may have been the first one with such a row.
+        // The last chunk may have been the first chunk with such a row.
         let failure = failure.or_else(|| self.rejection());
         let not_taken = self.not_taken;
         let (summary, unsettled) = self.into_parts();
@@ -142,7 +142,7 @@ impl<'c, R: Runtime, H: ListenerResult, L: FnMut(Notice) -> H, E: FnMut(&IngestE
         Ok(())
     }
 
-    /// Drives the flow to its next event, and handles it; whether it was the last one.
+    /// Drives the flow to its next event, and handles it; returns whether it was the last event.
     fn next_event(&mut self) -> Result<bool, FlowError> {
         let event = self.flow.next()?.ok_or(FlowError::Misuse(Misuse::PolledAfterDone))?;
         (self.on_event)(&event, self.flow.flow());
@@ -210,7 +210,7 @@ impl<'c, R: Runtime, H: ListenerResult, L: FnMut(Notice) -> H, E: FnMut(&IngestE
     }
 }
 
-/// Returns where the source has a row, if it has an earlier one at this position, and no gap between them.
+/// Returns where the source has a row, if it has an earlier row at this position, and no gap between them.
 fn position_after((first, position): (u64, u64), row: u64) -> Option<u64> {
     position.checked_add(row.checked_sub(first)?)
 }

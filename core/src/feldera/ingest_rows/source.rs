@@ -99,7 +99,7 @@ impl<I: Iterator, T: Serialize> RowSource for Rows<I, T> {
 
     fn push(&mut self, ingestion: &mut Ingestion) -> Result<u64, PushError<()>> {
         check_format(ingestion, &DataFormat::Json, JSON)?;
-        // Before the first row there is none to push.
+        // Before the first row, no row can be pushed.
         self.row
             .as_ref()
             .map_or(Err(invalid("no row was read")), |row| ingestion.push(row).map_err(PushError::drop_row))

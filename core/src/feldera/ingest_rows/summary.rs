@@ -89,7 +89,7 @@ pub struct IngestError {
     ///
     /// The pipeline holds accepted rows in its memory. If it was stopped or restarted, or has crashed
     /// ([`Interruption`](crate::feldera::Interruption)), these rows are lost, unless a checkpoint was made after them
-    /// or the pipeline has fault tolerance. Then send all rows of the source again, not only the unsettled ones.
+    /// or the pipeline has fault tolerance. Then send all rows of the source again, not only the unsettled rows.
     pub unsettled: Vec<IngestChunk>,
     /// The number of the row or line that was read last, if the flow did not take it before it ended. This row is not
     /// in `unsettled`: only the source had it.

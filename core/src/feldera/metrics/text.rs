@@ -143,7 +143,7 @@ fn whole(number: f64) -> Option<u64> {
     (number.fract() == 0.0 && (0.0..TOO_MANY).contains(&number)).then_some(number as u64)
 }
 
-/// Reads the labels behind the opening brace, up to the closing one, and gives the rest of the line.
+/// Reads the labels behind the opening brace, up to the closing brace, and gives the rest of the line.
 fn labels(mut text: &str) -> Option<(Labels, &str)> {
     let mut labels = Labels::new();
     loop {

@@ -218,7 +218,7 @@ json_structs! {
         pub refresh_version: Option<i64>,
         pub storage_status: Option<StorageStatus> = "storage_status" (decisive),
         pub storage_status_details: Option<StorageDetails>,
-        /// This deployment: another one has another id. `None` while there is none.
+        /// This deployment: another deployment has another id. `None` while no deployment exists.
         pub deployment_id: Option<String> = "deployment_id" (decisive),
         /// What it was started as, while it is.
         pub deployment_initial: Option<RuntimeStatus>,

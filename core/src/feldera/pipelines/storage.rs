@@ -283,7 +283,7 @@ impl<'de> Deserialize<'de> for StorageBackend {
 }
 
 impl StorageBackend {
-    /// Merges two backends of the same name, of which one is [`Unknown`](Self::Unknown).
+    /// Merges two backends of the same name, of which either is [`Unknown`](Self::Unknown).
     fn merged(&self, wanted: &Self) -> Option<Self> {
         if !matches!((self, wanted), (Self::Unknown(_), _) | (_, Self::Unknown(_))) {
             return None;
@@ -331,7 +331,7 @@ impl StorageBackend {
 pub enum StartFrom {
     /// The newest.
     Latest,
-    /// The one with this id.
+    /// The checkpoint with this id.
     Checkpoint(Box<str>),
     /// Whether from the newest. As releases near 0.104 have it.
     Flag(bool),

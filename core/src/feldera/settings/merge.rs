@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::feldera::Json;
 
-/// Merges wanted values into existing ones, and keeps the rest.
+/// Merges wanted values into existing values, and keeps the rest.
 pub(in crate::feldera) fn merge_unknown(has: &mut BTreeMap<String, Json>, wanted: &BTreeMap<String, Json>) {
     for (name, wanted) in wanted {
         let merged = has.get(name).map_or_else(|| wanted.clone(), |has| merge(has, wanted));

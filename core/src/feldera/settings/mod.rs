@@ -149,7 +149,7 @@ macro_rules! settings {
             ) -> ::std::result::Result<(), M::Error> {
                 $( $crate::feldera::settings::names!($field $($old $unit)?).put(&self.$field, map, spellings)?; )*
                 for (name, value) in &self.unknown {
-                    // The caller has replaced the unreadable value by a valid one.
+                    // The caller has replaced the unreadable value by a valid value.
                     let is_replaced = false $( || {
                         let names = $crate::feldera::settings::names!($field $($old $unit)?);
                         names.has(name) && !$crate::schema::WireField::is_absent(&self.$field)
@@ -256,7 +256,7 @@ impl Names {
         !is_forgotten(self.new) && (name == self.new || self.old.is_some_and(|(old, _)| name == old))
     }
 
-    /// Removes the value that a wanted one replaces: the library can read only one of the two.
+    /// Removes the value that a wanted value replaces: the library can read only one of the two.
     pub(super) fn make_way<T: SettingValue>(
         &self,
         has: &mut T,

@@ -38,7 +38,7 @@ impl Spellings {
         Self { sizes: since(RENAMED_SIZES), durations: since(RENAMED_DURATIONS) }
     }
 
-    /// Returns the known spellings. Unknown ones are taken from the names in a record that the server wrote.
+    /// Returns the known spellings. Unknown spellings are taken from the names in a record that the server wrote.
     pub(in crate::feldera) fn or_as_in(self, source: Source) -> Self {
         let or = |known, seen| if known == Spelling::Common { seen } else { known };
         let Source { sizes, durations } = source;
@@ -102,7 +102,7 @@ impl Seen {
         Self { old: self.old || other.old, new: self.new || other.new }
     }
 
-    /// Only the caller mixes old names with new ones: a server that writes new names writes no others.
+    /// Only the caller mixes old and new names: a server that writes new names writes no others.
     fn spelling(self) -> Option<Spelling> {
         match self {
             Self { new: true, .. } => Some(Spelling::New),

@@ -88,7 +88,7 @@ fn a_setting_of_tomorrow_survives_a_change_of_another() {
     for config in [full(), old()] {
         let mut all = Vec::new();
         names(&config, &mut all);
-        // The old names belong to the fields of the new ones.
+        // The old names belong to the fields of the new names.
         for (old, new) in [("max_rss_mb", "max_rss"), ("memory_mb_max", "memory_max"), ("cache_mib", "cache_size")] {
             all.iter_mut().filter(|name| *name == old).for_each(|name| *name = new.to_owned());
         }
@@ -134,7 +134,7 @@ fn both_spellings_are_the_same_setting() {
     assert_eq!(new["fault_tolerance"]["checkpoint_interval"], "1m");
     assert_eq!(new["dev_tweaks"]["storage_max"], "3Mi");
     assert_eq!(read(&new), config);
-    // What all releases read, and what only old ones do, is the same here.
+    // What all releases read, and what only old releases do, is the same here.
     for spelling in [Spelling::Common, Spelling::Old] {
         assert_eq!(written(&config, spelling), old);
     }
@@ -159,7 +159,7 @@ fn what_an_old_name_cannot_hold_exactly() {
     assert_eq!(written(&config, Spelling::New), full());
 }
 
-/// The server that has written a configuration with new names reads them, and a later one may read no others.
+/// The server that has written a configuration with new names reads them, and a later server may read no others.
 #[test]
 fn what_was_read_under_new_names_goes_out_under_new_names() {
     for text in [
@@ -191,7 +191,7 @@ fn the_version_of_the_server_decides() {
     assert_eq!(Spellings::of(None), Spellings::COMMON);
 }
 
-/// Numbers under new names, texts under old ones, and whole numbers with a point, as the server itself reads them.
+/// Numbers under new names, texts under old names, and whole numbers with a point, as the server itself reads them.
 #[test]
 fn the_form_of_a_value_may_be_that_of_the_other_name() {
     for text in [
@@ -343,7 +343,7 @@ fn an_overlay_keeps_what_is_beside_an_unknown_backend() {
     let mut config = read(&has);
     config.overlay(&read(&wanted));
     assert_eq!(written(&config, Spelling::New), has);
-    // The unknown one is wanted.
+    // The unknown value is wanted.
     let mut config =
         read(&json!({ "storage": { "backend": { "name": "file", "config": { "async_threads": true } } } }));
     config.overlay(&read(&backend(json!({ "async_threads": false }), 2)));
@@ -386,7 +386,7 @@ fn what_was_read_under_old_names_goes_out_under_old_names() {
     }
 }
 
-/// Old releases write the largest number for no limit. New ones read the largest size, or duration.
+/// Old releases write the largest number for no limit. New releases read the largest size, or duration.
 #[test]
 fn a_number_that_is_too_large_stands_for_the_largest_value() {
     let old = json!({ "max_rss_mb": u64::MAX, "storage": { "backend": { "name": "file", "config": {

@@ -114,8 +114,9 @@ pub enum LogResume {
     /// The server does not number lines, or did not on the previous connection. The history compares lines with the
     /// lines that were read. Call [`may_miss`](LogHistory::may_miss) to check for lost lines.
     Compared,
-    /// The server numbered lines on the previous connection, and does not on this one, for example after a downgrade.
-    /// The history cannot recognize lines that were read by number: it gives all lines that the server has kept.
+    /// The server numbered lines on the previous connection, and does not on this connection, for example after a
+    /// downgrade. The history cannot recognize lines that were read by number: it gives all lines that the server has
+    /// kept.
     Repeated,
 }
 
@@ -312,7 +313,7 @@ mod tests {
     #[test]
     fn a_gap_is_told_and_nothing_left_out() {
         check(&[&["a", "b"], &["c", "d"]], &["c", "d"], true);
-        // The first line of another log is the same as one before.
+        // The first line of another log equals an earlier line.
         check(&[&["a", "b", "c"], &["b", "d"]], &["b", "d"], true);
         check(&[&["a", "b"], &["c"], &["c", "d"]], &["d"], false);
     }
@@ -320,7 +321,7 @@ mod tests {
     #[test]
     fn a_log_that_repeats_itself_is_continued_with_the_least_repetition() {
         check(&[&["x", "a", "x"], &["x", "a", "x", "b"]], &["b"], false);
-        // After the first line it could go on; the second shows that it was the last one that was seen.
+        // After the first line the log could continue; the second shows that this line was the last that was seen.
         check(&[&["x", "a", "x"], &["x", "b"]], &["b"], false);
         check(&[&["x", "a", "y", "x"], &["x", "a", "z"]], &["a", "z"], false);
     }

@@ -113,7 +113,7 @@ pub struct LogPosition {
     /// The id of the server's buffer. A new epoch begins when the runner restarts, or when the pipeline is deleted and
     /// created again, but not when the pipeline stops. From the header `feldera-logs-epoch`.
     pub epoch: String,
-    /// The number of the line before the first one of the body. From the header `feldera-logs-seq`.
+    /// The number of the line before the first line of the body. From the header `feldera-logs-seq`.
     pub sequence: u64,
     /// The number of lines that the server has discarded between the cursor of the request and the first line of the
     /// body. From the header `feldera-logs-gap`.

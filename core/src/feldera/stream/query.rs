@@ -16,7 +16,7 @@ operations! { FelderaApi;
     /// error in the first batch of `ArrowIpc` or `Parquet` comes as 503 `PipelineInteractionUnreachable`, and is not
     /// tried again.
     ///
-    /// The statement is part of the address, so that long ones do not fit.
+    /// The statement is part of the address, so that long statements do not fit.
     ///
     /// The server also takes queries over WebSocket. That form is not covered, because this library exchanges HTTP
     /// requests and responses; the same query runs over HTTP with the same formats.
@@ -58,7 +58,7 @@ string_enums! {
 }
 
 impl AdhocQuery {
-    /// Only statements that begin as questions do, and hold no word that changes anything, are sent twice.
+    /// Only statements that begin like queries, and have no keyword that changes anything, are sent twice.
     fn only_reads(&self) -> bool {
         let mut words = self.sql.split(|char: char| !char.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
         let reads =
@@ -72,8 +72,8 @@ impl AdhocQuery {
 ///
 /// | format | items | whole if |
 /// |---|---|---|
-/// | text | lines | the last one is the lower border of the table, which may be wider or narrower than the upper one |
-/// | json | lines | the last one has its end; a result that was cut between two lines cannot be told from a whole one |
+/// | text | lines | the last line is the lower border of the table, which may be wider or narrower than the upper one |
+/// | json | lines | the last line has its end; a result that was cut between two lines cannot be told from a whole one |
 /// | parquet | blocks of 64 KiB | it begins and ends with `PAR1` |
 /// | `arrow_ipc` | blocks of 64 KiB | it ends with the mark for the end |
 /// | hash | one | it is 64 hexadecimal digits |
@@ -123,7 +123,7 @@ impl QueryResult {
 }
 
 json_structs! {
-    /// The last line of a result in JSON that is none.
+    /// The line that ends a JSON result with an error.
     struct QueryError {
         pub error: String,
     }
@@ -199,7 +199,7 @@ fn keep(error: &mut Vec<u8>, line: &[u8]) {
 #[derive(Clone, Copy, Debug, Default)]
 struct Borders {
     count: u32,
-    /// How many corners the first one has.
+    /// The number of corners of the first border.
     corners: usize,
 }
 
@@ -215,7 +215,7 @@ impl Borders {
         }
     }
 
-    /// Whether the last line of a body is a whole border, and the last one of the table. A table without columns has
+    /// Whether the last line of a body is a whole border, and the last border of the table. A table without columns has
     /// two.
     fn is_whole(&self, last: &[u8]) -> bool {
         let is_border = last.len() > 1 && last.starts_with(b"+") && last.ends_with(b"+");

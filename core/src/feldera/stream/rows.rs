@@ -5,7 +5,7 @@ use std::ops::Range;
 /// The items of the JSON array that begins at `start`, and the place behind its end; `None` when there is no such
 /// array.
 ///
-/// Brackets and strings are matched, and nothing else is checked: whoever reads a row checks the row.
+/// Brackets and strings are matched, and nothing else is checked: the code that reads a row checks it.
 pub(super) fn json_items(text: &[u8], start: usize, rows: &mut Vec<Range<usize>>) -> Option<usize> {
     if text.get(start) != Some(&b'[') {
         return None;
@@ -80,8 +80,8 @@ fn string(text: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// Reads the JSON string that begins at `start` into a buffer, and gives the place behind it; `None` when there is
-/// none, or one with escapes that servers do not write.
+/// Reads the JSON string that begins at `start` into a buffer, and gives the place behind it; `None` if there is no
+/// string, or if it has escapes that servers do not write.
 pub(super) fn unescaped(text: &[u8], start: usize, out: &mut Vec<u8>) -> Option<usize> {
     let mut rest = text.get(start..)?.strip_prefix(b"\"")?;
     loop {
@@ -111,7 +111,7 @@ pub(super) fn unescaped(text: &[u8], start: usize, out: &mut Vec<u8>) -> Option<
     }
 }
 
-/// The lines of a CSV text; a line end in quotes is none.
+/// The lines of a CSV text; a line end in quotes does not count.
 pub(super) fn csv_lines(text: &[u8], rows: &mut Vec<Range<usize>>) {
     let (mut start, mut quoted) = (0, false);
     for at in memchr::memchr2_iter(b'"', b'\n', text) {

@@ -26,8 +26,8 @@ const SECOND: u128 = 1_000_000_000;
 /// A duration, as settings of a pipeline hold it since release 0.366: `500ms`, `1h30m`, `30d`, `0s`.
 ///
 /// A text is a sum of numbers with units, as in Go: `ns`, `us` (or `µs`), `ms`, `s`, `m`, `h`, and `d` for 24 hours.
-/// Numbers may have a fraction; what is left of a nanosecond is rounded to the nearest one. Only `0` may stand without
-/// a unit.
+/// Numbers may have a fraction; what is left of a nanosecond is rounded to the nearest nanosecond. Only `0` may stand
+/// without a unit.
 ///
 /// Two durations are equal if they are equally long. A duration is written as Feldera writes it: with the longest units
 /// first, as in `1m40s`.

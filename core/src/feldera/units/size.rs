@@ -11,7 +11,7 @@ pub(super) const UNITS_TEXT: &str =
     "k, M, G, T, P or E (powers of 1000), Ki, Mi, Gi, Ti, Pi or Ei (powers of 1024), or B for bytes";
 pub(super) const LARGEST_TEXT: &str = "18446744073709551615B";
 
-/// The units that are written. The binary ones come first, because they win ties.
+/// The units that are written. The binary units come first, because they win ties.
 const UNITS: [(&str, u64); 12] = [
     ("Ki", 1 << 10),
     ("Mi", 1 << 20),

@@ -47,7 +47,7 @@ json_structs! {
         pub tolerable_failed_checkpoints: i32,
         /// How long barriers wait before they overtake; milliseconds. Since 1.14.
         pub aligned_checkpoint_timeout: Option<i64>,
-        /// Whether checkpoints go on when some tasks have finished. Since 1.14.
+        /// Whether checkpoints continue when some tasks have finished. Since 1.14.
         pub checkpoints_after_tasks_finish: Option<bool>,
         /// Whether changes of state are written all the time. Since 1.16.
         pub state_changelog_enabled: Option<bool>,

@@ -36,7 +36,7 @@ json_structs! {
         pub latest_ack_timestamp: Millis,
         /// What was written; bytes. Since 1.15.
         pub checkpointed_size: Option<i64>,
-        /// What the state comes to; bytes.
+        /// The size of the state; bytes.
         pub state_size: i64,
         /// From trigger to completion; milliseconds.
         pub end_to_end_duration: i64,
@@ -59,7 +59,7 @@ json_structs! {
     pub struct VertexCheckpointSummary {
         /// What was written; bytes. Since 1.15.
         pub checkpointed_size: Option<Stats>,
-        /// What the state comes to; bytes.
+        /// The size of the state; bytes.
         pub state_size: Stats,
         /// From trigger to acknowledgement; milliseconds.
         pub end_to_end_duration: Stats,
@@ -105,7 +105,7 @@ json_structs! {
         pub end_to_end_duration: Option<i64>,
         /// What was written; bytes. Since 1.15.
         pub checkpointed_size: Option<i64>,
-        /// What the state comes to; bytes.
+        /// The size of the state; bytes.
         pub state_size: Option<i64>,
         /// How long the snapshot took.
         pub checkpoint: Option<CheckpointTimes>,

@@ -1,7 +1,7 @@
 //! The goal [`AwaitCheckpoint`].
 //!
 //! ```text
-//!  Ask ──▶ a newer one is completed ──▶ done
+//!  Ask ──▶ a newer checkpoint ──▶ done
 //!   ▲ └──▶ none yet ──▶ Status ──▶ the job has ended: Last ──▶ done, or failed
 //!   └────────── Wait ◀────┘ it has not
 //! ```
@@ -21,8 +21,8 @@ use crate::flink::{FlinkRest, JobId};
 use crate::flow::{Call, FlowContext, Notice, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
 
-/// Waits until a job has completed a checkpoint: a periodic one, or one that a client triggered. Savepoints do not
-/// count.
+/// Waits until a job has completed a checkpoint: a periodic checkpoint, or one that a client triggered. Savepoints do
+/// not count.
 ///
 /// Ends in [`FlowError::Failed`] when the job ends without one; in [`FlowError::Service`] for a job that the cluster
 /// does not know (see [`is_unknown_job`](crate::flink::is_unknown_job)). For a job whose checkpoints are switched off
@@ -51,13 +51,13 @@ enum After {
 }
 
 impl AwaitCheckpoint {
-    /// The first one, or whichever is there.
+    /// Any completed checkpoint, even if it was completed before the flow began.
     pub fn any(job: JobId) -> Self {
         Self { job, after: After::Any, timeout: None }
     }
 
-    /// One that is newer than the newest one when the flow begins, which may be as old as the statistics are cached (3
-    /// s).
+    /// A checkpoint that is newer than the newest when the flow begins, which may be as old as the statistics are
+    /// cached (3 s).
     pub fn next(job: JobId) -> Self {
         Self { job, after: After::Next, timeout: None }
     }
@@ -105,7 +105,7 @@ impl AwaitCheckpointMachine {
         format!("{state}; {newest}{failure}")
     }
 
-    /// The newest one, if it is new enough.
+    /// The newest checkpoint, if it is new enough.
     fn found(&mut self, checkpoints: Checkpoints) -> Option<Checkpoint> {
         let completed = checkpoints.latest.completed;
         let newest = completed.as_ref().map_or(0, |checkpoint| checkpoint.id);

@@ -29,7 +29,7 @@ use crate::time::Timestamp;
 
 /// Waits until a job has ended, or until it runs.
 ///
-/// A job that failed is no error of this flow: it comes to a [`JobReport`] in any case, unless the cluster does not
+/// A job that failed is no error of this flow: it returns a [`JobReport`] in any case, unless the cluster does not
 /// know the job ([`FlowError::Service`], see [`is_unknown_job`]) or time is up ([`FlowError::Deadline`]). A job that is
 /// SUSPENDED may come back, so it is waited for. If the JobManager is dead or hangs, the flow polls again until its
 /// deadline, or for 90 s without one: another one takes over, with high availability.
@@ -122,7 +122,7 @@ pub struct AwaitMachine {
     state: State,
 }
 
-/// Tells whether the tasks of a job were started again: each task that starts, and each one that finishes, changes it.
+/// Tells whether the tasks of a job were started again: each task that starts, and each task that finishes, changes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct TaskMark {
     /// When the last task entered the state that it is in.

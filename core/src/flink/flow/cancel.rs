@@ -68,7 +68,7 @@ impl From<Cancel> for CancelMachine {
 #[derive(Debug)]
 pub struct CancelMachine {
     job: JobId,
-    /// A cancellation whose outcome is unknown, until another one is answered.
+    /// A cancellation whose outcome is unknown, until another cancellation is answered.
     lost: Option<Ambiguity>,
     /// What the cluster said about the job last.
     last_lookup: JobLookup,

@@ -27,7 +27,7 @@ pub(super) struct DiagnoseJob {
     diagnosis: JobDiagnosis,
     /// When the stop was triggered whose savepoint is wanted; `None` if no stop is diagnosed.
     stop: Option<Timestamp>,
-    /// Whether the list of checkpoints was read again because the first one may have been old.
+    /// Whether the list of checkpoints was read again because the first list may have been old.
     read_again: bool,
     retry: LookupRetry,
     pace: PollInterval,

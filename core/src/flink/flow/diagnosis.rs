@@ -34,7 +34,7 @@ pub struct JobDiagnosis {
     pub job: JobId,
     /// What the cluster said about the job when the flow looked it up last.
     pub lookup: JobLookup,
-    /// The trigger id of the savepoint, stop or checkpoint; `None` if there was none.
+    /// The trigger id of the savepoint, stop or checkpoint; `None` if the flow had no trigger.
     pub trigger: Option<TriggerId>,
     /// The jar that the job was to run from; `None` for flows that run none.
     pub jar: Option<JarId>,

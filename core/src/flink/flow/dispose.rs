@@ -20,7 +20,7 @@
 //! | Poll | unknown: forgotten, or the JobManager was restarted | Again, then Start |
 //!
 //! Removing twice is the same as once, so nothing needs to be saved, and a request that was forgotten is sent again. An
-//! attempt without an answer is remembered, because the next one may then find nothing left.
+//! attempt without an answer is remembered, because the next attempt may then find nothing left.
 
 use std::fmt::Debug;
 use std::ops::ControlFlow;
@@ -85,8 +85,8 @@ impl DeleteDataset {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Removed {
-    /// An attempt before got no answer, and the one that did found nothing left: either the first one removed it, or it
-    /// was never there.
+    /// An attempt before got no answer, and the attempt that did found nothing left: either the first attempt removed
+    /// it, or it was never there.
     pub was_gone: bool,
 }
 
@@ -99,13 +99,13 @@ pub trait Removable: Debug {
     /// The goal's name.
     const NAME: &'static str;
 
-    /// What is removed, in words.
+    /// A description of what is removed.
     fn what(&self) -> String;
     /// The trigger.
     fn start(&self) -> Self::Start;
     /// The question.
     fn status(id: TriggerId) -> Self::Status;
-    /// Whether a failure means that there is nothing to remove.
+    /// Whether a failure means that nothing exists to remove.
     fn is_gone(cause: &Throwable) -> bool;
 }
 

@@ -1,4 +1,4 @@
-//! [`Identify`]: which JobManager process answers, so that no request kills a second one.
+//! [`Identify`]: which JobManager process answers, so that no request kills a second JobManager.
 //!
 //! ```text
 //!  Start ──▶ Read ──▶ done
@@ -13,8 +13,8 @@
 //! | read before | read after | the JobManager is | the request |
 //! |---|---|---|---|
 //! | an identity | the same one | the same | may be repeated |
-//! | an identity | another one; no high availability | [replaced](JobManagerLookup::Restarted) | is not repeated |
-//! | an identity | another one; high availability | [another one](JobManagerLookup::DifferentReplica) | is not repeated |
+//! | an identity | another identity; no high availability | [replaced](JobManagerLookup::Restarted) | is not repeated |
+//! | an identity | another identity; high availability | [another JobManager](JobManagerLookup::DifferentReplica) | is not repeated |
 //! | an identity | nothing: no answer, or a proxy in the way | [unknown](JobManagerLookup::LookupFailed) | is not repeated |
 //! | nothing | | [unknown](JobManagerLookup::LookupFailed) | is not repeated |
 //!
@@ -22,12 +22,12 @@
 //! show that the process that got the request is dead.
 //!
 //! Limits: if a load balancer or a Kubernetes service distributes requests over several JobManagers, the process that
-//! was identified may not be the one that gets the request. Then [the same](JobManagerLookup::Same) identity does not
-//! show that the process lives that got it, and a `main()` that calls `System.exit` may kill further JobManagers: at
-//! most one more for a plan, four more for a run. Use the address of one JobManager to avoid this. The cluster accepts
-//! each job id once, so no second job runs. If the process is replaced between the answer that identifies it and the
-//! request itself, the next process executes `main()`, although the flow takes it for dead. So an upgrade that gives up
-//! the new job in this way runs the old jar under the same job id.
+//! was identified may not be the process that gets the request. Then [the same](JobManagerLookup::Same) identity does
+//! not show that the process lives that got it, and a `main()` that calls `System.exit` may kill further JobManagers:
+//! at most one more for a plan, four more for a run. Use the address of one JobManager to avoid this. The cluster
+//! accepts each job id once, so no second job runs. If the process is replaced between the answer that identifies it
+//! and the request itself, the next process executes `main()`, although the flow takes it for dead. So an upgrade that
+//! gives up the new job in this way runs the old jar under the same job id.
 //!
 //! A rejection for lack of a leader counts as no answer: see [`is_of_failover`].
 //!
@@ -54,7 +54,7 @@ use crate::time::Timestamp;
 /// the [`Same`](Self::Same) process.
 ///
 /// Limit: if a load balancer or a Kubernetes service distributes requests over several JobManagers, the process that
-/// was identified may not be the one that got the request. Then [`Same`](Self::Same) does not show that the latter
+/// was identified may not be the process that got the request. Then [`Same`](Self::Same) does not show that the latter
 /// lives, and a `main()` that exits may kill further JobManagers: at most one more for a plan, four more for a run. No
 /// second job runs, because the cluster accepts each job id once. Use the address of one JobManager.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,8 +67,8 @@ pub enum JobManagerLookup {
     /// Another process answers, and the cluster has no high availability: **the JobManager died** since `main()` was to
     /// be executed. Do not run the jar again before you know why.
     Restarted,
-    /// Another process answers, and the cluster has high availability: several JobManagers may run. The one that got
-    /// the request may have died of `main()`, or may still execute it and submit the job. Do not run the jar again
+    /// Another process answers, and the cluster has high availability: several JobManagers may run. The process that
+    /// got the request may have died of `main()`, or may still execute it and submit the job. Do not run the jar again
     /// before you know.
     DifferentReplica,
     /// The lookup failed, for this reason: `main()` may have killed the JobManager.
@@ -77,8 +77,8 @@ pub enum JobManagerLookup {
 
 /// The option whose value tells one process from another.
 const KEY: &str = "web.tmpdir";
-/// The options that say whether there is high availability: the name since 1.17, and the older one. Without them, there
-/// is no high availability.
+/// The options that say whether there is high availability: the name since 1.17, and the older name. Without them,
+/// there is no high availability.
 const HIGH_AVAILABILITY: [&str; 2] = ["high-availability.type", "high-availability"];
 
 /// One request, which is repeated until it is answered if `main()` has been executed.
@@ -110,7 +110,7 @@ impl Identify {
         Self { is_after: true, ..Self::before() }
     }
 
-    /// Comes to the identity, or to why it could not be read.
+    /// Returns the identity, or why it could not be read.
     pub(super) fn poll<T>(&mut self, cx: &mut FlowContext<FlinkRest>) -> Polled<T, Result<Process, String>> {
         loop {
             match &mut self.state {
@@ -158,7 +158,7 @@ fn is_barred(error: &ServiceError) -> bool {
 }
 
 /// The cluster itself says that it has no leader, or could not reach it. A gateway that delivers a request twice hands
-/// out such an answer to the second delivery if the first one has killed the JobManager.
+/// out such an answer to the second delivery if the first delivery has killed the JobManager.
 pub(super) fn is_of_failover(rejection: &ServiceError) -> bool {
     rejection.kind() == ErrorKind::Rejected && (rejection.is_transient() || is_passing(rejection))
 }
@@ -182,7 +182,7 @@ fn identity(entries: Vec<ConfigEntry>) -> Result<Process, String> {
     Ok(Process { identity, is_one_of_several })
 }
 
-/// Whether the process that answers now is the one that was to execute `main()`.
+/// Whether the process that answers now is the process that was to execute `main()`.
 pub(super) fn compare(before: Option<&str>, after: Result<Process, String>) -> JobManagerLookup {
     match (before, after) {
         (None, _) => {
@@ -214,7 +214,7 @@ pub(super) fn suspicion(job_manager: &JobManagerLookup) -> Option<String> {
             Some("the JobManager died while main() ran, perhaps because main() calls System.exit".to_owned())
         }
         JobManagerLookup::DifferentReplica => Some(
-            "another JobManager answers, and with high availability the one that got the request may still execute main(), or may have \
+            "another JobManager answers, and with high availability the process that got the request may still execute main(), or may have \
              died, perhaps because main() calls System.exit"
                 .to_owned(),
         ),

@@ -8,9 +8,9 @@
 //!              └──not there─────┘ a few times, then ambiguous
 //! ```
 //!
-//! A profile has no id but its moment by the server's clock. The list is read before the request, so that after one
-//! without an answer a new profile of the same mode and duration can be told from the old ones. A process takes one
-//! profile at a time, so that a request sent again starts no second one beside the first.
+//! A profile has no id but its moment by the server's clock. The list is read before the request, so that after a
+//! request without an answer a new profile of the same mode and duration can be told from the old profiles. A process
+//! takes one profile at a time, so that a request sent again starts no second one beside the first.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -198,7 +198,7 @@ impl StateMachine for ProfileMachine {
                     cx.phase(Self::NAME, "looking for the profile");
                     self.state = State::Lookup(self.list(cx), lost);
                 }
-                // Busy with the one that an unanswered attempt has started, perhaps.
+                // Busy, perhaps with the profile that an unanswered attempt has started.
                 Err(FlowError::Service(error)) if self.lookups > 0 && self.lookups <= MAX_PROFILE_LOOKUPS => {
                     self.lookups += 1;
                     let lost = self.unanswered(error.into());

@@ -69,8 +69,8 @@ impl Rescale {
         Self::between(job, ParallelismBounds::new(1, parallelism))
     }
 
-    /// Every vertex between bounds; the upper one is waited for. With fewer slots than the lower one the job does not
-    /// run.
+    /// Every vertex between bounds; the flow waits for the upper bound. With fewer slots than the lower bound the job
+    /// does not run.
     pub fn between(job: JobId, bounds: ParallelismBounds) -> Self {
         Self { job, all: Some(bounds), vertices: BTreeMap::new(), settle_for: None, timeout: None }
     }

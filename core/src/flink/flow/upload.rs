@@ -1,4 +1,4 @@
-//! Uploading a jar so that it is certain which one it is.
+//! Uploads a jar so that its id is certain.
 //!
 //! ```text
 //!  Upload ──▶ done

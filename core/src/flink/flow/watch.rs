@@ -1,7 +1,7 @@
 //! The event flow [`WatchJob`].
 //!
 //! ```text
-//!  Status ──▶ changed? an event ──▶ Exceptions ──▶ new ones? events, oldest first ──▶ Wait ──▶ Status
+//!  Status ──▶ changed? an event ──▶ Exceptions ──▶ new? events, oldest first ──▶ Wait ──▶ Status
 //!     └─────▶ it has ended ──▶ Config ──▶ Settle ──▶ Last: exceptions ──▶ Result ──▶ the last event
 //! ```
 //!
@@ -27,8 +27,8 @@ use crate::time::Timestamp;
 /// alarms.
 ///
 /// This is an **event flow**: drive it with [`Client::start`](crate::driver::Client::start). The last event is
-/// [`JobEvent::Ended`]. States are polled once per [`poll_interval`](Self::poll_interval), so that a shorter one may be
-/// missed; exceptions are not, unless more of them come between two polls than the cluster remembers
+/// [`JobEvent::Ended`]. States are polled once per [`poll_interval`](Self::poll_interval), so that a shorter state may
+/// be missed; exceptions are not, unless more of them come between two polls than the cluster remembers
 /// (`web.exception-history-size`, 16). Those from before the watch begins are yielded too, oldest first.
 ///
 /// Ends in [`FlowError::Service`] for a job that the cluster does not know, or no longer knows (see

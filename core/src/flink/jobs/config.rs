@@ -83,7 +83,7 @@ json_structs! {
     pub struct ExecutionConfig in kebab {
         /// `PIPELINED` or `BATCH`. Before 2.0.
         pub execution_mode: Option<String>,
-        /// What happens after a failure, in words.
+        /// A description of what happens after a failure.
         pub restart_strategy: String,
         /// The parallelism of operators that have none of their own; -1 for the cluster's default.
         pub parallelism: i32 = "job-parallelism",

@@ -123,7 +123,7 @@ impl JobDetails {
         self.vertices.iter().map(|vertex| vertex.id)
     }
 
-    /// The vertex of that name, as the web interface shows it. Names need not be unique: the first one.
+    /// The vertex of that name, as the web interface shows it. Names need not be unique: returns the first vertex.
     pub fn vertex_named(&self, name: &str) -> Option<&VertexSummary> {
         self.vertices.iter().find(|vertex| vertex.name == name)
     }

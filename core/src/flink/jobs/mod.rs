@@ -135,11 +135,11 @@ string_enums! {
         Cancelling = "CANCELLING",
         /// It was cancelled.
         Canceled = "CANCELED",
-        /// It came to its end, or was stopped.
+        /// It ended by itself, or was stopped.
         Finished = "FINISHED",
         /// It failed, and will be started again.
         Restarting = "RESTARTING",
-        /// Its JobManager lost the leadership; the job may come back under the next one.
+        /// Its JobManager lost the leadership; the job may come back under the next leader.
         Suspended = "SUSPENDED",
         /// It is being taken over from a lost JobManager.
         Reconciling = "RECONCILING",

@@ -8,7 +8,7 @@ use crate::schema::{json_structs, string_enums};
 string_enums! {
     /// How a job ended.
     pub enum ApplicationStatus {
-        /// It came to its end, or was stopped.
+        /// It ended by itself, or was stopped.
         Succeeded = "SUCCEEDED",
         /// It failed for good.
         Failed = "FAILED",
@@ -68,7 +68,7 @@ json_structs! {
     pub struct Exceptions in kebab {
         /// The failures, newest first.
         pub history: Option<ExceptionHistory> = "exceptionHistory",
-        /// The stack trace of the newest one. Until 1.20.
+        /// The stack trace of the newest exception. Until 1.20.
         pub root_exception: Option<String>,
         /// When the newest one happened. Until 1.20.
         pub timestamp: Option<Millis>,

@@ -54,7 +54,7 @@ pub fn is_unknown_operation(error: &ServiceError) -> bool {
     error.kind() == ErrorKind::Rejected && text.contains("Can not find the submitted operation in the OperationManager")
 }
 
-/// Whether a rejection means that a page was asked for that is gone, or that is not the next one.
+/// Whether a rejection means that a page was asked for that is gone, or that is not the next page.
 pub fn is_wrong_token(error: &ServiceError) -> bool {
     error.kind() == ErrorKind::Rejected && error.details().is_some_and(|text| text.contains("Expecting token to be "))
 }

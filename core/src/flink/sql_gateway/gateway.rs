@@ -50,7 +50,7 @@ string_enums! {
 }
 
 impl ApiVersions {
-    /// The newest one that this library knows.
+    /// The newest version that this library knows.
     pub fn newest(&self) -> Option<&ApiVersion> {
         self.versions.iter().filter(|version| !matches!(version, ApiVersion::Unknown(_))).max()
     }

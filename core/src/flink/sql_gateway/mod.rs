@@ -27,7 +27,7 @@
 //!
 //! * **Every statement is accepted**, nonsense too; what is wrong with it comes from
 //!   [`FetchResults`](statements::FetchResults).
-//! * **FINISHED means that rows can be fetched**: of an `INSERT` that it was submitted. Its job goes on.
+//! * **FINISHED means that rows can be fetched**: of an `INSERT` that it was submitted. Its job continues.
 //! * **Pages without rows are normal**, and so is asking dozens of times. Only EOS is the end.
 //! * **Nearly every rejection is 500.** [`is_unknown_session`], [`is_unknown_operation`] and [`is_wrong_token`] tell
 //!   them apart.

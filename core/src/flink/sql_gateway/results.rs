@@ -186,7 +186,7 @@ string_enums! {
         Null = "NULL",
         /// A Java object.
         Raw = "RAW",
-        /// A word of the Table API.
+        /// A type that only the Table API names.
         Symbol = "SYMBOL",
         /// A type that is not known yet.
         Unresolved = "UNRESOLVED",
@@ -266,7 +266,7 @@ impl Fields {
         self.0.get()
     }
 
-    /// The fields one by one, each as it came; `null` for NULL.
+    /// Each field as it came; `null` for NULL.
     ///
     /// # Errors
     /// When it is no array.
@@ -302,7 +302,7 @@ impl WireField for Fields {
     }
 }
 
-/// As SQL writes it, where SQL has a word for it: `TIMESTAMP_LTZ(3) NOT NULL`.
+/// As SQL writes it, where SQL has a name for it: `TIMESTAMP_LTZ(3) NOT NULL`.
 impl fmt::Display for LogicalType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use LogicalTypeRoot as Root;

@@ -31,7 +31,7 @@ operations! { FlinkSqlGateway;
         path { session_handle: SessionHandle }
     }
 
-    /// Closes a session and its operations, which ends their queries; jobs of an `INSERT` go on. Since v1.
+    /// Closes a session and its operations, which ends their queries; jobs of an `INSERT` continue. Since v1.
     ///
     /// Rejected with 500: an unknown session, also one that was just closed; see
     /// [`is_unknown_session`](super::is_unknown_session).

@@ -1,4 +1,4 @@
-//! Statements and what became of them.
+//! Statements and their status.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ operations! { FlinkSqlGateway;
     Once POST "/sessions/{session_handle}/statements" ExecuteStatement "executeStatement" -> Submitted {
         path { session_handle: SessionHandle }
         json {
-            /// The statement, without a second one behind it.
+            /// A single statement.
             statement: String,
         }
         json? {
@@ -55,9 +55,10 @@ operations! { FlinkSqlGateway;
         path { session_handle: SessionHandle, operation_handle: OperationHandle }
     }
 
-    /// A page of a statement's result. The first token is 0; the next one is [`ResultPage::next_token`]. Since v1.
+    /// A page of a statement's result. The first token is 0; the token of the next page is [`ResultPage::next_token`].
+    /// Since v1.
     ///
-    /// The gateway keeps the last page only: the same token can be asked for again until the next one was. Rejected
+    /// The gateway keeps the last page only: the same token can be requested again until the next token was. Rejected
     /// with 500: what the statement ran into, any other token, an unknown session or operation.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Safe GET "/sessions/{session_handle}/operations/{operation_handle}/result/{token}"

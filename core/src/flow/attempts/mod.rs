@@ -64,7 +64,7 @@ pub(super) struct Attempts {
     /// When the last attempt, or the last request for a credential, was handed out.
     began: Timestamp,
     credential: Option<HeaderValue>,
-    /// The credential that the service has rejected, until there is another one.
+    /// The credential that the service has rejected, until another credential is there.
     rejected: Option<HeaderValue>,
     /// Whether the service has rejected a credential, and has answered nothing but 401 since.
     is_rejected: bool,

@@ -109,7 +109,7 @@ impl Attempts {
         }
     }
 
-    /// Whether it is pointless to go on, because nothing has ever answered at the address.
+    /// Whether further attempts are pointless, because nothing has ever answered at the address.
     fn is_wrong_address(&self, kind: TransportErrorKind) -> bool {
         let is_over = match kind {
             TransportErrorKind::Tls => true,

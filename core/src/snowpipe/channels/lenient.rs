@@ -44,7 +44,7 @@ pub(super) fn opened(body: &[u8]) -> Option<Opened> {
     Some(Opened { next_continuation_token, channel_status })
 }
 
-/// The answer for many channels, or a flat one for one.
+/// The answer for many channels, or the flat answer for a single channel.
 pub(super) fn statuses(body: &[u8]) -> Option<ChannelStatuses> {
     let mut fields: Map<String, Value> = json::read(body).ok()?;
     let channel_statuses: BTreeMap<_, _> = match fields.remove("channel_statuses") {
@@ -81,7 +81,7 @@ fn status(status: Value) -> Option<ChannelStatus> {
     json::read(Value::Object(fields).to_string().as_bytes()).ok()
 }
 
-/// A number with a fraction, or in a text, becomes a whole one.
+/// A number with a fraction, or in a text, becomes a whole number.
 fn whole(value: &mut Value) {
     let text = match value {
         Value::String(text) => text.clone(),

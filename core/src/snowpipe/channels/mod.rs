@@ -1,4 +1,4 @@
-//! Channels: open, drop, and what became of their rows.
+//! Channels: open, drop, and the status of their rows.
 
 mod lenient;
 
@@ -43,7 +43,7 @@ operations! { SnowpipeIngest;
             fail_on_uncommitted_rows: bool,
         }
         json? {
-            /// Overwrites the committed token: for a channel's first life, or after its last one has expired.
+            /// Overwrites the committed token: for a channel's first life, or after its last life has expired.
             offset_token: String,
         }
     }
@@ -71,7 +71,7 @@ operations! { SnowpipeIngest;
         }
     }
 
-    /// What became of the rows of 1 to [`MAX_STATUSES`] channels of a pipe; other numbers are not asked for.
+    /// The status of the rows of 1 to [`MAX_STATUSES`] channels of a pipe; other numbers are not asked for.
     ///
     /// The answer leaves out channels that do not exist. Names are compared by case here. A status that cannot be read
     /// does not cost the others theirs: its code is `UNREADABLE`. An answer without `channel_statuses` says nothing
@@ -154,7 +154,7 @@ impl ChannelStatus {
         u64::try_from(millis).ok().map(Duration::from_millis)
     }
 
-    /// The last offset token whose rows are committed. An empty one is none.
+    /// The last offset token whose rows are committed. An empty text counts as no token.
     pub fn committed(&self) -> Option<&str> {
         self.last_committed_offset_token.as_deref().filter(|token| !token.is_empty())
     }
@@ -240,7 +240,7 @@ fn check_drop(drop: &DropChannelOperation) -> Result<(), BuildError> {
     check_name(DropChannelOperation::INFO, &drop.channel)
 }
 
-/// Appends to the channel of this name are elastic ones.
+/// Appends to the channel of this name are elastic appends.
 pub(super) fn check_name(info: &'static OperationInfo, channel: &str) -> Result<(), BuildError> {
     if channel.eq_ignore_ascii_case("ELASTIC") {
         let problem = "this name is reserved: use AppendElastic, or another name";
@@ -265,7 +265,7 @@ fn check_names(get: &BulkGetChannelStatus) -> Result<(), BuildError> {
 }
 
 impl ChannelStatuses {
-    /// The status of a channel. A flat answer may be without the name of the one that was asked for alone.
+    /// The status of a channel. A flat answer may lack the name of the channel if only one channel was requested.
     pub(super) fn take(&mut self, channel: &str, is_alone: bool) -> Option<ChannelStatus> {
         let statuses = &mut self.channel_statuses;
         statuses.remove(channel).or_else(|| statuses.remove("").filter(|_| is_alone))
@@ -280,7 +280,7 @@ json_structs! {
     }
 }
 
-/// A map, or one flat status as in the oldest documentation; without its name it is filed under an empty one.
+/// A map, or one flat status as in the oldest documentation; without its name it is filed under an empty name.
 fn read_statuses(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<ChannelStatuses, ServiceError> {
     check_body(info, response)?;
     match json::read::<ChannelStatus>(response.body()) {

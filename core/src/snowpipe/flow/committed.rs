@@ -38,8 +38,8 @@ use crate::time::Timestamp;
 /// Waits until an offset token is committed: until its rows and all before them are in the table, or rejected.
 ///
 /// Polls once a second. It takes 5 to 10 s as a rule. Several appends may be committed at once, so that the service may
-/// never show the token itself but a later one: name those with [`or_later`](Self::or_later), or give an order with
-/// [`when`](Self::when).
+/// never show the token itself but a later token: name later tokens with [`or_later`](Self::or_later), or give an order
+/// with [`when`](Self::when).
 ///
 /// Ends in [`FlowError::Service`] when the channel must not be used any more, in [`FlowError::Failed`] with a
 /// [`ChannelLost`] when it is not there for 30 s, in [`FlowError::Deadline`] when the time is up; the rows may be
@@ -66,7 +66,7 @@ use crate::time::Timestamp;
 #[must_use = "a goal does nothing until it is run"]
 pub struct AwaitCommitted {
     path: ChannelPath,
-    /// The one that is waited for, and later ones.
+    /// The token that is waited for, and later tokens.
     tokens: Vec<String>,
     reached: Option<Order>,
     before: Option<ChannelSnapshot>,
@@ -133,7 +133,7 @@ impl AwaitCommitted {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Committed {
-    /// The committed token: the one that was waited for, or a later one.
+    /// The committed token: the token that was waited for, or a later token.
     pub token: String,
     /// The rows that were rejected since the status of [`AwaitCommitted::since`], if any. **The token passes over
     /// them.**

@@ -15,9 +15,10 @@ use crate::snowpipe::{self, RequestId, SnowpipeIngest};
 
 /// Appends rows without a channel: **at least once, in no order**.
 ///
-/// There is no offset token and no way to find out what became of the rows. An attempt without an answer is made again
-/// with the same request id, and may have been carried out all the same; [`ElasticAppend::possible_duplicates`] counts
-/// such. Where that is not good enough, use a channel and [`OpenWriter`](super::OpenWriter).
+/// There is no offset token and no way to find out whether the rows were committed. An attempt without an answer is
+/// made again with the same request id, and may have been carried out all the same;
+/// [`ElasticAppend::possible_duplicates`] counts such. Where that is not good enough, use a channel and
+/// [`OpenWriter`](super::OpenWriter).
 ///
 /// Ends in [`FlowError::Service`](crate::error::FlowError::Service) if the service rejects the rows, in
 /// [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous) when attempts are used up and one of them may have been
@@ -95,7 +96,8 @@ impl AppendElastic {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ElasticAppend {
-    /// How often they may be there beyond once: 0 when every attempt before the last one is known to have done nothing.
+    /// How many extra copies of the rows the table may have: 0 if every attempt but the last is known to have had no
+    /// effect.
     pub possible_duplicates: u32,
 }
 

@@ -19,15 +19,15 @@ pub(super) struct LossDetector {
 struct Sighting {
     /// `None`: the status cannot be read.
     of: Option<Discriminant<ChannelLost>>,
-    /// When the last one was requested.
+    /// When the last such status was requested.
     last: Timestamp,
-    /// How long they have been going on.
+    /// How long such statuses have been coming.
     time: Duration,
 }
 
 impl LossDetector {
     /// Adds a status that was requested at this time: what it says of the channel, or `None` if it cannot be read.
-    /// Returns whether those of this kind have been going on for longer than a node can be behind.
+    /// Returns whether statuses of this kind have been coming for longer than a node can be behind.
     pub(super) fn add(&mut self, lost: Option<&ChannelLost>, requested_at: Timestamp) -> bool {
         let of = lost.map(discriminant);
         let Some(sighting) = self.kinds.iter_mut().find(|sighting| sighting.of == of) else {
@@ -56,7 +56,7 @@ mod tests {
         let mut detector = LossDetector::default();
         let mut add = |at| detector.add(Some(&ChannelLost::Missing), at);
         assert!(!add(at(0)) && !add(at(3600)) && !add(at(3601)), "the clock jumped");
-        assert!(!add(at(10)) && !add(at(3601)), "that one was requested long before");
+        assert!(!add(at(10)) && !add(at(3601)), "that status was requested long before");
         assert!((3602..3628).all(|second| !add(at(second))));
         assert!(add(at(3628)), "2 s for the jump, and 28 s in steps of one");
         detector.clear();

@@ -1,4 +1,4 @@
-//! The goal [`OpenChannel`], and the [`Channel`] that it comes to.
+//! The goal [`OpenChannel`], and the [`Channel`] that it returns.
 //!
 //! ```text
 //!  Open ──200, SUCCESS──▶ done
@@ -41,7 +41,7 @@ use crate::snowpipe::tuning::BUSY_TIMEOUT;
 /// Opens a channel once its buffered rows are committed. Creates it if it does not exist, and takes it over from
 /// another client.
 ///
-/// Rows of before that are buffered and not committed yet are waited for, some seconds as a rule, and for
+/// Waits for earlier rows that are buffered and not committed yet, some seconds as a rule, and for
 /// [`two minutes`](Self::busy_timeout) at the most: opening would discard them.
 ///
 /// Ends in [`FlowError::Service`] if the service rejects the request, or answers 200 with a channel that must not be
@@ -75,19 +75,19 @@ pub struct OpenChannel {
 }
 
 impl OpenChannel {
-    /// The channel, with its rows of before committed.
+    /// The channel, with its earlier rows committed.
     pub fn new(path: ChannelPath) -> Self {
         Self { path, force: false, offset_token: None, busy_timeout: BUSY_TIMEOUT, timeout: None }
     }
 
-    /// **Discards** rows of before that are not committed yet, instead of waiting for them. The service says nothing of
+    /// **Discards** earlier rows that are not committed yet, instead of waiting for them. The service says nothing of
     /// how many they were, and discarding slows down other channels of the table.
     pub fn force(mut self) -> Self {
         self.force = true;
         self
     }
 
-    /// Overwrites the committed token: for a channel's first life, or after its last one has expired.
+    /// Overwrites the committed token: for a channel's first life, or after its last life has expired.
     pub fn offset_token(mut self, token: impl Into<String>) -> Self {
         self.offset_token = Some(token.into());
         self
@@ -111,8 +111,8 @@ impl From<OpenChannel> for OpenMachine {
 /// An open channel: the right to append the next batch.
 ///
 /// It is moved into [`append`](Self::append) and comes out of it again, so that a second append cannot be under way.
-/// When an append fails, or is dropped, its channel is gone with it: what became of the batch is found out by opening
-/// again, see [`Reconcile`](super::Reconcile).
+/// When an append fails, or is dropped, its channel is gone with it: whether the batch was committed is found out by
+/// opening again, see [`Reconcile`](super::Reconcile).
 ///
 /// ```compile_fail,E0382
 /// # fn example(channel: pipewright::snowpipe::Channel, batch: pipewright::snowpipe::rows::Batch) {
@@ -138,7 +138,7 @@ impl Channel {
         &self.path
     }
 
-    /// What it was like when it was opened; [`AwaitCommitted`] looks again.
+    /// The status when the channel was opened; [`AwaitCommitted`] reads it again.
     pub fn status(&self) -> &ChannelStatus {
         &self.status
     }

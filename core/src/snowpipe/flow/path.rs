@@ -22,7 +22,7 @@ json_structs! {
     pub struct ChannelPath {
         pub database: String,
         pub schema: String,
-        /// The pipe; `<TABLE>-STREAMING` is the default one of a table.
+        /// The pipe; `<TABLE>-STREAMING` is the default pipe of a table.
         pub pipe: String,
         pub channel: String,
     }
@@ -80,7 +80,7 @@ impl ChannelPath {
         DropChannelOperation::new(database, schema, pipe, channel, id)
     }
 
-    /// Of several channels of this one's pipe.
+    /// Of several channels of this channel's pipe.
     pub(super) fn status(&self, id: RequestId, channels: Vec<String>) -> BulkGetChannelStatus {
         let Self { database, schema, pipe, .. } = self;
         BulkGetChannelStatus::new(database, schema, pipe, id, channels)

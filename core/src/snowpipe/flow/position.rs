@@ -10,18 +10,18 @@ use crate::schema::json_structs;
 use crate::snowpipe::channels::ChannelStatus;
 
 json_structs! {
-    /// Where a writer is in its channel: small, and all that another process needs to go on.
+    /// Where a writer is in its channel: small, and all that another process needs to continue.
     pub struct Position {
-        /// The last offset token that was seen to be committed; `None` when there was none.
+        /// The last offset token that was seen to be committed; `None` if no token was committed.
         pub committed: Option<String>,
         /// The end tokens of what was sent and not seen to be committed, in order.
         pub sent: Vec<String>,
-        /// When the channel was made, in milliseconds of UNIX time: another one of its name is not this one.
+        /// When the channel was made, in milliseconds of UNIX time: another channel of its name has another time.
         pub created_on_ms: Option<i64>,
         /// How many rows had been rejected.
         pub rows_error_count: Option<i64>,
         /// A token of `sent`, if the service rejected an append because another client had opened the channel. If this
-        /// token or a later one of `sent` is committed, the outcome is unknown: see [`ChannelLost::AmbiguousToken`].
+        /// token or a later token of `sent` is committed, the outcome is unknown: see [`ChannelLost::AmbiguousToken`].
         pub rejected: Option<String>,
     }
 
@@ -29,9 +29,9 @@ json_structs! {
     pub struct RejectedRows {
         /// How many.
         pub count: u64,
-        /// Why the last one was rejected.
+        /// Why the last row was rejected.
         pub last_error_message: Option<String>,
-        /// The last one is at or before this offset token.
+        /// The last rejected row is at or before this offset token.
         pub last_error_offset_upper_bound: Option<String>,
     }
 }
@@ -42,18 +42,18 @@ json_structs! {
 pub enum ChannelLost {
     /// The service does not know the channel: it was dropped, has expired, or its table was replaced.
     Missing,
-    /// It is another one of the same name, made later.
+    /// It was recreated: it has the same name, and was made later.
     Replaced,
     /// There is no committed token where there was one.
     TokenGone {
-        /// The token of before, if it is known.
+        /// The earlier token, if it is known.
         before: Option<String>,
     },
     /// An older token is committed than was before: the service has lost rows.
     TokenWentBack {
         /// The token.
         token: String,
-        /// The token of before.
+        /// The earlier token.
         before: String,
     },
     /// The channel was opened for the first time with a token prefix, and the committed token has another prefix or
@@ -70,7 +70,7 @@ pub enum ChannelLost {
         token: String,
     },
     /// The service rejected an append because another client had opened the channel, and now the token of this append
-    /// or of an earlier one is committed. Either these are this client's rows, or the other client uses equal tokens
+    /// or of an earlier append is committed. Either these are this client's rows, or the other client uses equal tokens
     /// for other rows. So the outcome of the rows up to this token is unknown.
     ///
     /// Query the table. If the rows are there, resume with
@@ -108,15 +108,14 @@ impl ChannelLost {
 impl fmt::Display for ChannelLost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let look = "starting again from the beginning would duplicate rows: find out what is in the table";
-        let own = "another writer has the channel: give each writer one of its own";
+        let own = "another writer has the channel: give each writer its own channel";
         match self {
             Self::Missing => {
                 f.write_str("the service does not know it: it was dropped, has expired, or its table was replaced")
             }
-            Self::Replaced => write!(
-                f,
-                "it is another one of the same name: the one of before was dropped, has expired, or its table was replaced; {look}"
-            ),
+            Self::Replaced => {
+                write!(f, "it was recreated: the original was dropped, has expired, or its table was replaced; {look}")
+            }
             Self::TokenGone { before } => {
                 f.write_str("its committed offset token ")?;
                 before.as_ref().map_or(Ok(()), |before| write!(f, "\"{before}\" "))?;
@@ -126,7 +125,7 @@ impl fmt::Display for ChannelLost {
                 write!(f, "its committed offset token went back from \"{before}\" to \"{token}\"; {look}")
             }
             Self::ForeignToken { token } => {
-                write!(f, "its committed offset token \"{token}\" is none that was sent from here; {own}")
+                write!(f, "its committed offset token \"{token}\" was not sent by this writer; {own}")
             }
             Self::OtherLoad { token, prefix } => write!(
                 f,
@@ -153,7 +152,7 @@ impl Position {
         Self { committed, sent: Vec::new(), created_on_ms, rows_error_count, rejected: None }
     }
 
-    /// Also from which token of those that were sent on a commit proves nothing.
+    /// Also the token from which on a commit of a sent token proves nothing.
     pub(super) fn split(self) -> (ChannelSnapshot, Vec<String>, Option<usize>) {
         let Self { committed, sent, created_on_ms, rows_error_count, rejected } = self;
         let unproven_from = rejected.and_then(|rejected| sent.iter().position(|token| *token == rejected));
@@ -194,8 +193,8 @@ impl ChannelSnapshot {
     }
 
     /// How many of what was sent is committed, by a status. The tokens are looked up and never compared otherwise: they
-    /// have an order in the caller's mind only. `past` is what was committed before the last one, or that nothing was.
-    /// From `unproven_from` on the tokens of `sent` may be another client's, because it had the channel.
+    /// have an order in the caller's mind only. `past` is what was committed before the last token, or that nothing
+    /// was. From `unproven_from` on the tokens of `sent` may be another client's, because it had the channel.
     pub(super) fn settled<'a>(
         &self,
         status: &ChannelStatus,
@@ -230,8 +229,8 @@ impl ChannelSnapshot {
         }
     }
 
-    /// The rows that were rejected since the last time. A lower count than before is an older one, unless an open tells
-    /// it.
+    /// The rows that were rejected since the last time. A lower count than before is an older count, unless an open
+    /// tells it.
     pub(super) fn rejected(&mut self, status: &ChannelStatus, source: StatusSource) -> Option<RejectedRows> {
         let before = self.rows_error_count;
         self.created_on_ms = status.created_on_ms.or(self.created_on_ms);
@@ -243,12 +242,12 @@ impl ChannelSnapshot {
     }
 }
 
-/// As in `3 rows were rejected, the last one at or before the offset token "17": Numeric value 'x' is not recognized`.
+/// As in `3 rows were rejected, the last at or before the offset token "17": Numeric value 'x' is not recognized`.
 impl fmt::Display for RejectedRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.count {
             1 => f.write_str("1 row was rejected")?,
-            count => write!(f, "{count} rows were rejected, the last one")?,
+            count => write!(f, "{count} rows were rejected, the last")?,
         }
         if let Some(bound) = &self.last_error_offset_upper_bound {
             write!(f, " at or before the offset token \"{bound}\"")?;

@@ -5,10 +5,11 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use crate::snowpipe::tuning::MAX_RECENT_TOKENS;
 
-/// The last tokens that were committed, or that a commit has passed over; and `None`, the time when there was none.
+/// The last tokens that were committed, or that a commit has passed over; and `None`, the time before the first token.
 ///
 /// Kept as their hashes, so that it takes half a kilobyte however long the tokens are. Of two tokens in 10^19 the hash
-/// is the same: a foreign one would be taken for an old one of ours then, and the next open would tell all the same.
+/// is the same: a foreign token would then be taken for an old token of ours; the next open would still show the
+/// difference.
 #[derive(Debug, Default)]
 pub(super) struct RecentTokens(VecDeque<u64>);
 

@@ -5,9 +5,9 @@
 //!                                          └─ gone, or another client's ─▶ failed
 //! ```
 //!
-//! | committed token | what comes of it |
+//! | committed token | result |
 //! |---|---|
-//! | the one of before | nothing of what was sent is committed, nor will be: send all of it again |
+//! | the token from before | nothing of what was sent is committed, nor will be: send all of it again |
 //! | the end token of the nth batch that was sent | n batches are committed: send the others again |
 //! | none, although there was one | [`ChannelLost::TokenGone`]: the channel was dropped, has expired, or its table was replaced |
 //! | any, of a channel that was made later | [`ChannelLost::Replaced`] |
@@ -29,7 +29,7 @@ use crate::error::FlowError;
 use crate::flow::{FlowContext, Runner, StateMachine, Transition, done, goal};
 use crate::snowpipe::SnowpipeIngest;
 
-/// Finds out what became of the batches that were sent, by opening the channel again: after an append that failed, a
+/// Finds out which of the sent batches were committed, by opening the channel again: after an append that failed, a
 /// channel whose status is not `SUCCESS`, or a crash.
 ///
 /// Batches that were buffered are waited for, those that are not committed then never will be and have to be sent
@@ -75,7 +75,7 @@ impl Reconcile {
     }
 }
 
-/// What became of what was sent, and an open channel to send the rest to.
+/// What was committed, and an open channel to send the rest to.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Reconciled {

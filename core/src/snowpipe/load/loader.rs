@@ -23,8 +23,8 @@ pub(super) struct Loader<'a, R, L, E> {
     summary: LoadSummary,
     /// The channel's count of inserted rows when the load began.
     inserted_before: Option<i64>,
-    /// Batches that a writer before this one had sent. Those behind the committed token move to `unsent` when this
-    /// one has opened the channel.
+    /// Batches that an earlier writer had sent. Those behind the committed token move to `unsent` when this writer has
+    /// opened the channel.
     unconfirmed: VecDeque<Batch>,
     /// Batches that this writer has no room for yet.
     unsent: VecDeque<Batch>,
@@ -97,7 +97,7 @@ impl<'a, R: Runtime, H: ListenerResult, L: FnMut(Notice) -> H, E: FnMut(&WriterE
         }
     }
 
-    /// Gives a row to the writer, and waits for room if there is none.
+    /// Gives a row to the writer, and waits for room if the writer has no room.
     fn push(&mut self, rows: &mut impl RowSource) -> Result<(), LoadFailure> {
         let row = rows.position();
         loop {
@@ -202,7 +202,7 @@ impl<'a, R: Runtime, H: ListenerResult, L: FnMut(Notice) -> H, E: FnMut(&WriterE
         }
     }
 
-    /// Whether another writer may succeed where this one has ended.
+    /// Whether another writer may succeed where this writer has ended.
     fn can_resend(&self, error: &FlowError) -> bool {
         let FlowError::Ambiguous(Ambiguity { cause, .. }) = error else { return false };
         self.on_unconfirmed == OnUnconfirmed::Resend

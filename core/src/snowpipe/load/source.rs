@@ -254,11 +254,11 @@ pub enum OffsetError {
         /// The committed position.
         committed: String,
     },
-    /// An offset is not greater than the one before.
+    /// An offset is not greater than the offset before.
     NotRising {
         /// The offset.
         offset: String,
-        /// The one before.
+        /// The offset before.
         before: String,
     },
 }
@@ -274,7 +274,7 @@ impl fmt::Display for OffsetError {
             Self::TooFewRows { committed } => write!(
                 f,
                 "the rows end before row {committed}, up to which the channel is committed: give the same rows as before, from \
-                 the first one on"
+                 the first row on"
             ),
             Self::NotRising { offset, before } => {
                 write!(f, "the offset {offset} follows {before}: offsets must rise from row to row")

@@ -22,7 +22,7 @@ const _: () = assert!(LIMIT as u64 == MAX_BYTES);
 /// Collects rows until they are a batch.
 ///
 /// It grows until its batches are taken: after each push, take what [`next_batch`](Self::next_batch) has. Give each
-/// row its own token: if several rows have the same one, a load cannot continue behind it without losing or repeating
+/// row its own token: if several rows have the same token, a load cannot continue behind it without losing or repeating
 /// rows.
 pub struct BatchBuilder {
     options: BatchOptions,
@@ -35,7 +35,7 @@ pub struct BatchBuilder {
     rows: Vec<Ends>,
     /// Where its last row ends.
     end: usize,
-    /// How many of its rows there are up to the last one with a token.
+    /// The number of its rows up to the last row with a token.
     tokened: usize,
     /// When the builder was first asked for a batch after its first row.
     opened: Option<Timestamp>,
@@ -96,7 +96,7 @@ impl BatchBuilder {
         }
     }
 
-    /// Adds a row. An empty token is none.
+    /// Adds a row. An empty token counts as no token.
     ///
     /// # Errors
     /// When the row cannot be taken. It is left out, all else is as before.
@@ -108,7 +108,7 @@ impl BatchBuilder {
         self.end_line(start, offset_token)
     }
 
-    /// Adds a row that is JSON already, with or without a line end behind it. An empty token is none.
+    /// Adds a row that is JSON already, with or without a line end behind it. An empty token counts as no token.
     ///
     /// # Errors
     /// When it is not one JSON object in one line, or cannot be taken: with a number beyond the range of `f64`, one
@@ -156,7 +156,7 @@ impl BatchBuilder {
         self.close(Cause::Quiet);
     }
 
-    /// Closes the open batch, and rows behind the last offset token in another one, without a token.
+    /// Closes the open batch, and puts rows behind the last offset token into another batch, without a token.
     pub(in crate::snowpipe) fn close_all(&mut self) {
         self.flush();
         let cut = std::mem::replace(&mut self.options.cut, Cut::Anywhere);
@@ -176,7 +176,7 @@ impl BatchBuilder {
         }
     }
 
-    /// How many rows were taken, over all batches: the index of the next one.
+    /// How many rows were taken, over all batches: the index of the next row.
     pub fn taken(&self) -> u64 {
         self.taken
     }

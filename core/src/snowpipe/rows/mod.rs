@@ -31,7 +31,7 @@
 //!   strings; any other key that is not a string is an error. A key that occurs twice is written twice.
 //! * A line or a `RawValue` is checked before it is taken: numbers have a finite `f64`, and escapes of surrogates come
 //!   in pairs. No row nests more than 120 levels deep.
-//! * Of batches that are filled up to the same limit nothing is allocated for a row, once a first one has shown how
+//! * Of batches that are filled up to the same limit nothing is allocated for a row, once a first batch has shown how
 //!   much room they take. What is not compressed takes its memory along, unless it is [given
 //!   back](BatchBuilder::reuse). A builder that was flushed, or that closed its last rows because of their age, holds
 //!   no buffer.
@@ -68,15 +68,15 @@ pub struct Batch {
     pub first_row: u64,
     /// The length in bytes before compression.
     pub uncompressed: u64,
-    /// The offset token of the first row that has one.
+    /// The offset token of the first row that has a token.
     pub start_offset_token: Option<String>,
-    /// The offset token of the last row that has one.
+    /// The offset token of the last row that has a token.
     pub end_offset_token: Option<String>,
 }
 
 impl Batch {
-    /// Rows that are lines already, as many as they are, with the offset tokens of the first and of the last one; an
-    /// empty token is none.
+    /// Rows that are lines already, as many as they are, with the offset tokens of the first and the last line; an
+    /// empty token counts as no token.
     pub fn new(lines: impl Into<Body>, rows: u64, start: impl Into<String>, end: impl Into<String>) -> Self {
         let body = lines.into();
         let token = |token: String| Some(token).filter(|token| !token.is_empty());

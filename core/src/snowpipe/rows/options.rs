@@ -29,7 +29,7 @@ pub struct BatchOptions {
     pub non_finite: NonFinite,
     /// Whether the keys of each row, but not those within its values, are written in upper-case ASCII. Not by default.
     /// Letters that are escaped, as in `"\u0061"`, stay as they are; and keys that differ in case only become the same
-    /// one, so that the row has it twice: which value the service takes is not documented.
+    /// key, so that the row has it twice: which value the service takes is not documented.
     pub upper_case_keys: bool,
     /// Between which rows a batch may end. Between any two by default.
     pub cut: Cut,
@@ -41,8 +41,8 @@ pub enum Cut {
     /// Between any two.
     #[default]
     Anywhere,
-    /// Only behind a row with an offset token. Rows without one belong to the next row that has one, such as all rows
-    /// of a transaction to its last: they are committed together, and wait for it whatever the limits say.
+    /// Only behind a row with an offset token. Rows without one belong to the next row that has a token, such as all
+    /// rows of a transaction to its last: they are committed together, and wait for it whatever the limits say.
     BehindTokens,
 }
 

@@ -1,6 +1,6 @@
 //! A session: the ingest host and the token for it, found once and shared by any number of channels and threads.
 //!
-//! [`OpenSession`] finds both and gives the [`Session`], of which every clone is the same one. An
+//! [`OpenSession`] finds both and gives the [`Session`], all clones of which are the same session. An
 //! [`IngestClient`](super::IngestClient) uses it by itself. An event loop gets goals of the account from it:
 //!
 //! ```no_run
@@ -122,7 +122,7 @@ pub struct Lease {
     number: u64,
     /// The host, when it is known.
     host: Option<Arc<str>>,
-    /// Whether the token of before is good for so long that this renewal may come to nothing.
+    /// Whether the current token is valid for so long that this renewal may fail.
     is_early: bool,
 }
 
@@ -157,7 +157,7 @@ impl Session {
         self.state().moved(generation);
     }
 
-    /// Which host it is, counted from 1; 0 before the first is found. What was opened at another one has to be opened
+    /// Which host it is, counted from 1; 0 before the first is found. What was opened at another host has to be opened
     /// again.
     pub fn generation(&self) -> u64 {
         self.state().generation()
@@ -192,8 +192,8 @@ impl Session {
 }
 
 impl Lease {
-    /// The flow that gets the token. While it runs, the lease is held. While the token of before is good for longer
-    /// than that, it takes 10 s at most.
+    /// The flow that gets the token. While it runs, the lease is held. While the current token is valid for longer than
+    /// that, it takes 10 s at most.
     pub fn renew(self, seed: Seed) -> Renewal {
         let account = self.session.shared.account.clone();
         let timeout = self.is_early.then_some(EARLY_RENEWAL_TIMEOUT);

@@ -167,7 +167,7 @@ impl State {
     pub(super) fn moved(&mut self, generation: u64) {
         if self.generation == generation {
             (self.host, self.token) = (None, None);
-            // What its holder brings is for the host of before.
+            // What its holder brings is for the earlier host.
             self.lease = None;
         }
     }

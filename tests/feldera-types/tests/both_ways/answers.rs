@@ -169,7 +169,7 @@ fn permanent() -> Vec<PermanentSuspendError> {
         PermanentSuspendError::EnterpriseFeature,
         PermanentSuspendError::UnsupportedInputEndpoint("t.c".to_owned()),
     ];
-    // Does not compile if there is another one.
+    // Does not compile if there is another variant.
     all.iter().for_each(|error| match error {
         PermanentSuspendError::StorageRequired
         | PermanentSuspendError::EnterpriseFeature
@@ -358,6 +358,6 @@ fn details_of_a_status() {
     };
     let [with_program, without] = pipeline_diff().map(|diff| Some(serde_json::to_value(diff).expect("JSON")));
     let values = [details(with_program), details(without), details(None)];
-    // One part of the differences is absent in each, and there is nothing that we do not know.
+    // One part of the differences is absent in each, and the server sends no field that the library does not know.
     compare::<pipelines::RuntimeStatusDetails, _>(&values, &["memory_max", "program_diff_error", "unknown"]);
 }

@@ -106,7 +106,7 @@ fn storages() -> Vec<StorageOptions> {
         object,
         StorageBackendConfig::Default,
     ];
-    // Does not compile if there is another one.
+    // Does not compile if there is another variant.
     backends.iter().for_each(|backend| match backend {
         StorageBackendConfig::Default | StorageBackendConfig::File(_) | StorageBackendConfig::Object(_) => (),
     });

@@ -239,7 +239,7 @@ fn the_graph_of_a_program() {
         CalciteId::Final { final_: 1 },
         CalciteId::Seq { seq: vec![CalciteId::Partial { partial: 1 }] },
     ];
-    // Does not compile if there is another one.
+    // Does not compile if there is another variant.
     ids.iter().for_each(|id| match id {
         CalciteId::Partial { .. }
         | CalciteId::Final { .. }

@@ -90,7 +90,7 @@ pub(crate) struct Ended {
     pub(crate) result: Result<Upgrade, FlowError>,
     /// The error that was resumed from.
     pub(crate) resumed: Option<FlowError>,
-    /// The blow, or why it did not fall; `None` if there was none, or if its phase was never reached.
+    /// The blow, or why it did not fall; `None` without a blow, or if its phase was never reached.
     pub(crate) struck: Option<Result<Struck, String>>,
     pub(crate) took: Duration,
 }
@@ -172,7 +172,8 @@ impl Listener {
     }
 }
 
-/// Runs an upgrade. If it ends with an error, resumes it once from its saved state, or begins again if there is none.
+/// Runs an upgrade. If it ends with an error, resumes it once from its saved state, or begins again without a saved
+/// state.
 pub(crate) fn upgrade(flink: &Flink<Ureq>, cluster: &Cluster, plan: &Plan, blow: Option<Blow>, log: &str) -> Ended {
     let mut listener = Listener {
         started: Instant::now(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::spawn;
 
-/// Listens at a port and passes connections on to one target, or else to the next one that accepts them.
+/// Listens at a port and passes connections on to one target, or else to the next target that accepts them.
 #[derive(Debug)]
 pub(crate) struct Balancer {
     pub(crate) url: String,

@@ -77,7 +77,7 @@ impl Cluster {
         assert!(status.is_ok_and(|status| status.success()), "{name} can be started again");
     }
 
-    /// Returns the living JobManager that was granted leadership last, and the other one.
+    /// Returns the living JobManager that was granted leadership last, and the other JobManager.
     pub(crate) fn leader(&self) -> Option<(&JobManager, Option<&JobManager>)> {
         let granted = |job_manager: &JobManager| {
             self.pid(job_manager.name)?;

@@ -84,7 +84,7 @@ pub(crate) fn exists(savepoint: &str) -> bool {
     Path::new(path).join("_metadata").is_file()
 }
 
-/// Returns whether a checkpoint was replaced by another one of its job, which is complete on disk.
+/// Returns whether a checkpoint was replaced by another checkpoint of its job, which is complete on disk.
 pub(crate) fn is_replaced(checkpoint: &str) -> bool {
     let (job, name) = checkpoint.rsplit_once('/').unwrap_or_default();
     let entries = fs::read_dir(job.strip_prefix("file:").unwrap_or(job)).into_iter().flatten().flatten();

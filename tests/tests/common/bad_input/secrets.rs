@@ -30,7 +30,11 @@ fn no_debug_text_holds_a_secret() {
         match step {
             Step::Authorize(request) => {
                 asked += 1;
-                assert_eq!(request.rejected().is_some(), asked == 2, "only the second time there was another one");
+                assert_eq!(
+                    request.rejected().is_some(),
+                    asked == 2,
+                    "only the second request found another credential"
+                );
                 reply = Some(request.settle(Ok(HeaderValue::from_static("Bearer s3cr3t"))));
             }
             Step::Send(exchange) => {

@@ -85,7 +85,7 @@ pub(super) fn what_is_delivered_was_read(case: Case) -> Trial<()> {
             Some(Interruption::Undelivered(Undelivered::SubscriptionEnded)) => {
                 assert!(trial.lost || trial.is_contested() || !trial.faults.is_empty(), "{:#?}", trial.history);
             }
-            // A circuit that stands still while somebody else's transaction is open.
+            // A circuit that stands still while another client's transaction is open.
             Some(Interruption::Undelivered(Undelivered::Overdue { .. })) => panic!("{:#?}", trial.history),
             _ => match error {
                 FlowError::Incomplete(incomplete) => assert_honest(&trial, &incomplete.cause),

@@ -128,7 +128,7 @@ pub(super) fn judge(scene: &RivalScene, trial: &Trial<()>, fate: &Fate, rows: u6
         Ok(()) if rows == 0 => {}
         Ok(()) => {
             // What took the newest rows has let them go through. It may be gone by now: one request has met one
-            // process, whichever answers the look afterwards.
+            // process, whichever answers the poll afterwards.
             let since = fate.times.keys().max().copied().unwrap_or_default();
             for (_, taken) in ours.iter().filter(|(id, _)| *id == since) {
                 let is_through = |view: &PipelineView| {

@@ -77,7 +77,7 @@ fn history(scene: &RivalScene) -> History {
     scene.with(|manager| manager.history("p"))
 }
 
-/// The process that answered the flow first. Before any did so, the one that there was: it gave out the token.
+/// The process that answered the flow first. Before any did so, the process that was there: it gave out the token.
 fn asked<T>(trial: &Trial<T>) -> Option<String> {
     let answered = |moment: &&Moment| {
         let of_process = |(_, target, status): &(String, String, u16)| *status == 200 && !target.contains("selector=");
@@ -114,7 +114,7 @@ fn assert_honest<T>(trial: &Trial<T>, error: &FlowError) {
             FlowError::Ambiguous(_) | FlowError::Service(_) | FlowError::Transport(_) => {
                 trial.lost || trial.is_contested()
             }
-            // What nobody commits holds everything back.
+            // A transaction that no client commits holds everything back.
             FlowError::Deadline { .. } => trial.is_slow() || trial.ever(|view| view.transaction.is_some()),
             _ => false,
         },
@@ -149,7 +149,7 @@ impl Case {
     }
 }
 
-/// Alone, and with every answer heard, it succeeds.
+/// Without other clients and lost answers, it succeeds.
 fn assert_success<T: std::fmt::Debug>(trial: &Trial<T>) {
     assert!(!trial.is_untouched() || trial.result.is_ok(), "{:?}", trial.result);
 }
@@ -190,8 +190,8 @@ fn a_transaction_is_what_it_says(case: Case) -> Trial<()> {
     match &trial.result {
         Ok(event) => {
             let TransactionEvent::Committed { id, .. } = event else { panic!("{event:?}") };
-            // The last one that answered: a look whose answer was delivered twice may meet the end of the process the
-            // second time.
+            // The last process that answered: a poll whose answer was delivered twice may meet the end of the process
+            // the second time.
             let answered = |moment: &&Moment| moment.request.as_ref().is_some_and(|(_, _, status)| *status == 200);
             let process =
                 trial.history.iter().rev().find(answered).and_then(|moment| moment.view.as_ref()?.incarnation.clone());
@@ -200,13 +200,13 @@ fn a_transaction_is_what_it_says(case: Case) -> Trial<()> {
         Err(FlowError::Service(error)) if error.code() == Some("TransactionInProgress") => {
             assert!(trial.ever(|view| view.transaction.is_some()));
         }
-        // Somebody else's, and it was there before.
+        // Another client's, and it was there before.
         Err(FlowError::Failed(failure)) if failure.cause().is_none() => {
             let is_it = |moment: &Moment| {
                 let id = moment.view.as_ref().and_then(|view| view.transaction);
                 id.is_some_and(|id| failure.reason.starts_with(&format!("transaction {id} is in progress")))
             };
-            // Each process counts anew.
+            // Each process starts to count again.
             let opened = trial.history.windows(2).rev().find(|pair| !is_it(&pair[0]) && is_it(&pair[1]));
             let is_others = opened.map_or_else(|| is_it(&trial.history[0]), |pair| pair[1].request.is_none());
             assert!(is_others, "{failure:?}: {opened:?}");
@@ -261,7 +261,8 @@ fn a_checkpoint_that_is_sent_is_there(case: Case) -> Trial<()> {
         Err(FlowError::Failed(failure)) if failure.cause().is_none() => {
             assert!(sent.any(|one| !one.succeeded && failure.what.contains(&one.checkpoint)), "{failure:?}");
         }
-        // A failure like the one before is not believed for a minute, which together with a slow answer is too long.
+        // A failure like the failure before is not believed for a minute, which together with a slow answer is too
+        // long.
         Err(FlowError::Deadline { .. }) if failures > 1 && !trial.faults.is_empty() => {}
         Err(error) => assert_honest(&trial, error),
     }
@@ -296,7 +297,7 @@ fn what_connectors_took_in_has_gone_through(case: Case) -> Trial<()> {
             assert_eq!(told, steps.len() as u64);
             assert!(!trial.is_untouched() || told == 40, "{finished:?}");
         }
-        // One that somebody paused is waited for.
+        // The flow waits for a pipeline that another client paused.
         Err(FlowError::Deadline { .. }) if trial.history.iter().any(rests) => {}
         Err(error) => assert_honest(&trial, error),
     }
@@ -356,7 +357,7 @@ proptest! {
         prop_assert!((0..rows).filter(|row| is_bad(*row)).eq(fate.rejected.iter().copied()));
     }
 
-    /// A driver may poll too often, too late, and with somebody else's replies.
+    /// A driver may poll too often, too late, and with another flow's replies.
     #[test]
     fn no_driver_confuses_a_data_flow(seed: u64, release in any_release(), faults in 0_u64..10) {
         let scene = scene(seed, release);

@@ -38,7 +38,7 @@ fn a_checkpoint_is_judged_by_its_number() {
     assert_eq!(outcome("checkpoint_status_superseded").expect("made").newest, 9);
     assert!(outcome("checkpoint_status_failed").expect_err("failed").to_string().contains("I/O error"));
     let hidden = outcome("checkpoint_status_failure_hidden_by_later_failure").expect_err("failed").to_string();
-    assert!(hidden.contains("a later one, 8, hides"), "{hidden}");
+    assert!(hidden.contains("a later checkpoint, 8, hides"), "{hidden}");
     let lost = outcome("checkpoint_status_wrong_incarnation_400").expect_err("another process");
     assert!(lost.is_ambiguous());
     assert!(matches!(UnknownOutcome::of(&lost), Some(UnknownOutcome::Checkpoint { number: 7, .. })), "{lost:?}");
@@ -148,7 +148,7 @@ fn time_that_is_up_names_what_delays_a_checkpoint() {
     assert!(error.to_string().ends_with(reasons), "{error}");
 }
 
-/// The numbers of another process are none of ours, whatever they say: before 0.337 only its statistics tell.
+/// The numbers of another process are not ours, whatever they say: before 0.337 only its statistics tell.
 #[test]
 fn another_processs_numbers_are_not_believed() {
     for name in ["checkpoint_status_superseded", "checkpoint_status_failed"] {
@@ -170,7 +170,7 @@ fn another_processs_numbers_are_not_believed() {
     }
 }
 
-/// A process that has nothing to do, and has not said what became of the checkpoint, never will.
+/// A process that has nothing to do, and has not reported the outcome of the checkpoint, never will.
 #[test]
 fn an_idle_process_has_no_more_to_say() {
     let answer = |name: &str, _: &str| {
@@ -186,6 +186,6 @@ fn an_idle_process_has_no_more_to_say() {
         })
     };
     let feldera = Feldera::new(base(), Recorded::new(answer));
-    let error = feldera.run(Checkpoint::new("p")).expect_err("no word");
+    let error = feldera.run(Checkpoint::new("p")).expect_err("no report");
     assert!(matches!(&error, FlowError::Failed(failure) if failure.reason.contains("nothing to do")), "{error:?}");
 }

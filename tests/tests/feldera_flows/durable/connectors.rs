@@ -127,7 +127,7 @@ fn a_paused_pipeline_is_waited_for_to_the_end() {
     assert_eq!(Interruption::of(&error), Some(&Interruption::Paused));
 }
 
-/// Somebody has paused one of two: it is named when the time is up, and the one that is finished is not.
+/// Another client has paused one of two connectors: it is named when the time is up, and the finished connector is not.
 #[test]
 fn time_that_is_up_names_the_connectors_that_are_unfinished_or_paused() {
     let body = |paused: bool| {

@@ -1,4 +1,4 @@
-//! Refusals, and the look that says why.
+//! Rejections, and the poll that says why.
 
 use pipewright::driver::{self, NoCredentials};
 use pipewright::error::FlowError;
@@ -15,7 +15,7 @@ use super::{CHECKPOINT, STATS, base, calm};
 
 const STATUS: &str = "/v0/pipelines/p?selector=status";
 
-/// The first attempt is the last one, as if all the others had been refused too.
+/// The first attempt is the last attempt, as if all the others had been refused too.
 fn client(script: &Script) -> Feldera<Script> {
     Feldera::with_config(Config::new(base()).with_retry(Retry::never()), script.clone())
 }
@@ -67,7 +67,7 @@ fn a_first_start_that_takes_long_is_no_restart() {
             assert_eq!(Interruption::of(&error), None, "{error:?}");
             assert_eq!(code(&error), Some(ErrorCode::PipelineInteractionNotDeployed));
         }
-        // One that has answered is another one.
+        // A process that has answered is another process.
         let script = is_starting(calm(Script::new()), "POST", CHECKPOINT, status);
         assert_eq!(Interruption::of(&run(&script, Checkpoint::new("p"))), Some(&Interruption::Restarted));
     }

@@ -65,7 +65,7 @@ fn a_checkpoint_is_sent_and_known_by_its_id() {
     script.finish();
 }
 
-/// The failure of an earlier attempt with the same checkpoint says nothing about this one, for a while.
+/// The failure of an earlier attempt with the same checkpoint says nothing about this attempt, for a while.
 #[test]
 fn an_old_failure_is_not_believed_at_once() {
     let script = sent_after("checkpoint_sync_status_failure");
@@ -106,7 +106,7 @@ fn after_a_restart_the_store_tells() {
 
     let script = recorded(sent(), "GET", SYNC_STATUS, "checkpoint_status_wrong_incarnation_400");
     let script = script.expect("GET", REMOTE).reply_json(200, "[]");
-    let error = run(&script, SyncCheckpoint::new("p")).0.expect_err("nobody can tell");
+    let error = run(&script, SyncCheckpoint::new("p")).0.expect_err("unknown outcome");
     assert!(error.is_ambiguous());
     assert_eq!(Interruption::of(&error), Some(&Interruption::Restarted));
     assert!(
@@ -158,7 +158,7 @@ fn there_has_to_be_a_checkpoint_to_send() {
     script.finish();
 }
 
-/// Another client sends a newer one between two looks: only that one is told, and the store knows of both.
+/// Another client sends a newer checkpoint between two polls: only the newer is reported, and the store knows of both.
 #[test]
 fn a_success_that_was_missed_is_looked_for_in_the_store() {
     let script = stored(told(sent(), Some(NEWER), None), OURS);
@@ -166,15 +166,15 @@ fn a_success_that_was_missed_is_looked_for_in_the_store() {
     script.finish();
     // It is over, and it is not there.
     let script = stored(told(sent(), Some(NEWER), None), NEWER);
-    let error = run(&script, SyncCheckpoint::new("p")).0.expect_err("nobody can tell");
+    let error = run(&script, SyncCheckpoint::new("p")).0.expect_err("unknown outcome");
     assert!(error.is_ambiguous() && error.to_string().contains("the store does not list it"), "{error:?}");
     script.finish();
     let rejection = json!({ "message": "no store", "error_code": "CheckpointFetchError", "details": null });
     let script = told(sent(), Some(NEWER), None).expect("GET", REMOTE).reply_json(500, rejection);
-    let error = run(&script, SyncCheckpoint::new("p")).0.expect_err("nobody can tell");
+    let error = run(&script, SyncCheckpoint::new("p")).0.expect_err("unknown outcome");
     assert!(error.is_ambiguous() && error.to_string().contains("could not be listed"), "{error:?}");
     script.finish();
-    // An older one, that was sent before, says nothing; and the store is not asked over and over.
+    // An older checkpoint, that was sent before, says nothing; and the store is not asked over and over.
     let script = told(stored(told(sent(), Some(OLDER), None), OLDER), Some(OLDER), None);
     let script = told(script, Some(OURS), None);
     run(&script, SyncCheckpoint::new("p")).0.expect("there");
@@ -207,7 +207,7 @@ fn a_failure_that_was_missed_is_no_wait_without_an_end() {
         (result, feldera.runtime().now().since(start).as_secs())
     };
     let (result, secs) = wait(Some(NEWER), usize::MAX);
-    assert!(result.expect_err("nobody can tell").is_ambiguous());
+    assert!(result.expect_err("unknown outcome").is_ambiguous());
     assert!((60..70).contains(&secs), "{secs}");
     assert!(matches!(wait(Some(NEWER), 0), (Ok(_), 0..5)));
     assert!(matches!(wait(Some(NEWER), 1), (Ok(_), 60..70)));
@@ -220,8 +220,8 @@ fn a_failure_that_was_missed_is_no_wait_without_an_end() {
     assert!(matches!(wait(None, 1), (Ok(_), 120..135)));
 }
 
-/// Before 0.337 a process may accept the request and die before it is looked at: the one that answers then is another
-/// one.
+/// Before 0.337 a process may accept the request and die before it is looked at: the process that answers then is
+/// another process.
 #[test]
 fn an_old_server_that_dies_after_the_request_is_missed() {
     let script = recorded(calm(Script::new()), "GET", SYNC_BEFORE, "checkpoint_sync_status");

@@ -111,14 +111,14 @@ fn a_transaction_that_was_never_seen_is_committed_all_the_same() {
     script.finish();
 }
 
-/// A start that was answered is known, whatever comes of the look behind it.
+/// A start that was answered is known, whatever the poll behind it returns.
 #[test]
 fn the_id_of_a_start_that_was_answered_is_not_lost() {
     let script = recorded(calm(Script::new()), "POST", START_TRANSACTION, "transaction_start");
     let script =
         script.expect("GET", STATS).reply_json(401, r#"{"message":"m","error_code":"Unauthorized","details":null}"#);
     let mut run = Run::new(&script, Transaction::new("p"));
-    run.next().expect_err("nobody may look");
+    run.next().expect_err("no poll is allowed");
     assert_eq!(run.transaction.id(), Some(20));
     let again = looked(Script::new(), &open());
     is(run.resume(&again).next(), "Started { id: 20 }");
@@ -141,7 +141,7 @@ fn a_lost_start_is_looked_for() {
     let ours = in_transaction(20, 0, "TransactionInProgress");
 
     let script = looked(lost(), &ours);
-    let error = Run::new(&script, Transaction::new("p")).next().expect_err("nobody can tell");
+    let error = Run::new(&script, Transaction::new("p")).next().expect_err("unknown outcome");
     assert!(found(error).starts_with("transaction 20 has been open for 0ns"));
     script.finish();
 
@@ -149,7 +149,7 @@ fn a_lost_start_is_looked_for() {
     is(Run::new(&script, Transaction::new("p").take_over()).next(), "Started { id: 20 }");
     script.finish();
 
-    // Opened before this one was asked for: known not to be ours, whoever may take over what.
+    // Opened before this start was requested: known not to be ours, with or without `take_over`.
     let script = looked(lost(), &in_transaction(20, 60_000, "TransactionInProgress"));
     let error = Run::new(&script, Transaction::new("p").take_over()).next().expect_err("not ours");
     assert!(matches!(error, FlowError::Failed(_)), "{error:?}");
@@ -205,7 +205,7 @@ fn a_slow_look_takes_nothing_over() {
         }
     };
     let error = event.expect_err("not ours");
-    assert!(matches!(&error, FlowError::Failed(failure) if failure.reason.contains("before this one")), "{error:?}");
+    assert!(matches!(&error, FlowError::Failed(failure) if failure.reason.contains("before this start")), "{error:?}");
 }
 
 /// A process that does not name itself is known by when it started.
@@ -224,12 +224,12 @@ fn a_restart_shows_in_the_start_time() {
     run.transaction.commit();
     let error = run.next().expect_err("its process is gone, and it with it");
     assert_eq!(Interruption::of(&error), Some(&Interruption::Restarted));
-    // The other process may have a transaction of somebody else's: nothing was committed.
+    // The other process may have another client's transaction: nothing was committed.
     assert!(!error.is_ambiguous());
     script.finish();
 }
 
-/// Between the look before and the start, the pipeline was restarted.
+/// Between the poll before and the start, the pipeline was restarted.
 #[test]
 fn a_start_is_in_the_process_that_shows_it() {
     let script = recorded(calm(Script::new()), "POST", START_TRANSACTION, "transaction_start");
@@ -259,7 +259,7 @@ fn a_process_that_ends_after_the_commit_may_have_committed() {
         let mut run = Run::new(&script, Transaction::new("p"));
         is(run.next(), "Started { id: 20 }");
         run.transaction.commit();
-        let error = run.next().expect_err("nobody can tell");
+        let error = run.next().expect_err("unknown outcome");
         assert_eq!(Interruption::of(&error), Some(&Interruption::Restarted));
         assert_eq!(UnknownOutcome::of(&error), Some(&UnknownOutcome::Transaction { id: 20 }));
         assert!(matches!(error, FlowError::Ambiguous(ambiguity) if ambiguity.unanswered == unanswered));
@@ -273,7 +273,7 @@ fn a_lost_start_that_shows_nothing_may_still_arrive() {
     for _ in 0..11 {
         script = calm(script);
     }
-    let error = Run::new(&script, Transaction::new("p").take_over()).next().expect_err("nobody can tell");
+    let error = Run::new(&script, Transaction::new("p").take_over()).next().expect_err("unknown outcome");
     assert_eq!(found(error), "no transaction is open");
     script.finish();
 }
@@ -283,7 +283,7 @@ fn a_lost_start_that_shows_nothing_may_still_arrive() {
 fn a_lost_start_may_have_met_another_process() {
     let lost = || looked(Script::new(), &open()).expect("POST", START_TRANSACTION).reply_lost();
     let script = looked(lost(), &open_elsewhere());
-    let error = Run::new(&script, Transaction::new("p")).next().expect_err("nobody can tell");
+    let error = Run::new(&script, Transaction::new("p")).next().expect_err("unknown outcome");
     assert!(found(error).starts_with("transaction 20 has been open for 0ns"));
     script.finish();
 
@@ -291,7 +291,7 @@ fn a_lost_start_may_have_met_another_process() {
     for _ in 0..11 {
         script = looked(script, &restarted());
     }
-    let error = Run::new(&script, Transaction::new("p")).next().expect_err("nobody can tell");
+    let error = Run::new(&script, Transaction::new("p")).next().expect_err("unknown outcome");
     assert_eq!(found(error), "no transaction is open");
     script.finish();
 }
@@ -301,7 +301,7 @@ fn a_lost_commit_is_looked_for() {
     let start = || looked(started(), &open());
     let lost = || start().expect("POST", COMMIT).reply_lost();
 
-    // It was carried out, or somebody else has committed.
+    // It was carried out, or another client has committed.
     for script in [calm(lost()), calm(recorded(start(), "POST", COMMIT, "transaction_commit_without_start_400"))] {
         let mut run = Run::new(&script, Transaction::new("p"));
         is(run.next(), "Started { id: 20 }");
@@ -318,7 +318,7 @@ fn a_lost_commit_is_looked_for() {
     is(run.next(), "Started { id: 20 }");
     run.transaction.commit();
     assert_eq!(
-        found(run.next().expect_err("nobody can tell")),
+        found(run.next().expect_err("unknown outcome")),
         "transaction 20 is still open, and not being committed"
     );
     script.finish();
@@ -343,7 +343,7 @@ fn a_resumed_transaction_is_open_or_gone() {
     let script = looked(Script::new(), &open());
     is(run.resume(&script).next(), "Started { id: 20 }");
     script.finish();
-    // Somebody has committed it.
+    // Another client has committed it.
     let script = looked(Script::new(), &in_transaction(21, 900, "TransactionInProgress"));
     is(run.resume(&script).next(), "Committed { id: 20 }");
     script.finish();
@@ -354,7 +354,7 @@ fn a_resumed_transaction_is_open_or_gone() {
     // Saved before the start, which may have been sent.
     let script = looked(Script::new(), &in_transaction(20, 0, "TransactionInProgress"));
     let early = Transaction::resume(&run.saved[0]).expect("its own state");
-    assert!(Run::new(&script, early.clone()).next().expect_err("nobody can tell").is_ambiguous());
+    assert!(Run::new(&script, early.clone()).next().expect_err("unknown outcome").is_ambiguous());
     script.finish();
     let script = looked(Script::new(), &in_transaction(20, 0, "TransactionInProgress"));
     is(Run::new(&script, early.take_over()).next(), "Started { id: 20 }");

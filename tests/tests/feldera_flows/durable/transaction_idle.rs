@@ -55,7 +55,7 @@ fn a_lost_start_of_a_transaction_without_rows_is_found() {
     script.finish();
 
     let script = lost();
-    let error = Run::new(&script, Transaction::new("p")).next().expect_err("nobody can tell");
+    let error = Run::new(&script, Transaction::new("p")).next().expect_err("unknown outcome");
     assert!(found(error).starts_with("transaction 20 has been open; "));
     script.finish();
 }
@@ -66,13 +66,13 @@ fn another_clients_transaction_without_rows_is_not_taken_over() {
     let script = looked(looked(Script::new(), &open(19)).expect("POST", START).reply_lost(), &open(19));
     let mut run = Run::new(&script, Transaction::new("p").take_over());
     let error = run.next().expect_err("not ours");
-    assert!(matches!(&error, FlowError::Failed(failure) if failure.reason.contains("before this one")), "{error:?}");
+    assert!(matches!(&error, FlowError::Failed(failure) if failure.reason.contains("before this start")), "{error:?}");
     script.finish();
 
     let script = looked(Script::new(), &open(19));
     let resumed = Transaction::resume(&run.saved[0]).expect("its own state").take_over();
     let error = Run::new(&script, resumed).next().expect_err("not ours");
-    assert!(matches!(&error, FlowError::Failed(failure) if failure.reason.contains("before this one")), "{error:?}");
+    assert!(matches!(&error, FlowError::Failed(failure) if failure.reason.contains("before this start")), "{error:?}");
     script.finish();
 }
 
@@ -87,7 +87,7 @@ fn a_lost_commit_of_a_transaction_without_rows_is_looked_for() {
         script.finish();
         event
     };
-    // It has not arrived, as far as anybody can tell.
+    // It has not arrived, as far as the flow can tell.
     let script = (0..11).fold(lost(), |script, _| looked(script, &open(20)));
     assert_eq!(found(committed(script).expect_err("open")), "transaction 20 is still open, and not being committed");
     // It has arrived.
@@ -103,7 +103,7 @@ fn an_open_transaction_without_rows_holds_back_for_as_long_as_it_likes() {
     };
     let feldera = Feldera::new(base(), Recorded::new(answer));
     let goal = AwaitCompletion::new("p", CompletionToken::from("tok")).timeout(std::time::Duration::from_secs(1000));
-    let error = feldera.run(goal).expect_err("nobody commits it");
+    let error = feldera.run(goal).expect_err("no client commits it");
     assert!(matches!(error, FlowError::Deadline { .. }), "{error:?}");
 }
 

@@ -67,7 +67,7 @@ fn a_flush_is_about_what_was_sent() {
     assert!(matches!(event, IngestEvent::Finished(progress) if progress.processed_to == 2 && progress.waiting == 0));
 }
 
-/// A second flush is about the rows before it, also while the first one is waited for.
+/// A second flush is about the rows before it, also while the flow waits for the first.
 #[test]
 fn a_flush_during_a_flush_waits_for_its_own_rows() {
     let mut ingestion = ingestion();
@@ -83,7 +83,7 @@ fn a_flush_during_a_flush_waits_for_its_own_rows() {
     assert_eq!(processed(next(&mut ingestion, "", |_| {})).processed_to, 2);
 }
 
-/// Whoever always has more to push still hears of a flush.
+/// A caller that always has more to push still gets the event of a flush.
 #[test]
 fn a_flush_does_not_wait_for_what_is_pushed_behind_it() {
     let mut ingestion = ingestion();

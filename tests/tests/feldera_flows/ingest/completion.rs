@@ -221,7 +221,7 @@ fn a_bootstrap_is_not_wedged() {
     assert!(matches!(result, Err(FlowError::Deadline { .. })), "{result:?}");
 }
 
-/// A step that a paused pipeline is in goes on.
+/// A step that a paused pipeline is in continues.
 #[test]
 fn a_paused_pipeline_finishes_its_step() {
     let mut looks = 0;

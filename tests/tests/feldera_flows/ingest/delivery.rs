@@ -117,7 +117,7 @@ fn a_step_that_was_shown_before_it_is_known_counts() {
     let mut delivery = feldera.start(goal);
     delivery.flow_mut().observe(0, view.step(8));
     assert!(delivery.next_ready().expect("one is not enough").is_none());
-    // Whatever becomes of it later.
+    // Whatever happens to it later.
     delivery.flow_mut().ended(0);
     delivery.flow_mut().observe(2, other.step(9));
     assert!(delivery.next_ready().expect("there is no third one").is_none());
@@ -143,7 +143,7 @@ fn nothing_is_sent_if_the_subscription_is_of_another_process() {
     script.finish();
 }
 
-/// Numbers of steps are of one process: a stream that still shows those of the one before proves nothing.
+/// Numbers of steps are of one process: a stream that still shows those of the process before proves nothing.
 #[test]
 fn a_restart_meanwhile_makes_the_numbers_meaningless() {
     let script = of_process(ask(ingested(), IN_STEP_7), "another");

@@ -34,7 +34,7 @@ fn next(ingestion: &mut Ingestion, script: &Script) -> Result<IngestEvent, FlowE
     driver::run(ingestion, script, &NoCredentials, driver::ignore_notices)
 }
 
-/// A script that has answered the first look already: the pipeline runs.
+/// A script that has answered the first poll already: the pipeline runs.
 fn running() -> Script {
     looked(Script::new())
 }
@@ -182,7 +182,7 @@ fn a_record_that_would_spoil_its_neighbours_is_handed_back() {
     script.finish();
 }
 
-/// The bad row is named although the server counts from somewhere else, and a token for the good ones is fetched.
+/// The bad row is named although the server counts from somewhere else, and a token for the good rows is fetched.
 #[test]
 fn a_bad_row_keeps_no_other_out() {
     let script = recorded(running(), "POST", CSV, "ingress_csv_parse_error_400");
@@ -257,7 +257,7 @@ fn rows_that_say_the_same_are_told_apart_by_number() {
         (vec![error(13, json!("a"))], 1, vec![None]),
         // No quote, but a number.
         (vec![error(12, Value::Null), error(14, json!("b"))], 2, vec![Some(1), Some(3)]),
-        // Somebody else's rows came in between: the numbers are good for nothing.
+        // Another client's rows came in between: the numbers show nothing.
         (vec![error(12, Value::Null), error(14, json!("b")), error(19, json!("c"))], 3, vec![None, Some(3), Some(1)]),
     ];
     for (errors, count, expected) in cases {
@@ -379,7 +379,7 @@ fn what_did_not_arrive_is_sent_again() {
     script.finish();
 }
 
-/// `ParseErrors` of which half is missing: all but the bad rows are in, and nobody can say which.
+/// `ParseErrors` of which half is missing: all but the bad rows are in, and which is unknown.
 #[test]
 fn a_truncated_rejection_leaves_rows_unconfirmed() {
     let (status, body) = feldera("ingress_csv_parse_error_400");

@@ -31,13 +31,13 @@ fn a_thousand_errors_are_read_to_the_last() {
     assert_eq!((rejected.num_errors, rejected.rows.len()), (1500, 1000));
     assert!(rejected.rows.iter().zip(500..).all(|(rejected, row)| rejected.row == Some(row)));
     assert!(!format!("{rejected:?}").contains("bad 0"), "rows may be confidential");
-    assert!(rejected.ingested().is_none(), "the first ones are not told");
+    assert!(rejected.ingested().is_none(), "the first rows are not named");
     let progress = ingestion.progress();
     assert_eq!((progress.accepted, progress.rejected, progress.waiting), (0, 1500, 0));
     script.finish();
 }
 
-/// Of errors that cannot be read nobody knows which rows they are about; but rows are in, so that none is unsent.
+/// Errors that cannot be read do not tell which rows they are about; but rows are in, so that none is unsent.
 #[test]
 fn unreadable_errors_leave_rows_unconfirmed() {
     for details in [Value::Null, json!({}), json!({ "errors": "many", "num_errors": 1 })] {
@@ -74,7 +74,8 @@ fn rows_are_counted_and_not_their_errors() {
     script.finish();
 }
 
-/// The rows of a chunk with errors are behind every token that there is: what covers them is asked for anew.
+/// The rows of a chunk with errors are behind every token that there is: the flow requests another token that covers
+/// them.
 #[test]
 fn an_older_token_does_not_cover_what_came_in_with_errors() {
     let rejection = rejection(&json!({ "errors": [error(2, "b,1")], "num_errors": 1 }));

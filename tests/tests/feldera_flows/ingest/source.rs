@@ -140,7 +140,7 @@ fn a_summary_names_a_hundred_rejected_rows() {
     let summary =
         ingest(&Script::new(), goal().on_rejected(OnRejected::Skip), Rows::new(rows.clone())).expect("skipped");
     assert_eq!((summary.rows_invalid, summary.rejected.len()), (250, 100));
-    let error = ingest(&Script::new(), goal(), Rows::new(rows)).expect_err("the first one");
+    let error = ingest(&Script::new(), goal(), Rows::new(rows)).expect_err("the first row");
     assert!(matches!(&error.failure, IngestFailure::Rejected(rejected) if rejected.row == Some(1)), "{error:?}");
     assert_eq!(error.summary.rows_read, 1);
 }

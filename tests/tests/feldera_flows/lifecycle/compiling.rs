@@ -79,7 +79,7 @@ fn a_rust_error_without_a_diagnostic_is_the_platforms_fault() {
     let script = Script::new().sees(failed("RustError")).sees_all(whole);
     let error = play(&script, Compile::new("p")).expect_err("it failed");
     assert!(matches!(Interruption::of(&error), Some(Interruption::CompilerFailed { .. })), "{error}");
-    // The first error comes first, and nobody reads about crates that did compile.
+    // The first error comes first, and crates that did compile are left out.
     assert!(error.to_string().contains("): error: could not compile `main`"), "{error}");
     let FlowError::Failed(failure) = &error else { panic!("{error:?}") };
     let details = failure.details.as_deref().expect("the output");

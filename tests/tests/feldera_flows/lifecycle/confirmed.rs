@@ -86,7 +86,7 @@ fn a_frozen_process_is_waited_for() {
     }
 }
 
-/// The runner has not seen a pause yet: the process knows better, and the next looks show it.
+/// The runner has not seen a pause yet: the process knows better, and the next polls show it.
 #[test]
 fn the_state_of_the_process_counts() {
     let script = Script::new()
@@ -215,6 +215,6 @@ fn a_process_that_never_answers_is_an_error_after_a_minute() {
 fn a_confirmation_that_is_not_allowed_is_an_error() {
     let rejection = json!({ "message": "no", "error_code": "InsufficientPermissions", "details": null });
     let script = Script::new().sees(is("Running", "Running")).expect("GET", STATS).reply_json(403, rejection);
-    let error = play(&script, EnsureRunning::new("p")).expect_err("nobody knows");
+    let error = play(&script, EnsureRunning::new("p")).expect_err("unknown outcome");
     assert_eq!(error.service().and_then(error_code), Some(ErrorCode::InsufficientPermissions));
 }

@@ -31,7 +31,8 @@ fn a_start_after_somebody_elses_stop_is_left_alone() {
     }
 }
 
-/// The stop's answer was lost, and by the next look somebody had started another deployment: that one is not stopped.
+/// The stop's answer was lost, and by the next poll another client had started another deployment: the flow does not
+/// stop it.
 #[test]
 fn another_deployment_is_not_stopped() {
     let other = with(is("Running", "Running"), "deployment_id", "another");
@@ -43,8 +44,8 @@ fn another_deployment_is_not_stopped() {
     assert!(matches!(interruption(play(&script, Stop::forced("p"))), Interruption::Replaced { .. }));
 }
 
-/// The clear's answer was lost. What is in use by the next look is cleared again only if nobody can have put it there
-/// since.
+/// The clear's answer was lost. What is in use by the next poll is cleared again only if no other client can have put
+/// it there since.
 #[test]
 fn storage_that_was_used_since_is_not_cleared() {
     let clear = "/v0/pipelines/p/clear";
@@ -52,16 +53,16 @@ fn storage_that_was_used_since_is_not_cleared() {
     let lost = || Script::new().sees(used()).expect("POST", clear).reply_lost();
     let script = lost().sees(used()).does("POST", clear, "clear_202").sees_recorded("p1_clear_02_stopped");
     assert!(play_patiently(&script, ClearStorage::new("p")).is_ok());
-    // Somebody has started it and stopped it again.
+    // Another client has started it and stopped it again.
     let later = |pipeline| with(pipeline, "deployment_resources_status_since", "2026-08-22T20:00:00.000000Z");
     let error = play_patiently(&lost().sees(later(used())), ClearStorage::new("p")).expect_err("used again");
     assert!(error.is_ambiguous(), "{error:?}");
     assert_eq!(Interruption::of(&error), None);
     assert!(error.to_string().contains("the storage is in use"), "{error}");
-    // The clear was heard, and what there is now is as clear.
+    // The clear was carried out, and what there is now is as clear.
     let cleared = recorded("p1_clear_02_stopped");
     assert!(play_patiently(&lost().sees(later(cleared)), ClearStorage::new("p")).is_ok());
-    // Nobody could know without the times.
+    // Only the times show it.
     let silent = || {
         let pipeline = with(used(), "deployment_resources_status_since", serde_json::Value::Null);
         with(pipeline, "deployment_status_since", serde_json::Value::Null)
@@ -70,7 +71,7 @@ fn storage_that_was_used_since_is_not_cleared() {
     assert!(play_patiently(&script, ClearStorage::new("p")).expect_err("no times").is_ambiguous());
 }
 
-/// A process that stops answering while it makes its checkpoint is nobody's wish.
+/// A process that stops answering while it makes its checkpoint is not what a client wanted.
 #[test]
 fn a_stop_waits_for_a_process_that_does_not_answer() {
     let script = Script::new()
@@ -98,7 +99,7 @@ fn a_standby_is_named_as_such() {
         .sees(is("Stopping", "Stopped"))
         .sees(is("Stopped", "Stopped"));
     assert!(play(&script, Stop::forced("p")).is_ok());
-    // Somebody ends the standby just now.
+    // Another client ends the standby just now.
     let script = Script::new().sees(is("Standby", "Running")).sees(is("Running", "Running")).answers("Running");
     assert!(play(&script, EnsureRunning::new("p")).is_ok());
 }
@@ -121,7 +122,7 @@ fn a_stop_has_ten_seconds_to_show() {
     assert_eq!(interruption(play(&script, Stop::new("p"))), overruled);
 }
 
-/// A look that was long on its way shows what was so when it was asked for, and not what is so when it comes.
+/// A poll that was long on its way shows what was so when it was asked for, and not what is so when it comes.
 #[test]
 fn a_late_look_is_not_held_against_a_wish() {
     let feldera = Feldera::new("http://feldera.test".parse().expect("a base"), Script::new());
@@ -146,7 +147,7 @@ fn a_late_look_is_not_held_against_a_wish() {
                     }
                     reply = Some(exchange.settle(Ok(Response::new(Bytes::from(pipeline.to_string())))));
                 }
-                // After the first look at what came of it, the driver is late.
+                // After the first poll of the outcome, the driver is late.
                 Step::WaitUntil(at) if looks == 2 => now = at + Duration::from_secs(late),
                 Step::WaitUntil(at) => now = at,
                 Step::Notice(_) => {}
@@ -160,7 +161,7 @@ fn a_late_look_is_not_held_against_a_wish() {
 
 // ---- refusals ----------------------------------------------------------------------------------------------------
 
-/// A refusal that another look cannot explain is the end, at once.
+/// A refusal that another poll cannot explain is the end, at once.
 #[test]
 fn a_rejection_for_good_is_no_reason_to_look_again() {
     let code = |error: &pipewright::error::FlowError| error.service().and_then(|error| error.code()).map(str::to_owned);
@@ -183,7 +184,7 @@ fn a_rejection_for_good_is_no_reason_to_look_again() {
     }
 }
 
-/// Somebody was faster, with another policy: what it was started with cannot be changed, and it runs.
+/// Another client was faster, with another policy: what it was started with cannot be changed, and it runs.
 #[test]
 fn a_start_with_another_policy_is_a_start() {
     let script = Script::new()
@@ -197,7 +198,7 @@ fn a_start_with_another_policy_is_a_start() {
 
 // ---- errors ------------------------------------------------------------------------------------------------------
 
-/// The start was heard although its answer was lost, and what came of it is not forgotten.
+/// The start was carried out although its answer was lost, and its result is not forgotten.
 #[test]
 fn the_error_of_a_start_without_an_answer_is_not_dismissed() {
     let script = Script::new()

@@ -72,7 +72,7 @@ fn a_stop_without_a_delay_asks_nobody_why() {
     assert!(play(&script, Stop::new("p")).is_ok());
 }
 
-/// The process may have ended just now, or know nothing: the flow goes on waiting.
+/// The process may have ended just now, or know nothing: the flow continues to wait.
 #[test]
 fn statistics_that_cannot_be_read_do_not_end_a_stop() {
     let mut script = Script::new().sees(is("Running", "Running")).does("POST", STOP, "stop_noforce_accepted");
@@ -107,7 +107,7 @@ fn the_end_of_a_stop_is_seen_although_the_process_is_asked() {
     assert!(script.now().since(start) < Duration::from_secs(5));
 }
 
-/// Nor does a process that hangs hide the end for longer than the pause between two looks.
+/// Nor does a process that hangs hide the end for longer than the pause between two polls.
 #[test]
 fn a_process_that_hangs_does_not_hide_the_end_of_a_stop() {
     let mut looks = Vec::new();

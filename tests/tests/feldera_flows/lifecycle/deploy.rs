@@ -119,7 +119,7 @@ fn another_program_is_stopped_for_changed_and_started() {
     );
     let deployed = play(&script, Deploy::new("p", OTHER).force_stop(true)).expect("it runs");
     assert_eq!((deployed.change, deployed.restarted), (Change::Updated, true));
-    // Before 0.324 nobody can ask the compiler first.
+    // Before 0.324 the compiler cannot be asked first.
     let script = replaced(
         Script::new()
             .sees_all(whole("Running", "Running"))
@@ -130,7 +130,7 @@ fn another_program_is_stopped_for_changed_and_started() {
     assert!(play(&script, Deploy::new("p", OTHER).force_stop(true)).is_ok());
 }
 
-/// Storage is on by default, so that a configuration without it is no wish to switch it off.
+/// Storage is on by default, so that a configuration without it is no request to switch it off.
 #[test]
 fn storage_that_is_to_be_off_is_switched_off_once() {
     let off = || {
@@ -165,7 +165,7 @@ fn what_the_storage_forbids_is_found_out_before_the_stop() {
     assert_eq!(Interruption::of(&error), Some(&Interruption::StorageInUse));
 }
 
-/// A pipeline that is made without an answer is looked for, and one that somebody else has made is changed.
+/// A pipeline that is made without an answer is looked for, and a pipeline that another client has made is changed.
 #[test]
 fn a_pipeline_is_made_once() {
     let create = || {
@@ -187,18 +187,18 @@ fn a_pipeline_is_made_once() {
         .json(format!(r#"{{"program_code":"{SQL}"}}"#))
         .reply_json(200, whole("Stopped", "Stopped"));
     let deployed = play(&runs(script), Deploy::new("p", SQL)).expect("it runs");
-    assert_eq!(deployed.change, Change::Updated, "somebody else has made it");
+    assert_eq!(deployed.change, Change::Updated, "another client has made it");
 
-    // Somebody else has made the same.
+    // Another client has made the same.
     let (status, duplicate) = feldera("pipeline_post_duplicate_409");
     let script = runs(create().reply_json(status, duplicate).sees_all(whole("Stopped", "Stopped")));
     assert_eq!(play(&script, Deploy::new("p", SQL)).expect("it runs").change, Change::None);
 
     let script = create().reply_lost().expect("GET", ALL).reply(404, "<html>gone</html>");
-    assert!(play(&script, Deploy::new("p", SQL)).expect_err("nobody knows").is_ambiguous());
+    assert!(play(&script, Deploy::new("p", SQL)).expect_err("unknown outcome").is_ambiguous());
 }
 
-/// Started again by somebody between the stop and the change.
+/// Started again by another client between the stop and the change.
 #[test]
 fn a_deployment_does_not_fight() {
     let script = Script::new()
@@ -214,7 +214,7 @@ fn a_deployment_does_not_fight() {
     assert_eq!(interruption(result), Interruption::Overruled { desired: DesiredStatus::Running });
 }
 
-/// Changed by somebody between the compilation and the start.
+/// Changed by another client between the compilation and the start.
 #[test]
 fn another_program_than_the_one_put_is_no_success() {
     let script = Script::new()
@@ -227,7 +227,7 @@ fn another_program_than_the_one_put_is_no_success() {
     assert_eq!(interruption(result), Interruption::Edited { was: 1, is: 5 });
 }
 
-/// What was as it should be at the look, another client changed before the stop was over: it is put, too.
+/// What was as it should be at the poll, another client changed before the stop was over: it is put, too.
 #[test]
 fn what_another_client_has_changed_meanwhile_is_changed_back() {
     let mut config = RuntimeConfig::default();
@@ -251,7 +251,7 @@ fn what_another_client_has_changed_meanwhile_is_changed_back() {
     assert_eq!(play(&script, Deploy::new("p", SQL).runtime_config(config)).expect("ours").change, Change::Updated);
 }
 
-/// A name that is taken, and a pipeline that is not there: it does not go on for ever.
+/// A name that is taken, and a pipeline that is not there: the flow ends.
 #[test]
 fn a_service_that_contradicts_itself_is_left() {
     let mut created = 0;

@@ -167,7 +167,7 @@ fn a_configuration_that_cannot_be_deployed_touches_nothing() {
     }
 }
 
-/// Without a version, the names that the pipeline has tell which ones the server reads.
+/// Without a version, the names that the pipeline has tell which names the server reads.
 #[test]
 fn a_value_that_an_old_server_has_rounded_is_no_difference() {
     let mut config = RuntimeConfig::default();

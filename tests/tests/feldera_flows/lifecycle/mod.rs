@@ -44,11 +44,11 @@ fn play_patiently<G: Goal<Service = FelderaApi>>(script: &Script, goal: G) -> Re
 }
 
 trait Scripted {
-    /// A look shows this.
+    /// A poll shows this.
     fn sees(self, pipeline: Value) -> Script;
-    /// A look at all of it shows this.
+    /// A poll of the whole pipeline shows this.
     fn sees_all(self, pipeline: Value) -> Script;
-    /// A look shows what was recorded.
+    /// A poll shows what was recorded.
     fn sees_recorded(self, name: &str) -> Script;
     /// This request is answered as it was recorded.
     fn does(self, method: &str, target: &str, name: &str) -> Script;
@@ -155,7 +155,7 @@ fn a_connector_that_cannot_start_ends_a_start() {
     assert_eq!(error.error_code, ErrorCode::InitializationError);
 }
 
-/// An error of before is forgotten first, so that it is not taken for one of this start.
+/// An earlier error is dismissed first, so that it is not taken for one of this start.
 #[test]
 fn an_older_error_is_dismissed_first() {
     let script = Script::new()
@@ -234,7 +234,7 @@ fn storage_that_is_being_cleared_is_waited_for() {
     assert!(play(&script, EnsureRunning::new("p")).is_ok());
 }
 
-/// Somebody was faster and started it as paused: it is resumed once it is up, not before.
+/// Another client was faster and started it as paused: it is resumed once it is up, not before.
 #[test]
 fn a_start_as_something_else_is_resumed() {
     let script = Script::new()
@@ -291,7 +291,7 @@ fn a_bootstrap_has_to_be_approved() {
         .sees_recorded("get_stopped_storage_in_use")
         .does("POST", START, "panic_start_202")
         .sees(awaiting.clone());
-    let error = play(&script, EnsureRunning::new("p")).expect_err("somebody has to");
+    let error = play(&script, EnsureRunning::new("p")).expect_err("another client has to");
     assert_eq!(Interruption::of(&error), Some(&Interruption::AwaitingApproval));
     let FlowError::Failed(failure) = &error else { panic!("{error:?}") };
     assert!(failure.details.as_ref().is_some_and(|diff| diff.contains(r#""added_views":["v2"]"#)), "{failure:?}");
@@ -321,7 +321,7 @@ fn an_unavailable_pipeline_is_waited_for() {
     assert_eq!(error.error_code, ErrorCode::RunnerCheckError);
 }
 
-/// 503 with `Retry-After` that never clears is not repeated: a look tells more. It is, while a start is in progress.
+/// 503 with `Retry-After` that never clears is not repeated: a poll tells more. It is, while a start is in progress.
 #[test]
 fn not_deployed_is_repeated_only_while_it_starts() {
     let pause = "/v0/pipelines/p/pause";
@@ -346,7 +346,7 @@ fn not_deployed_is_repeated_only_while_it_starts() {
     script.finish();
 }
 
-/// A start whose answer is lost is looked for; if nobody can look, nobody knows.
+/// A start whose answer is lost is looked up; if that fails, the outcome is unknown.
 #[test]
 fn a_start_without_an_answer_is_looked_for() {
     let start = || Script::new().sees_recorded("standby_get_stopped").expect("POST", START).reply_lost();
@@ -361,7 +361,7 @@ fn a_start_without_an_answer_is_looked_for() {
     assert!(play(&script, EnsureRunning::new("p")).is_ok(), "it had not arrived");
 
     let script = start().expect("GET", STATUS).reply(404, "<html>gone</html>");
-    assert!(play(&script, EnsureRunning::new("p")).expect_err("nobody knows").is_ambiguous());
+    assert!(play(&script, EnsureRunning::new("p")).expect_err("unknown outcome").is_ambiguous());
 }
 
 #[test]
@@ -377,7 +377,7 @@ fn the_time_can_be_up() {
 #[test]
 fn an_unknown_pipeline_is_the_service_s_error() {
     let script = Script::new().does("GET", STATUS, "pipeline_delete_404");
-    let error = play(&script, EnsureRunning::new("p")).expect_err("there is none");
+    let error = play(&script, EnsureRunning::new("p")).expect_err("no such pipeline");
     assert_eq!(error.service().and_then(error_code), Some(ErrorCode::UnknownPipelineName));
 }
 

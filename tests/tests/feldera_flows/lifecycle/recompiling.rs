@@ -87,7 +87,7 @@ fn a_change_whose_answer_is_lost_is_taken_back() {
     recompile(&restored(before_touch().puts(TOUCHED).reply_lost())).expect("compiled");
     // An answer that cannot be read says that the change was made.
     recompile(&restored(before_touch().puts(TOUCHED).reply_json(200, json!([])))).expect("compiled");
-    // It had not arrived by the time of the look, and may arrive later.
+    // It had not arrived by the time of the poll, and may arrive later.
     let script = before_touch().puts(TOUCHED).reply_lost().sees_all(failed(1, SQL));
     let error = recompile(&script).expect_err("it may be changed later");
     assert!(error.is_ambiguous() && error.to_string().contains("may still get a line feed"), "{error}");
@@ -108,7 +108,7 @@ fn a_restoration_whose_answer_is_lost_is_looked_for() {
 fn another_clients_program_is_not_replaced_by_the_restoration() {
     let edited = Interruption::Edited { was: 2, is: 3 };
     assert_eq!(interruption(recompile(&after_touch().sees_all(failed(3, THEIRS)))), edited);
-    // Nor if nobody told whether the line feed was added.
+    // Nor if no answer told whether the line feed was added.
     let script = before_touch().puts(TOUCHED).reply_lost().sees_all(failed(3, THEIRS));
     assert_eq!(interruption(recompile(&script)), edited);
 }

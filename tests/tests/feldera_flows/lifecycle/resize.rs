@@ -185,7 +185,7 @@ fn a_lost_answer_is_looked_for() {
     assert!(ambiguity.found.as_ref().is_some_and(|found| found.contains("stopped")), "{error}");
 }
 
-/// What one look shows.
+/// What a single poll shows.
 #[derive(Clone, Debug)]
 struct Seen {
     status: &'static str,

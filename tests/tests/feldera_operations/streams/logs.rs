@@ -1,4 +1,4 @@
-//! A log over several connections on a server that numbers lines: each line once, in order, and lost ones counted.
+//! A log over several connections on a server that numbers lines: each line once, in order, and lost lines counted.
 
 use std::borrow::Cow;
 

@@ -283,7 +283,7 @@ proptest! {
             let sent = &log[first..];
             history.connected(None);
             if read.is_empty() {
-                // Nobody has seen a line before: what the server has forgotten by now is nobody's.
+                // No line was seen before: lines that the server has forgotten by now do not count as lost.
                 base = first;
             }
             let (seen, end) = (base + read.len(), first + breaks.index(sent.len() + 1));
@@ -400,7 +400,7 @@ fn the_progress_of_a_subscription_is_its_largest_number_of_steps() {
     assert_eq!(seen, expected);
 }
 
-/// A chunk or a line that is larger than usual is read by whoever says so.
+/// A chunk or a line that is larger than usual is read if the caller raises the limit.
 #[test]
 fn the_limit_is_the_callers() {
     let answer = || http::Response::new(bytes::Bytes::new());

@@ -320,7 +320,7 @@ fn exiting(program: Program, kind: i32) -> Program {
     }
 }
 
-/// What became of a run: there is one job at the most, at the most one JobManager died of its main method, and what the
+/// The outcome of a run: there is one job at the most, at the most one JobManager died of its main method, and what the
 /// result says is true.
 fn is_true(scene: &Scene, result: &Result<Launched, FlowError>) -> Result<(), TestCaseError> {
     let jobs = scene.jobs();
@@ -361,7 +361,7 @@ fn drive_some<F: Flow>(
                 *saved = Some(serde_json::from_str(&text).expect("readable"));
             }
             Step::Notice(_) => {}
-            Step::Authorize(_) | Step::Stray(_) => panic!("nobody asked for that"),
+            Step::Authorize(_) | Step::Stray(_) => panic!("no credentials, no other flow"),
             Step::Done(result) => return Some(result),
         }
     }
@@ -395,7 +395,7 @@ fn replies_of_other_flows_are_handed_back() {
             }
             Step::WaitUntil(at) | Step::InFlight { until: at } => scene.world.sleep_until(at),
             Step::Notice(_) => {}
-            Step::Authorize(_) | Step::Stray(_) => panic!("nobody asked for that"),
+            Step::Authorize(_) | Step::Stray(_) => panic!("no credentials, no other flow"),
             Step::Done(result) => break result,
         }
     };
@@ -416,15 +416,15 @@ fn a_forgotten_trigger_ends_as_outcome_unknown() {
     assert!(saved.state.contains(r#""acknowledged":true"#), "{saved:?}");
     // Longer than results are kept.
     scene.world.sleep_until(scene.world.now() + Duration::from_secs(600));
-    let error = scene.flink.run(TakeSavepoint::resume(&saved).expect("its own state")).expect_err("nobody can tell");
+    let error = scene.flink.run(TakeSavepoint::resume(&saved).expect("its own state")).expect_err("unknown outcome");
     let FlowError::Ambiguous(ambiguity) = &error else { panic!("{error:?}") };
     let found = ambiguity.found.as_deref().expect("it went to look");
     assert!(found.contains("RUNNING") && found.contains("file:/savepoints/"), "{found}");
-    assert_eq!(scene.cluster.with(|cluster| cluster.savepoints()).len(), 1, "never a second one");
+    assert_eq!(scene.cluster.with(|cluster| cluster.savepoints()).len(), 1, "never a second savepoint");
 }
 
-/// A trigger that was announced but never sent is sent by whoever resumes, as long as it is young; later nobody could
-/// tell.
+/// A trigger that was announced but never sent is sent by a process that resumes, as long as it is young; later the
+/// outcome would be unknown.
 #[test]
 fn an_announced_trigger_is_sent_while_it_is_young() {
     for (age, sent) in [(Duration::from_secs(200), true), (Duration::from_secs(400), false)] {
@@ -463,7 +463,7 @@ fn thousands_of_flows_share_a_thread() {
     assert!(results.into_iter().all(|result| result.is_ok_and(|report| report.state == JobState::Finished)));
 }
 
-/// Flows that share a driver with credentials nobody has ask for none.
+/// Flows that share a driver with missing credentials ask for none.
 #[test]
 fn no_credential_is_asked_for_unless_configured() {
     let scene = Scene::new(12);

@@ -23,8 +23,8 @@ impl Scene {
         Self::with(seed, true)
     }
 
-    /// One that loses its uploads, perhaps. Every other one is asked through another JobManager while it has none in
-    /// charge.
+    /// One that loses its uploads, perhaps. Every second request is asked through another JobManager while it has none
+    /// in charge.
     pub(crate) fn with(seed: u64, retain_uploads: bool) -> Self {
         Self::of(seed, retain_uploads, true)
     }
@@ -84,7 +84,7 @@ impl Scene {
         self.jobs().into_iter().filter(|job| !matches!(&*job.state, "FINISHED" | "CANCELED" | "FAILED")).collect()
     }
 
-    /// `None` for an ended one that a restarted JobManager has forgotten.
+    /// `None` for an ended job that a restarted JobManager has forgotten.
     pub(crate) fn job(&self, id: JobId) -> Option<JobView> {
         self.jobs().into_iter().find(|job| job.id == id.to_string())
     }

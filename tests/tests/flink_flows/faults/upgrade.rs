@@ -80,7 +80,8 @@ proptest! {
         judge(&scene, &result, &case, old.job);
     }
 
-    /// Like the one before, but the process crashes again and again, and the next one goes on from what was saved last.
+    /// Like the test before, but the process crashes again and again, and the next process continues from what was
+    /// saved last.
     #[test]
     fn an_upgrade_survives_crashes(
         case in case(), faults in 0_u64..20, crashes in prop::collection::vec(0_usize..60, 0..6),
@@ -94,7 +95,7 @@ proptest! {
             let flow = goal.start(scene.flink.config(), Seed::new(scene.world.bits()));
             match drive_some(&scene.world, flow, steps, &mut saved) {
                 None => scene.check(),
-                // Over already: there is nothing to resume.
+                // Over already: nothing is left to resume.
                 Some(result) => {
                     scene.check();
                     judge(&scene, &result, &case, old.job);
@@ -166,7 +167,7 @@ fn may_end(scene: &Scene, error: &FlowError, case: &Case) -> bool {
         // The JobManager has forgotten the job and the outcome of the stop.
         UpgradePhase::Stop if has_restarted && error.is_ambiguous() => true,
         UpgradePhase::Stop if scene.may_lose_jobs() && is_failed && is_not_found => true,
-        // The job that was run is unknown: whether it has come to its end, or may still be submitted, cannot be known.
+        // The job that was run is unknown: whether it has ended, or may still be submitted, cannot be known.
         UpgradePhase::Run | UpgradePhase::Settle | UpgradePhase::CancelNew | UpgradePhase::SettleOld => {
             has_restarted && error.is_ambiguous()
         }
@@ -212,7 +213,7 @@ fn judge_status(scene: &Scene, error: &FlowError, case: &Case) {
     let (new, old) =
         (known.new_job != known.old_job && is_alive(known.new_job), is_alive(known.job) || is_alive(known.old_job));
     let may_be_lost = scene.may_lose_jobs();
-    // It may have come to its end since the cluster was asked last.
+    // It may have ended since the cluster was asked last.
     let may_have_ended = matches!(case.bad, 1 | 2 | 5);
     let is_true = match known.status {
         UpgradeStatus::Untouched => (is_alive(known.job) || may_be_lost) && !new,
@@ -231,7 +232,7 @@ fn is_rejected(error: &FlowError) -> bool {
     is_rejection && UpgradeDiagnosis::of(error).is_some_and(|known| known.status == UpgradeStatus::Untouched)
 }
 
-/// Whatever an upgrade came to: is it true, and is nothing lost?
+/// Whatever the result of an upgrade: is it true, and is nothing lost?
 fn judge(scene: &Scene, result: &Result<Upgrade, FlowError>, case: &Case, old: JobId) {
     let bad = case.bad;
     let alive = scene.alive();

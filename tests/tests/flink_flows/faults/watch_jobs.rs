@@ -76,7 +76,7 @@ proptest! {
         let jobs = submitted.map(|launched| launched.expect("nothing goes wrong yet").job);
         scene.world.set_faults(hostile(seed).at_most(faults));
         let mut watch = WatchJobs::all().until_all_ended().timeout(LONG).start(scene.flink.config(), Seed::new(7));
-        // What was told when the last state was saved: a resumed flow goes on from there.
+        // What was told when the last state was saved: a resumed flow continues from there.
         let (mut told, mut told_when_saved, mut saved, mut events) = (Told::default(), None, None, 0);
         let end = loop {
             if dies_after == Some(events) && let Some(state) = saved.take() {

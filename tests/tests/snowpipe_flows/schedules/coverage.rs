@@ -18,7 +18,7 @@ pub(crate) enum Phase {
     /// An append of what was sent before.
     Replay,
     Look,
-    /// A look with nothing waiting.
+    /// A poll with nothing waiting.
     Idle,
 }
 
@@ -65,7 +65,7 @@ const FAULTS: [(&str, &str); 44] = [
     ("crash before the reply", "sorapli"),
     ("none", "sorapli"),
     // Beside one of the above.
-    ("(status of before)", "-----li"),
+    ("(earlier status)", "-----li"),
     ("(a number for a code)", "-orapli"),
     ("(discarded)", "---ap--"),
     ("(gzip)", "---ap--"),
@@ -185,7 +185,7 @@ pub(crate) fn has_number(result: &Result<Response<Bytes>, TransportError>) -> bo
     rejection.is_some_and(|response| String::from_utf8_lossy(response.body()).contains("\"status_code\":"))
 }
 
-/// Whether a look is answered by a node that does not know what is committed now.
+/// Whether a poll is answered by a node that does not know what is committed now.
 pub(crate) fn seen_behind(result: &Result<Response<Bytes>, TransportError>, committed: Option<&str>) -> bool {
     let Some(body) = result.as_ref().ok().and_then(|response| serde_json::from_slice(response.body()).ok()) else {
         return false;

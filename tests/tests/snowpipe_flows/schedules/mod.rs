@@ -39,7 +39,7 @@ const MANY: u64 = 10_000;
 
 /// Schedules that have failed once: as they were at first, or with all that is drawn now.
 const REGRESSIONS: &[(u64, &str)] = &[
-    (46, "a redirection in the service's own words was taken for a rejection, and its append for not carried out"),
+    (46, "a redirection by the service itself was taken for a rejection, and its append for not carried out"),
     (2, "a node that does not know the channel yet was believed"),
     (720, "403 to a token that had come for a 401 ended the writer"),
     (7347, "the account did not know a host just asked for, and was not asked again"),

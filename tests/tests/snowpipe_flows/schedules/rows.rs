@@ -14,9 +14,9 @@ pub(crate) const ROWS_OF_A_BATCH: u32 = 5;
 /// See the module.
 #[derive(Clone, Debug)]
 pub(crate) struct Rows {
-    /// How many bytes each row has beyond its number and its source; the first one's come first.
+    /// How many bytes each row has beyond its number and its source; the bytes of the first row come first.
     padding: Vec<usize>,
-    /// Every so many rows one has an offset token. The last one has.
+    /// Every so many rows, a row has an offset token. The last row has a token.
     token_every: u32,
     /// When a batch is full.
     batch_bytes: Option<usize>,
@@ -25,7 +25,7 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// So many short ones, each with a token.
+    /// So many short rows, each with a token.
     pub(crate) fn plain(rows: u32) -> Self {
         Self { padding: vec![0; rows as usize], token_every: 1, batch_bytes: None, max_bytes: None }
     }
@@ -61,12 +61,12 @@ impl Rows {
         number.is_multiple_of(self.token_every) || number == self.count()
     }
 
-    /// The first row from this one on that has a token.
+    /// The first row from this row on that has a token.
     pub(crate) fn next_token(&self, number: u32) -> u32 {
         number.next_multiple_of(self.token_every).min(self.count())
     }
 
-    /// The last row before this one that has a token; 0 when there is none.
+    /// The last row before this row that has a token; 0 without such a row.
     pub(crate) fn token_before(&self, number: u32) -> u32 {
         number.saturating_sub(1) / self.token_every * self.token_every
     }

@@ -1,4 +1,4 @@
-//! One run of a schedule: processes that write the rows of a source, crash, and go on.
+//! One run of a schedule: processes that write the rows of a source, crash, and continue.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,7 +23,7 @@ use super::sibling::Sibling;
 use super::source::{Source, THEM, TWIN, US, is_ambiguous_token, session};
 use super::strange::Strange;
 
-/// A run that goes on for longer is a fight, or a writer that runs in circles.
+/// A run that lasts longer is a fight, or a writer that runs in circles.
 const MOST_EXCHANGES: u64 = 4000;
 const MOST_POLLS: u64 = 100_000;
 
@@ -260,7 +260,7 @@ impl<'a> Run<'a> {
         if let Some((end, true)) = append {
             self.sources[at].begins(end);
             if at == 0 && std::mem::take(&mut self.is_mimicked) {
-                self.say(|| format!("Somebody commits a row with the token {end}"));
+                self.say(|| format!("Another client commits a row with the token {end}"));
                 let (token, row) = (end.to_string(), r#"{"ID":1,"BY":"thief"}"#);
                 self.account.with(|account| account.steal(&simulated(), &[(&*token, row)]));
             }
@@ -290,7 +290,7 @@ impl<'a> Run<'a> {
         }
         let committed = self.view().and_then(|view| view.committed);
         if seen_behind(&answer, committed.as_deref()) {
-            self.coverage.count("(status of before)", phase);
+            self.coverage.count("(earlier status)", phase);
         }
         let source = &mut self.sources[at];
         source.rejected_tokens += strange.map_or(0, Strange::rejections);
@@ -374,7 +374,7 @@ impl<'a> Run<'a> {
             Hook::OpenIll(code) => self.account.with(|account| account.open_ill(&simulated(), code)),
             Hook::Invalidate(code) => self.account.with(|account| account.invalidate(&simulated(), code)),
             Hook::Steal { rows } => {
-                // Tokens that nobody has used before.
+                // Tokens that were not used before.
                 let tokens = [1, 2].map(|row| format!("x{}-{row}", self.exchanges));
                 let theirs = tokens.each_ref().map(|token| (token.as_str(), r#"{"ID":1,"BY":"thief"}"#));
                 let theirs: &[(&str, &str)] = if rows { &theirs } else { &[] };
@@ -389,7 +389,7 @@ impl<'a> Run<'a> {
                 self.account.with(|account| account.blank_statuses(answer, time));
             }
             Hook::Replace => {
-                // What was committed by then need not be written again, whether anybody knows or not.
+                // What was committed by then need not be written again, whether the client knows it or not.
                 let committed = self.view().and_then(|view| self.sources[0].raw_number(&view.committed?));
                 self.replaced_after = Some(self.sources[0].committed.max(committed.unwrap_or_default()));
                 self.account.with(|account| account.replace_table(&simulated()));
@@ -438,7 +438,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// What must hold when nobody else has had a hand in it.
+    /// What must hold without other clients.
     fn check_success(&self, view: Option<&ChannelView>) -> Verdict {
         let source = &self.sources[0];
         match &source.end {
@@ -461,7 +461,7 @@ impl<'a> Run<'a> {
                 );
                 check!(
                     self.replaced_after.is_none_or(|after| after == 0 || after == source.rows || source.crashed),
-                    "the table was replaced after row {:?}, and nobody has noticed",
+                    "the table was replaced after row {:?}, and no process has noticed",
                     self.replaced_after
                 );
                 Ok(())
@@ -491,8 +491,7 @@ fn rejection(error: &FlowError) -> Option<&ServiceError> {
     }
 }
 
-/// Whether the host that a token is sent to is the one it was issued for. Of a token that came mutilated nobody can
-/// tell.
+/// Whether the host that a token is sent to is the host it was issued for. A mutilated token does not tell.
 fn is_for_its_host(exchange: &Exchange) -> bool {
     let token = exchange.request().headers()[AUTHORIZATION].to_str().expect("text");
     let claims = token.split('.').nth(1).and_then(|claims| URL_SAFE_NO_PAD.decode(claims).ok());

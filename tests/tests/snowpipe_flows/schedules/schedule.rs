@@ -15,7 +15,7 @@ use super::strange::Strange;
 #[derive(Clone, Debug)]
 pub(crate) struct Schedule {
     pub(crate) number: u64,
-    /// Rows have the numbers from 1 to this one, and their numbers as offset tokens.
+    /// Rows have the numbers from 1 to this number, and their numbers as offset tokens.
     pub(crate) rows: u32,
     /// What they are like.
     pub(crate) shape: Rows,
@@ -44,7 +44,7 @@ pub(crate) struct Schedule {
     pub(crate) unique: bool,
     /// Writers of other channels, with nothing to write, on the same status batcher.
     pub(crate) siblings: u32,
-    /// How long faults may go on; the writer's default if there is none.
+    /// How long faults may last; `None` is the writer's default.
     pub(crate) retry_timeout: Option<Duration>,
 }
 
@@ -63,12 +63,12 @@ pub(crate) enum Hook {
     Misrouted(Duration),
     /// No node has the pipe for a while.
     Unowned(Duration),
-    /// Somebody opens the channel, and writes rows of their own or not.
+    /// Another client opens the channel, and writes rows of their own or not.
     Steal {
         rows: bool,
     },
-    /// Somebody opens the channel when the next append is about to be sent, and commits a row with the token of that
-    /// append.
+    /// Another client opens the channel when the next append is about to be sent, and commits a row with the token of
+    /// that append.
     Mimic,
     /// The table is replaced.
     Replace,
@@ -78,7 +78,7 @@ pub(crate) enum Hook {
     Pause(Duration),
     /// The clock of all processes jumps forward.
     Jump(Duration),
-    /// Somebody opens the channel by force, which discards what is buffered, and writes nothing.
+    /// Another client opens the channel by force, which discards what is buffered, and writes nothing.
     Discard,
 }
 
@@ -96,7 +96,7 @@ pub(crate) struct Broken {
 pub(crate) struct Crash {
     /// The exchange still reaches the service.
     pub(crate) sent: bool,
-    /// The next process goes on from what was saved, or else from what the service says.
+    /// The next process continues from what was saved, or else from what the service says.
     pub(crate) resumes: bool,
     /// The next process has a session of its own.
     pub(crate) new_session: bool,
@@ -108,7 +108,7 @@ pub(crate) enum Second {
     Nobody,
     /// By [`Hook::Steal`].
     Thief,
-    /// A writer like the first one, with rows of its own.
+    /// A writer like the first writer, with rows of its own.
     Writer,
     /// A writer with rows of its own, and with the same tokens.
     Equal,
@@ -234,7 +234,7 @@ impl Schedule {
     }
 
     /// Waits and jumps of the clock that are longer than the writer's retry timeout. Beside them, nothing happens in
-    /// some schedules that takes long: then the retry timeout is short, and may not come to an end.
+    /// some schedules that takes long: then the retry timeout is short, and may not elapse.
     fn strain(&mut self, seed: &mut Seed) {
         // A token that is shorter than the jump has always ended.
         if self.config.token_life <= Duration::from_secs(60) || !one_in(seed, 3) {
@@ -268,7 +268,7 @@ impl Schedule {
         !self.prefixed && (self.second == Second::Equal || self.hooks.iter().any(|(_, hook)| *hook == Hook::Mimic))
     }
 
-    /// Answers and pipes that there were none of at first.
+    /// Answers and pipes that did not exist at first.
     fn widen(&mut self, seed: &mut Seed) {
         let exchanges = u64::from(self.rows) + 12;
         if !one_in(seed, 3) {
@@ -305,7 +305,7 @@ impl Schedule {
         }
     }
 
-    /// Whether the writer has to come to its end, with all rows written.
+    /// Whether the writer has to end with all rows written.
     pub(crate) fn must_succeed(&self) -> bool {
         let is_replaced = self.hooks.iter().any(|(_, hook)| *hook == Hook::Replace);
         // A late request of a process that has crashed is another client's, too.

@@ -1,4 +1,4 @@
-//! Rows of one origin, and the process that writes them: it crashes, and another one goes on.
+//! Rows of one origin, and the process that writes them: it crashes, and another process continues.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -47,7 +47,7 @@ pub(crate) struct Source {
     pub(crate) saved: Option<SavedState>,
     /// The next row to give to the writer; none before it is open.
     pub(crate) next: Option<u32>,
-    /// Rows up to this one are in batches that are closed; perhaps later ones, too.
+    /// Rows up to this row are in batches that are closed; perhaps later rows, too.
     closed_to: u32,
     pub(crate) push_at: Timestamp,
     pub(crate) wake: Timestamp,
@@ -68,8 +68,8 @@ pub(crate) struct Source {
     batcher: StatusBatcher,
     /// The ends of batches of which an attempt may have been carried out, as far as the writer knows.
     unsure: BTreeSet<u32>,
-    /// The row that it takes for committed, because another one has committed an equal token for other rows: it could
-    /// not know better.
+    /// The row that it takes for committed, because another client has committed an equal token for other rows: it
+    /// could not know better.
     pub(crate) misled_by: Option<u32>,
     /// How many appends were rejected, perhaps as another client's doing.
     pub(crate) conflicts: u32,
@@ -204,7 +204,7 @@ impl Source {
         if self.crashed && committed.as_ref().is_some_and(|token| self.number(token).is_none()) {
             return self.fail(FlowError::Stopped("the committed token is not ours".to_owned()));
         }
-        // At first there may be somebody else's, whom we know nothing of.
+        // At first there may be another client's token, which this writer does not know.
         let row = committed.and_then(|token| self.number(&token)).unwrap_or(0);
         self.committed = row;
         self.next = Some(row + 1);
@@ -349,7 +349,7 @@ impl Source {
                 self.lines.get((*number as usize).wrapping_sub(1)).is_some_and(|line| line.trim_end() == text)
             }) {
                 Some(number) => numbers.push(number),
-                None => check!(!text.contains(&by), "a row that nobody has written: {text}"),
+                None => check!(!text.contains(&by), "a row that no process has written: {text}"),
             }
         }
         let last = numbers.last().copied().unwrap_or_default();
@@ -408,7 +408,7 @@ impl Source {
     }
 }
 
-/// Whether it ended because nobody can tell whose token is committed.
+/// Whether it ended because it is unknown whose token is committed.
 pub(crate) fn is_ambiguous_token(error: &FlowError) -> bool {
     match error {
         FlowError::Failed(failure) => {

@@ -1,5 +1,5 @@
-//! Answers in place of the service's that do not say what became of the request, or say it wrongly: as a proxy does
-//! that sends an append twice and passes on what the second one was answered.
+//! Answers in place of the service's that do not tell the outcome of the request, or say it wrongly: as a proxy does
+//! that sends an append twice and passes on the answer to the second.
 
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
@@ -14,13 +14,13 @@ pub(crate) struct Strange {
     status: u16,
     /// The service has carried the request out.
     pub(crate) applied: bool,
-    /// Of an edge, or in words that might be the service's own.
+    /// Of an edge, or with a text that might be the service's own.
     body: &'static str,
     /// `Retry-After`, in seconds.
     retry_after: Option<u32>,
 }
 
-/// A refusal that nobody knows.
+/// A rejection with an unknown code.
 const OF_TOMORROW: &str = r#"{"code":"A_CODE_OF_TOMORROW","message":"m"}"#;
 
 impl Strange {

@@ -149,7 +149,7 @@ fn a_flow_ends_in_time_also_while_there_is_no_token() {
     assert_eq!(scene.world.now().since(begin), seconds(5));
 }
 
-/// In the middle of a flow the session moves: the token for the new host does not go to the old one.
+/// In the middle of a flow the session moves: the token for the new host does not go to the old host.
 #[test]
 fn a_token_of_another_host_is_not_shown_to_this_one() {
     let session = opened(NOW, &token(1, seconds(3600)));
@@ -159,7 +159,7 @@ fn a_token_of_another_host_is_not_shown_to_this_one() {
         "/v2/streaming/hostname" => (200, "other.ingest.snow.test".to_owned()),
         "/oauth/token" => {
             tokens += 1;
-            // What comes of this exchange is for the host of before.
+            // What comes of this exchange is for the earlier host.
             if tokens == 2 {
                 session.moved(1);
             }

@@ -99,7 +99,7 @@ fn a_thousand_channels_make_one_exchange() {
 }
 
 /// A world whose clock stands still for its clients: a thread that waits lets the others run. On the virtual clock,
-/// sixteen threads that wait would move the time on while the one that renews the token is not scheduled.
+/// sixteen threads that wait would move the time on while the thread that renews the token is not scheduled.
 struct Standing {
     world: World,
     now: Timestamp,
@@ -204,8 +204,8 @@ fn a_missing_privilege_is_no_expired_token() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever goes wrong and in whatever order: nobody makes an exchange while another is under way, no more are made
-    /// than tokens end or are lost, and every channel gets its answers.
+    /// Whatever goes wrong and in whatever order: no flow makes an exchange while another is under way, no more are
+    /// made than tokens end or are lost, and every channel gets its answers.
     #[test]
     fn exchanges_are_few(
         seed: u64,

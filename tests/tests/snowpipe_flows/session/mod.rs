@@ -106,7 +106,7 @@ fn a_token_is_renewed_before_it_ends_and_used_until_then() {
         let at = |after: u64| NOW + seconds(after);
         assert!(matches!(session.token(at(renewed - 1)), Access::Ready(_)), "{life}");
         drop(lease(&session, at(renewed)));
-        // Others need not wait before it ends, as long as somebody renews it.
+        // Others need not wait before it ends, as long as a flow renews it.
         let lease = lease(&session, at(life - 20));
         assert!(matches!(session.token(at(life - 1)), Access::Ready(_)), "{life}");
         assert!(matches!(session.token(at(life)), Access::Wait(_)), "{life}");
@@ -130,15 +130,15 @@ fn one_lease_at_a_time_and_a_dropped_one_is_free() {
     let session = OpenSession::new(KIND).connect_lazy(&account());
     assert_eq!((session.generation(), session.ingest().is_none()), (0, true));
     let first = lease(&session, NOW);
-    let Access::Wait(until) = session.token(NOW) else { panic!("somebody has the lease") };
+    let Access::Wait(until) = session.token(NOW) else { panic!("another flow has the lease") };
     assert!(until > NOW && until < NOW + seconds(1));
     drop(first);
     let second = lease(&session, NOW);
-    // Whoever does not stir for too long has lost it.
+    // A holder that does nothing for too long has lost it.
     let late = NOW + seconds(60);
     let third = lease(&session, late);
     renew(second, late, &token(2, seconds(3600))).expect("it is answered");
-    assert!(matches!(session.token(late), Access::Wait(_)), "what comes of a void lease is nobody's");
+    assert!(matches!(session.token(late), Access::Wait(_)), "a void lease has no effect");
     renew(third, late, &token(3, seconds(3600))).expect("it is answered");
     let expected = format!("Bearer {}", token(3, seconds(3600)));
     let pass = pass(&session, late);
@@ -213,7 +213,7 @@ fn a_renewal_that_fails_leaves_the_token_that_is_there() {
     assert_eq!(exchanges, 2);
 }
 
-/// Also by a fault that passes, for which nobody waits long, nor every time.
+/// Also by a fault that passes, for which no flow waits long, nor every time.
 #[test]
 fn a_renewal_that_cannot_be_made_leaves_the_token_that_is_there() {
     let session = opened(NOW, &token(1, seconds(600)));
@@ -235,7 +235,7 @@ fn a_renewal_that_cannot_be_made_leaves_the_token_that_is_there() {
     assert!(matches!(session.token(NOW + seconds(600)), Access::Renew(_)));
 }
 
-/// What was said of an early renewal holds for nobody who has no token.
+/// What was said of an early renewal does not hold for a flow without a token.
 #[test]
 fn after_a_failover_nobody_waits_for_what_was_early() {
     let session = opened(NOW, &token(1, seconds(600)));
@@ -246,7 +246,7 @@ fn after_a_failover_nobody_waits_for_what_was_early() {
     session.moved(1);
     drop(lease(&session, later));
 
-    // Nor is somebody who was in the middle of one at its end.
+    // Nor does a flow that was in the middle of a renewal end.
     let session = opened(NOW, &token(1, seconds(600)));
     let mut renewals = 0;
     let mut call = session.call(status()).start(&account(), Seed::new(1));
@@ -308,7 +308,7 @@ fn a_host_that_the_account_does_not_know_any_more_is_asked_for_again() {
 fn what_the_account_says_of_a_host_is_believed_when_it_says_so_of_one_just_asked_for() {
     let rejected = (400, r#"{"error":"invalid_scope"}"#);
     let whole = "other.ingest.snow.test";
-    // Whether a host is known that is none any more, what the account calls its host in turn, and how many exchanges
+    // Whether a former host is known, what the account calls its host in turn, and how many exchanges
     // there are.
     let cases: [(bool, &[&str], usize, bool); 5] = [
         (false, &["other.ingest.sn", whole], 2, true),
@@ -372,7 +372,7 @@ fn tokens_go_over_https_but_on_this_machine_when_allowed() {
     }
 }
 
-/// Between two attempts of one call the session moves: the token for the new host does not go to the old one.
+/// Between two attempts of one call the session moves: the token for the new host does not go to the old host.
 #[test]
 fn a_token_goes_to_its_own_host_only() {
     for sent_before in [false, true] {

@@ -56,7 +56,7 @@ fn a_pipe_that_discards_is_noticed_by_the_status_alone() {
     let begin = scene.world.now();
     let error = scene.next(&mut writer).expect_err("its status says so");
     assert!(error.is_ambiguous() && error.to_string().contains("ERR_PIPE_DOES_NOT_EXIST"), "{error}");
-    // By the first look, and not when nothing was committed for a minute.
+    // By the first poll, and not when nothing was committed for a minute.
     assert!(scene.world.now().since(begin) < seconds(5));
 }
 
@@ -101,7 +101,8 @@ fn a_deadline_says_what_is_unconfirmed() {
     assert_eq!(writer.unsettled().unconfirmed.len(), 1);
 }
 
-/// Goes on for an hour at the most, and lets `after` happen every half second. How long it took, and how it has ended.
+/// Continues for an hour at the most, and lets `after` happen every half second. How long it took, and how it has
+/// ended.
 fn until_it_ends(scene: &Scene, writer: &mut Writer, mut after: impl FnMut()) -> (Duration, FlowError) {
     let begin = scene.world.now();
     while scene.world.now().since(begin) < seconds(3600) {
@@ -212,7 +213,7 @@ fn what_was_rejected_for_certain_is_not_unconfirmed() {
 fn a_rejection_behind_an_open_without_an_answer_is_reported_as_such() {
     let lost = || {
         let lose = |plan: FaultPlan, n| plan.nth_of("openChannel", n, Fault::ReplyLost);
-        // Each open is refused twice: with the token that there is, and with another one.
+        // Each open is refused twice: with the token that there is, and with another token.
         [1, 4, 7].into_iter().fold(FaultPlan::none(), lose)
     };
     let is_forbidden = |error: &FlowError| matches!(error, FlowError::Service(rejection) if rejection.status() == 403);
@@ -300,7 +301,7 @@ fn opens_that_arrive_late_are_no_fight() {
         let begin = scene.world.now();
         let event = scene.go_on(&mut writer, seconds(30)).expect("no fight");
         assert!(matches!(event, Some(WriterEvent::Committed { rows: 1, .. })), "{event:?}");
-        // The open before the one that was answered is carried out now.
+        // The open before the answered open is carried out now.
         scene.go_on(&mut writer, seconds(20)).expect("no fight");
         assert!(scene.world.now().since(begin) >= seconds(20));
     }

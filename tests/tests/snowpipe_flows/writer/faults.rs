@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::*;
 
-/// A node that was told of the channel late says that there is none. So does a status that another writer has posted
-/// meanwhile.
+/// A node that was told of the channel late says that it does not exist. So does a status that another writer has
+/// posted meanwhile.
 #[test]
 fn a_status_posted_by_another_writer_is_no_second_sighting() {
     let scene = Scene::with(Config { status_age: seconds(28)..=seconds(28), ..Config::default() });
@@ -15,7 +15,7 @@ fn a_status_posted_by_another_writer_is_no_second_sighting() {
     scene.go_on(&mut sibling, seconds(29)).expect("nothing happens");
     let mut writer = open("b");
     writer.append(batch(1)).expect("there is room");
-    scene.go_on(&mut writer, Duration::from_millis(1500)).expect("its first look finds no channel");
+    scene.go_on(&mut writer, Duration::from_millis(1500)).expect("its first poll finds no channel");
     // The sibling looks, too, and asks for the other channel that is due by then. Its writer is not run for half a
     // minute.
     sibling.append(batch(1)).expect("there is room");
@@ -33,7 +33,7 @@ fn a_lagging_node_that_keeps_the_channel_missing_for_longer_than_it_can_lag_is_b
     let begin = scene.world.now();
     let error = scene.next(&mut writer).expect_err("there is no such channel, all answers say");
     assert_eq!(lost(&error), Some(ChannelLost::Missing), "{error}");
-    assert!((59..62).contains(&scene.world.now().since(begin).as_secs()), "30 s after the first look");
+    assert!((59..62).contains(&scene.world.now().since(begin).as_secs()), "30 s after the first poll");
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_status_that_cannot_be_read_is_asked_for_again_for_half_a_minute() {
     assert_eq!(opened(&scene), 2);
 }
 
-/// What cannot be read says nothing of the channel, however long it goes on.
+/// What cannot be read says nothing of the channel, however long it lasts.
 #[test]
 fn one_missing_channel_after_many_statuses_that_cannot_be_read_is_not_believed() {
     let scene = Scene::new();
@@ -86,7 +86,7 @@ fn opened(scene: &Scene) -> u64 {
     scene.simulator.with(|account| account.channel_view(&simulated("c"))).expect("the channel").client_sequencer
 }
 
-/// In a look it may be older than the last open, whatever its code is.
+/// In a poll it may be older than the last open, whatever its code is.
 #[test]
 fn an_old_status_with_the_code_of_a_stale_token_is_no_sign_of_a_fight() {
     let scene = Scene::new();
@@ -149,6 +149,6 @@ fn waits_that_the_service_asks_for_again_and_again_have_an_end() {
     let took = scene.world.now().since(begin).as_secs();
     assert!((300..=480).contains(&took), "{took}: {error}");
     assert!(error.is_ambiguous() && error.to_string().contains("status 503"), "{error}");
-    assert!(!error.to_string().contains("deadline"), "nobody has set one: {error}");
+    assert!(!error.to_string().contains("deadline"), "the test has set none: {error}");
     assert_eq!(writer.unsettled().unconfirmed.len(), 1);
 }

@@ -57,7 +57,7 @@ fn an_append_that_was_rejected_is_not_settled_by_an_equal_token() {
             saved = Some(state);
         }
     };
-    let error = scene.account.drive(&mut writer, keep).expect_err("nobody knows whose row it is");
+    let error = scene.account.drive(&mut writer, keep).expect_err("the row's writer is unknown");
     let ambiguous = Some(ChannelLost::AmbiguousToken { token: "1".to_owned() });
     assert_eq!(lost(&error), ambiguous, "{error}");
     assert!(error.is_ambiguous() && error.to_string().contains("\"1\""), "{error}");
@@ -67,11 +67,11 @@ fn an_append_that_was_rejected_is_not_settled_by_an_equal_token() {
 
     // Nor does the next process believe it.
     let resumed = OpenWriter::resume(&scene.session, &saved.expect("a state")).expect("its own");
-    let error = scene.next(&mut scene.start(resumed)).expect_err("nobody knows whose row it is");
+    let error = scene.next(&mut scene.start(resumed)).expect_err("the row's writer is unknown");
     assert_eq!(lost(&error), ambiguous, "{error}");
 }
 
-/// Whoever has looked into the table, and found the rows there.
+/// A caller that has found the rows in the table.
 #[test]
 fn a_saved_state_that_was_left_by_an_ambiguous_token_goes_on_once_the_tokens_are_said_to_be_unique() {
     let scene = Scene::new();
@@ -84,7 +84,7 @@ fn a_saved_state_that_was_left_by_an_ambiguous_token_goes_on_once_the_tokens_are
             saved = Some(state);
         }
     };
-    let error = scene.account.drive(&mut writer, keep).expect_err("nobody knows whose row it is");
+    let error = scene.account.drive(&mut writer, keep).expect_err("the row's writer is unknown");
     assert_eq!(lost(&error), Some(ChannelLost::AmbiguousToken { token: "1".to_owned() }), "{error}");
     let resumed = OpenWriter::resume(&scene.session, &saved.expect("a state")).expect("its own").unique_tokens();
     let opened = scene.next(&mut scene.start(resumed)).expect("equal tokens mean equal rows");
@@ -108,7 +108,7 @@ fn batches_that_were_answered_are_not_settled_by_equal_tokens_once_another_clien
         let theirs: Vec<_> = theirs.iter().map(|(token, row)| (&**token, &**row)).collect();
         scene.simulator.with(|account| account.steal(&simulated("c"), &theirs));
         writer.append(numbered(11, "b")).expect("there is room");
-        let error = scene.next(&mut writer).expect_err("nobody knows whose rows they are");
+        let error = scene.next(&mut writer).expect_err("the rows' writer is unknown");
         assert_eq!(lost(&error), Some(ChannelLost::AmbiguousToken { token: "10".to_owned() }), "{error}");
         assert!(error.is_ambiguous(), "{error}");
         let unsettled = writer.unsettled();
@@ -157,7 +157,7 @@ fn the_load_of_a_prefix_that_begins_another_prefix_begins_with_its_first_row() {
     assert_eq!(scene.next(&mut writer).expect("no faults"), WriterEvent::Opened { committed: None });
 }
 
-/// So does a proxy that has sent the append twice, and passes on what the second one was answered.
+/// So does a proxy that has sent the append twice, and passes on the answer to the second.
 #[test]
 fn tokens_that_are_unique_are_believed_although_the_append_was_rejected() {
     for goal in [|goal: OpenWriter| goal.unique_tokens(), |goal: OpenWriter| goal.token_prefix("load")] {

@@ -135,17 +135,17 @@ fn a_token_that_ends_an_earlier_batch_is_rejected_and_ends_nothing() {
     writer.push(&row(6), Some("6")).expect("a new token");
     rejected(&mut writer, "b");
     writer.flush();
-    while scene.next(&mut writer).expect("it goes on") != WriterEvent::Flushed {}
+    while scene.next(&mut writer).expect("it continues") != WriterEvent::Flushed {}
     assert_eq!((writer.committed(), scene.rows()), (Some("6"), 6));
     for token in ["10", "9", "b", "a", "0005", "6"] {
         rejected(&mut writer, token);
     }
-    // So does a writer that goes on from there.
+    // So does a writer that continues from there.
     let mut next = scene.open(scene.goal());
     rejected(&mut next, "6");
     next.push(&row(7), Some("7")).expect("a new token");
     next.close().expect("a token each");
-    let committed = scene.next(&mut next).expect("it goes on");
+    let committed = scene.next(&mut next).expect("it continues");
     assert!(matches!(committed, WriterEvent::Committed { rows: 1, .. }), "{committed:?}");
     assert_eq!(scene.rows(), 7);
 }
@@ -228,7 +228,7 @@ fn the_status_and_the_metrics_show_rejected_rows_and_a_takeover() {
     let mut takeovers = 0;
     let mut count =
         |notice: Notice| takeovers += usize::from(notice.to_string().contains("another client has opened it"));
-    while scene.account.drive(&mut writer, &mut count).expect("it goes on") != WriterEvent::Closed {}
+    while scene.account.drive(&mut writer, &mut count).expect("it continues") != WriterEvent::Closed {}
     let metrics = writer.metrics();
     assert_eq!((takeovers, metrics.takeovers, metrics.reopenings, metrics.batches_sent), (1, 1, 1, 3));
     assert_eq!((metrics.batches_committed, metrics.rows_committed), (2, 3));
@@ -324,7 +324,7 @@ fn a_position_goes_on_and_knows_its_channel() {
     scene.simulator.with(|account| account.replace_table(&simulated("c")));
     let error = scene.next(&mut scene.start(resume())).expect_err("another channel");
     assert_eq!(lost(&error), Some(ChannelLost::Replaced), "{error}");
-    assert!(error.is_ambiguous(), "nobody knows what became of batch 1: {error}");
+    assert!(error.is_ambiguous(), "the outcome of batch 1 is unknown: {error}");
     let error = scene.next(&mut scene.start(scene.goal().must_have_committed())).expect_err("a new channel");
     assert_eq!(lost(&error), Some(ChannelLost::TokenGone { before: None }), "{error}");
     let other: SavedState = serde_json::from_str(r#"{"flow":"RunJar","state":"{}"}"#).expect("a state");
@@ -380,7 +380,7 @@ fn rows_with_one_token_are_rejected_where_they_might_be_cut() {
     push(&mut writer, Some("1")).expect("a row");
     for token in [Some("1"), Some("1")] {
         let error = push(&mut writer, token).expect_err("the same token");
-        assert!(error.contains("\"1\"") && error.contains("the last one of those that belong together"), "{error}");
+        assert!(error.contains("\"1\"") && error.contains("the last of the rows that belong together"), "{error}");
         // So also when the row before is in a batch that is cut, or committed.
         writer.flush();
     }
@@ -393,7 +393,7 @@ fn rows_with_one_token_are_rejected_where_they_might_be_cut() {
     assert_eq!(scene.rows(), 4);
 }
 
-/// What it is told by others comes as late as its own questions: it has no fault of before.
+/// What it is told by others comes as late as its own questions: it has no earlier fault.
 #[test]
 fn who_is_told_of_a_fault_by_others_has_patience_too() {
     let scene = Scene::new();

@@ -51,7 +51,7 @@ fn a_clock_that_jumps_while_a_request_is_repeated_ends_no_writer() {
         writer.append(batch(1)).expect("there is room");
         scene.go_on(&mut writer, seconds(4)).expect("it waits for the next attempt");
         jump(&scene);
-        let event = scene.next(&mut writer).expect("faults have gone on for some seconds");
+        let event = scene.next(&mut writer).expect("faults have lasted for some seconds");
         assert!(is_committed(&event), "{operation}: {event:?}");
     }
 }

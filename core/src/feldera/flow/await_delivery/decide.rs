@@ -4,7 +4,7 @@
 //! |---|---|
 //! | has shown `processed_steps >= step`, and had lost no chunk until then | delivered, whatever follows |
 //! | has lost a chunk before that | undelivered: [`ChunksLost`](Undelivered::ChunksLost) |
-//! | has ended before that, or another one was passed | undelivered: [`SubscriptionEnded`](Undelivered::SubscriptionEnded), [`Resubscribed`](Undelivered::Resubscribed) |
+//! | has ended before that, or another subscription was passed | undelivered: [`SubscriptionEnded`](Undelivered::SubscriptionEnded), [`Resubscribed`](Undelivered::Resubscribed) |
 //! | none of these | wait |
 
 use super::Undelivered;

@@ -121,7 +121,7 @@ impl DeliveryMachine {
         }
     }
 
-    /// Goes on to verify the process if the changes are delivered; ends if they cannot be.
+    /// Continues to verify the process if the changes are delivered; ends if they cannot be.
     fn judge(&mut self, step: Option<u64>, cx: &mut FlowContext<FelderaApi>) -> Transition<DeliveryProof> {
         let subscriptions: &[Subscription] = &self.goal.subscriptions;
         match (decide(step, subscriptions), step) {

@@ -245,7 +245,7 @@ impl fmt::Display for Undelivered {
                 "the subscription ended before it had shown the step of the rows; subscribe again with a snapshot",
             ),
             Self::Resubscribed => f.write_str(
-                "the progress of another subscription was passed; start the flow with the one that delivers the changes",
+                "the progress of another subscription was passed; start the flow with the subscription that delivers the changes",
             ),
             Self::Overdue { step } => write!(
                 f,

@@ -82,7 +82,7 @@ impl Known {
         }
     }
 
-    /// Whether the statistics are of another process than the one that counts.
+    /// Whether the statistics are of another process than that which counts.
     pub(super) fn is_other_process(&self, stats: &ControllerStatus) -> bool {
         self.process.is_some() && self.process != stats.global_metrics.process()
     }
@@ -183,8 +183,9 @@ fn decide_status(status: &CheckpointStatus, known: &Known) -> Action {
         CheckpointVerdict::Failed(failure) => Err(known.failed(why(failure))),
         CheckpointVerdict::Redacted(failure) => {
             let (later, why) = (failure.sequence_number, why(failure));
-            Err(known
-                .failed(format!("a later one, {later}, hides what became of it, and nothing newer succeeded: {why}")))
+            Err(known.failed(format!(
+                "a later checkpoint, {later}, hides its outcome, and no newer checkpoint succeeded: {why}"
+            )))
         }
         CheckpointVerdict::Running if known.idle => {
             Err(known.failed("the process has nothing to do, and says nothing of it".to_owned()))
@@ -281,7 +282,7 @@ mod tests {
         assert_eq!(next(known(7), Evidence::Begun), "ReadStatus");
         assert_eq!(next(known(7), status(Some(9), Some(8))), "done 9");
         assert!(next(known(7), status(Some(6), Some(7))).ends_with(": full"));
-        assert!(next(known(7), status(Some(6), Some(8))).contains("a later one, 8, hides"));
+        assert!(next(known(7), status(Some(6), Some(8))).contains("a later checkpoint, 8, hides"));
         assert!(next(idle, status(Some(6), None)).contains("nothing to do"));
         assert_eq!(next(known(7), status(Some(6), None)), "Wait");
         // A process that takes no id, and one that has none.

@@ -132,7 +132,7 @@ pub(super) fn decide(evidence: Evidence, goal: &Deploy, known: &Known) -> Action
         {
             known.poll_later(error, known.change)
         }
-        // The version is another one than was put, if the program was compiled again.
+        // The version differs from the version that was put if the program was compiled again.
         Evidence::Compile(Ok(compiled)) => Action::Ensure(compiled.program_version.or(known.version)),
         Evidence::Ensure(Ok(pipeline)) => Action::End(match (known.version, pipeline.program_version) {
             (Some(was), Some(is)) if was != is => Err(failed(goal, Interruption::Edited { was, is }, None)),

@@ -61,7 +61,7 @@ impl Differences {
     }
 }
 
-/// Whether SQL is the wanted one, but for a line feed at its end.
+/// Whether SQL is the wanted SQL, but for a line feed at its end.
 pub(super) fn is_same_program(wanted: &str, has: &str) -> bool {
     has.strip_prefix(wanted).is_some_and(|rest| matches!(rest, "" | "\n"))
 }

@@ -71,8 +71,8 @@ use crate::feldera::pipelines::{BootstrapPolicy, CreatePipeline, Pipeline, Progr
 use crate::flow::goal;
 use crate::secret::Private;
 
-/// Creates a pipeline that runs a program, or stops, changes and restarts an existing one, and waits until it runs.
-/// Does nothing if the pipeline runs this program with this configuration.
+/// Creates a pipeline that runs a program, or stops, changes and restarts an existing pipeline, and waits until it
+/// runs. Does nothing if the pipeline runs this program with this configuration.
 ///
 /// Options that are not set keep their values in the pipeline. If the program of a running pipeline changes, the server
 /// validates the new SQL first (since 0.324). So an error in the SQL does not stop the pipeline. An error in

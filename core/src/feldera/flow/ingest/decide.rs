@@ -66,11 +66,11 @@ pub(super) enum Action {
     AwaitCompletion(CompletionToken),
     /// Read the statistics again.
     Check,
-    /// Go on: this process takes the rows.
+    /// Continue: this process takes the rows.
     Begin(Option<String>),
-    /// Go on: this token covers all rows.
+    /// Continue: this token covers all rows.
     Covered(CompletionToken),
-    /// Go on: all rows that were sent are processed, but not all that the barrier is about.
+    /// Continue: all rows that were sent are processed, but not all that the barrier is about.
     Pass,
     /// All rows that the barrier is about are processed.
     Processed,

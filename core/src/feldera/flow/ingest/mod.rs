@@ -27,7 +27,7 @@
 //! | Ready | a barrier, and nothing was ingested since the last one | Processed, Finished; Ready if not all its rows are settled |
 //! | Ready | a barrier, and a token covers all ingested rows | Processing |
 //! | Ready | a barrier | Covering |
-//! | Polling | another process than the one that took rows | failed: [`Restarted`](super::Interruption::Restarted) |
+//! | Polling | another process than that which took rows | failed: [`Restarted`](super::Interruption::Restarted) |
 //! | Polling | paused, and rows are not forced in | failed: [`Paused`](super::Interruption::Paused) |
 //! | Polling | statistics | Ready |
 //! | Sending | a token | Accepted, Ready |
@@ -149,7 +149,7 @@ impl Ingestion {
     /// Sends unconfirmed rows again. Rows that were ingested already are ingested twice.
     ///
     /// # Errors
-    /// Returns the rows if they are not the ones that this flow waits for.
+    /// Returns the rows if they are not the rows that this flow waits for.
     pub fn resend(&mut self, rows: UnconfirmedRows) -> Result<(), UnconfirmedRows> {
         if !self.is_open(&rows) {
             return Err(rows);
@@ -161,7 +161,7 @@ impl Ingestion {
     /// Continues without knowing whether the unconfirmed rows were ingested.
     ///
     /// # Errors
-    /// Returns the rows if they are not the ones that this flow waits for.
+    /// Returns the rows if they are not the rows that this flow waits for.
     pub fn skip(&mut self, rows: UnconfirmedRows) -> Result<(), UnconfirmedRows> {
         if !self.is_open(&rows) {
             return Err(rows);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::rows::IngestChunk;
 use crate::feldera::data::{ParseError, ParseErrors};
 
-/// Some rows of a chunk could not be parsed. **All others of it are in**, also those after the bad ones.
+/// Some rows of a chunk could not be parsed. **All others of it are in**, also those after the bad rows.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RejectedRows {

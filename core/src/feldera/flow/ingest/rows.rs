@@ -144,7 +144,7 @@ impl<R> fmt::Display for PushError<R> {
                 write!(f, "the row has {bytes} bytes, and the buffer holds {limit}: make the buffer larger")
             }
             Self::Invalid { problem, .. } => write!(f, "the row cannot be sent: {problem}"),
-            Self::Ended { error: None, .. } => f.write_str("the session was finished: start another one"),
+            Self::Ended { error: None, .. } => f.write_str("the session was finished: start another session"),
             Self::Ended { error: Some(error), .. } => write!(f, "the session has ended: {error}"),
         }
     }
@@ -340,7 +340,7 @@ fn problem(error: &WriteError) -> String {
     }
 }
 
-/// A record must not swallow the next one, nor be two.
+/// A record must not swallow the next record, nor be two.
 fn is_one_csv_record(record: &[u8]) -> Result<(), &'static str> {
     let record = record.strip_suffix(b"\r").unwrap_or(record);
     if record.starts_with(BYTE_ORDER_MARK) {
@@ -350,7 +350,7 @@ fn is_one_csv_record(record: &[u8]) -> Result<(), &'static str> {
     for byte in record {
         match byte {
             b'"' => quoted = !quoted,
-            b'\n' | b'\r' if !quoted => return Err("more than one CSV record: push each one by itself"),
+            b'\n' | b'\r' if !quoted => return Err("more than one CSV record: push each record by itself"),
             _ => {}
         }
     }

@@ -21,7 +21,7 @@ pub(super) type Told = (Option<String>, Option<CheckpointSyncFailure>);
 pub(super) enum Why {
     /// Another process answers, which knows nothing of the checkpoint.
     Restarted(FlowError),
-    /// An attempt has failed, and it may be another one: an earlier one, or one of another client.
+    /// An attempt has failed, and it may be another attempt: an earlier attempt, or another client's.
     Failed(CheckpointSyncFailure),
     /// The end may have been missed.
     Missed,
@@ -77,7 +77,7 @@ pub(super) struct Known {
     pub(super) before: Told,
     /// Whether `running` has named the checkpoint since the request.
     pub(super) was_running: bool,
-    /// Until when the failure from before the request may be that old one.
+    /// Until when the failure from before the request may still be reported.
     pub(super) stale_until: Option<Timestamp>,
     /// What was told last.
     pub(super) told: Told,
@@ -132,7 +132,7 @@ impl Known {
             self.stale_until.get_or_insert(now + STALL_TIMEOUT);
             None
         } else {
-            // A newer one that failed may have done so at once, in releases that did not send one at a time.
+            // A newer checkpoint that failed may have done so at once, in releases that did not send one at a time.
             let success = status.success.as_ref().filter(|uuid| self.before.0.as_ref() != Some(*uuid));
             let failure = failure.filter(|failure| self.before.1.as_ref() != Some(*failure));
             let success = success.filter(|uuid| is_newer(uuid, checkpoint)).map(|_| now);
@@ -225,7 +225,7 @@ fn decide_listed(listed: Result<Vec<RemoteCheckpoint>, FlowError>, why: Why, kno
         Why::Restarted(cause) => known.lost(cause, found),
         Why::Failed(failure) => known.failed(failure.error),
         Why::Missed if known.over_at.is_some_and(|at| at <= now) => {
-            known.lost(known.failed("the process tells only what became of other ones".to_owned()), found)
+            known.lost(known.failed("the process reports only the outcomes of other checkpoints".to_owned()), found)
         }
         Why::Missed => return Action::Wait,
     }))

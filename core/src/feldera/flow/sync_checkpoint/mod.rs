@@ -1,7 +1,7 @@
 //! The goal [`SyncCheckpoint`].
 //!
 //! ```text
-//!  Stats ──▶ Status ──▶ Request ──id, saved──▶ Status ◀──▶ Wait ◀── it goes on ──┐
+//!  Stats ──▶ Status ──▶ Request ──id, saved──▶ Status ◀──▶ Wait ◀── it is new ──┐
 //!  the process, and what it told before         │ │ └─▶ done, failed            │
 //!                                    resumed ───┘ └─ missed, another process ──▶ Remote ─▶ done, failed, ambiguous
 //! ```
@@ -16,9 +16,9 @@
 //! | Request | U | Status, after saving; Stats of a process that takes no id |
 //! | Status | `running` names U | Wait: what is told of U is of an earlier attempt |
 //! | Status | success = U | done, also when it was sent before |
-//! | Status | failure = U, and it is not the one from before the request, or `running` has named U | Remote: it may be the attempt of another client |
+//! | Status | failure = U, and it is not the failure from before the request, or `running` has named U | Remote: it may be the attempt of another client |
 //! | Status | failure = U, as before the request, for a minute | Remote: the newest attempt cannot be told from it |
-//! | Status | anything else, and `running` has named U | Remote: U is over, and another checkpoint hides what became of it |
+//! | Status | anything else, and `running` has named U | Remote: U is over, and another checkpoint hides its outcome |
 //! | Status | anything else, other than before | Remote: only the last of each kind are told, so that U may have been among them |
 //! | Status | anything else, for a minute | Remote |
 //! | Status | anything else | Wait |
@@ -40,7 +40,7 @@
 //! Since 0.349 the status has `running`: the checkpoints that are being sent. A checkpoint leaves it at the moment in
 //! which it becomes the success or the failure, and it never is both. So the outcome from before an attempt can be told
 //! from its own. Two attempts at a time cannot be told apart: `running` is a set of ids. They are those of two clients,
-//! or a request that was sent again because its answer was lost. Whether a request that waits for another one is in
+//! or a request that was sent again because its answer was lost. Whether a request that waits for another request is in
 //! `running` is not known. While `running` names U, the flow waits, however long that is, and does not list the store.
 //!
 //! A process that takes no id (before 0.337) is known by its statistics, which are read before the request, right after

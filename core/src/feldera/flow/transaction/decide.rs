@@ -37,7 +37,7 @@ pub(super) enum Commit {
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) pipeline: String,
-    /// Whether a transaction that was opened since the start may be treated as this one.
+    /// Whether a transaction that was opened since the start may be treated as this transaction.
     pub(super) take_over: bool,
     /// The process that has the transaction, or before the start is answered, the process that was seen last.
     pub(super) process: Option<String>,
@@ -68,7 +68,7 @@ pub(super) enum Action {
     Read(Reading),
     /// Read the statistics later.
     ReadLater(Reading),
-    /// Treat the transaction with this id as the one that was started.
+    /// Treat the transaction with this id as the transaction that was started.
     TakeOver(i64),
     /// Save the id, and yield it.
     SaveAndOpen,
@@ -143,7 +143,7 @@ fn decide_find(metrics: &GlobalMetrics, known: &Known, now: Timestamp) -> Action
     // The statistics took so long to arrive that the transaction may be older or younger than the start.
     let is_unclear = age.is_some_and(|age| age > known.asked.since(known.since));
     if known.other == Some(id) || age.is_some_and(|age| age > elapsed) {
-        let reason = format!("transaction {id} is in progress, and was so before this one was asked for");
+        let reason = format!("transaction {id} is in progress, and was before this start was requested");
         Action::Fail(FlowError::Failed(Failure { what: known.what(), reason, details: None, cause: None }))
     } else if known.take_over && is_unclear && may_wait {
         Action::ReadLater(Reading::Find)
@@ -151,7 +151,7 @@ fn decide_find(metrics: &GlobalMetrics, known: &Known, now: Timestamp) -> Action
         Action::TakeOver(id)
     } else {
         let since = age.map_or(String::new(), |age| format!(" for {age:?}"));
-        let found = format!("transaction {id} has been open{since}; this one was asked for {elapsed:?} ago");
+        let found = format!("transaction {id} has been open{since}; this start was requested {elapsed:?} ago");
         Action::Unknown(StartTransaction::INFO.name, found)
     }
 }

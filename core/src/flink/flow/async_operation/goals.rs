@@ -35,7 +35,7 @@ json_structs! {
 /// [`AwaitJob::running`](crate::flink::AwaitJob::running). Ends in [`FlowError::Failed`] with the cluster's reason,
 /// also for a job that it does not know or whose tasks do not all run; in [`FlowError::Ambiguous`] when the cluster has
 /// forgotten the trigger, or knows the job no more after an attempt whose answer was lost; in [`FlowError::Deadline`]
-/// while the savepoint is still being written, and it goes on. All of these carry a
+/// while the savepoint is still being written, which continues. All of these carry a
 /// [`JobDiagnosis`](crate::flink::JobDiagnosis) with the trigger id, and with what the cluster said about the job.
 ///
 /// One savepoint is taken as long as the JobManager lives: one that is restarted between a lost answer and the next
@@ -124,7 +124,7 @@ impl From<TakeSavepoint> for AsyncOperation<StartSavepoint> {
 
 goal!(TakeSavepoint: FlinkRest => Savepoint, AsyncOperation<StartSavepoint>, resume SavepointState);
 
-/// Takes a checkpoint of a running job and waits until it is completed; comes to its number. Since 1.17.
+/// Takes a checkpoint of a running job and waits until it is completed; returns its number. Since 1.17.
 ///
 /// Works for jobs without periodic checkpoints too. Ends in errors as [`TakeSavepoint`] does.
 #[derive(Clone, Debug)]

@@ -21,7 +21,7 @@ use crate::time::Timestamp;
 pub struct AsyncOperation<K: Kind> {
     kind: K,
     job: JobId,
-    /// What is known of the trigger; `None` until the first poll of a fresh one.
+    /// What is known of the trigger; `None` until the first poll of a fresh trigger.
     trigger: Option<TriggerState>,
     /// Whether an attempt at the trigger got no answer, here or in another process.
     unanswered: bool,
@@ -49,7 +49,7 @@ enum State<K: Kind> {
 }
 
 impl<K: Kind> AsyncOperation<K> {
-    /// A new one, or one whose trigger may have been sent by another process.
+    /// A new operation, or one whose trigger may have been sent by another process.
     pub(in crate::flink::flow) fn new(mut kind: K, resumed: Option<TriggerState>) -> Self {
         if let Some(unsent) = resumed.as_ref().filter(|trigger| trigger.unsent == Some(true)) {
             kind = kind.with_id(unsent.trigger_id);
@@ -96,12 +96,12 @@ impl<K: Kind> AsyncOperation<K> {
     /// Whether the last attempt was so long ago that it cannot be on its way any more.
     pub(in crate::flink::flow) fn is_long_ago(&self, now: Timestamp) -> bool {
         let since = self.trigger.as_ref().map(|trigger| Timestamp::from_millis(trigger.since));
-        // No attempt is begun once the cluster could have forgotten the first one.
+        // No attempt is begun once the cluster could have forgotten the first attempt.
         since.is_some_and(|since| now.since(since) >= TRIGGER_RETENTION * 2)
     }
 
-    /// Whether the operation that failed may be the second one of its id: a server that had forgotten the id carries it
-    /// out again.
+    /// Whether the operation that failed may be the second operation of its id: a server that had forgotten the id
+    /// carries it out again.
     pub(in crate::flink::flow) fn has_unanswered(&self) -> bool {
         self.unanswered
     }
@@ -162,7 +162,7 @@ impl<K: Kind> AsyncOperation<K> {
         cx.call(K::status(trigger.job, trigger.trigger_id))
     }
 
-    /// The operation has failed. A resumed flow starts another one, under an id that was not sent yet.
+    /// The operation has failed. A resumed flow starts another operation, under an id that was not sent yet.
     fn save_unsent(&self, cx: &mut FlowContext<FlinkRest>) {
         let trigger = TriggerState {
             job: self.job,

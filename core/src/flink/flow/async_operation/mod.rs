@@ -51,9 +51,9 @@ json_structs! {
         pub since: u64,
         /// Whether the cluster has answered for it; it is then never sent again.
         pub acknowledged: bool,
-        /// Whether an earlier attempt had got no answer by then: the operation may be the second one of the id.
+        /// Whether an earlier attempt had got no answer by then: the operation may be the second operation of the id.
         pub unanswered: Option<bool>,
-        /// Whether it was never sent: the operation before it failed, and a resumption starts another one.
+        /// Whether it was never sent: the operation before it failed, and a resumption starts another operation.
         pub unsent: Option<bool>,
     }
 }
@@ -88,7 +88,7 @@ pub trait Kind: Operation<Output = Trigger, Service = FlinkRest> + Clone + std::
     /// What to save.
     fn saved(&self, state: &TriggerState) -> SavedState;
     /// Whether a failure may come from what a first operation of the same id has done to the job, or from a restart
-    /// that hides what that one has done.
+    /// that hides what the first operation has done.
     fn is_lost(failure: &Failure) -> bool {
         failure.details.as_deref().unwrap_or_default().contains("FlinkJobNotFoundException")
     }

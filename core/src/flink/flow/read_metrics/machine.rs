@@ -159,7 +159,7 @@ impl<S: Source> StateMachine for MetricsMachine<S> {
                 Err(error) => return done(Err(error.into())),
             },
             State::Values(call) => match cx.poll(call.as_mut())? {
-                // A single one does not exist any more, or is no number.
+                // A single metric does not exist any more, or is no number.
                 Ok(metrics) if metrics.is_empty() && S::ALL_OR_NOTHING && self.requested.len() > 1 => {
                     self.state = State::Again(self.source.request(None, cx));
                 }

@@ -35,9 +35,9 @@ use scope::{AggregateScope, AggregateTarget, MetricScope, Named};
 
 /// Reads the metrics of something: all that it has, or those that are named.
 ///
-/// Comes to the metrics with their values: those that were named in that order, or all by name. Names that do not exist
-/// are left out. Values may be up to 10 s old, and older at the first target after a pause: ask again for newer ones.
-/// Of what is unknown there are none, after [`fetch_timeout`](Self::fetch_timeout).
+/// Returns the metrics with their values: those that were named in that order, or all by name. Names that do not exist
+/// are left out. Values may be up to 10 s old, and older at the first target after a pause: ask again for newer values.
+/// Something unknown has no metrics: the list is empty, after [`fetch_timeout`](Self::fetch_timeout).
 ///
 /// ```
 /// use pipewright::flink::{JobId, ReadMetrics};

@@ -114,7 +114,7 @@ macro_rules! with_operation {
     }};
 }
 
-/// The same for aggregates. Without names only names are listed, and there is nothing to aggregate.
+/// The same for aggregates. Without names only names are listed, and nothing is aggregated.
 macro_rules! with_aggregate {
     ($scope:expr, $names:expr, |$operation:ident| $body:expr) => {{
         let names: Option<CommaList<String>> = $names;

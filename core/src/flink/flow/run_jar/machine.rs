@@ -138,7 +138,7 @@ impl RunMachine {
         !self.unanswered && matches!(self.lookup, JobLookup::NotTried | JobLookup::NotFound)
     }
 
-    /// Whether the job that the cluster has under this id is certainly the one that this flow has submitted.
+    /// Whether the job that the cluster has under this id is certainly the job that this flow has submitted.
     pub(in crate::flink::flow) fn is_certain(&self) -> bool {
         self.is_certain
     }
@@ -154,13 +154,13 @@ impl RunMachine {
         matches!(self.lookup, JobLookup::State(_))
     }
 
-    /// Whether another JobManager than the one that was to execute `main()` answered that it does not know the job.
+    /// Whether another JobManager than that which was to execute `main()` answered that it does not know the job.
     pub(in crate::flink::flow) fn is_lost(&self) -> bool {
         self.survival == JobManagerLookup::Restarted && self.lookup == JobLookup::NotFound
     }
 
-    /// Whether another JobManager answered that it does not know the job, and the one that was to execute `main()` may
-    /// still do so.
+    /// Whether another JobManager answered that it does not know the job, and the JobManager that was to execute
+    /// `main()` may still do so.
     pub(in crate::flink::flow) fn may_still_start(&self, now: Timestamp) -> bool {
         self.survival == JobManagerLookup::DifferentReplica && self.is_absent(now)
     }
@@ -232,7 +232,7 @@ impl RunMachine {
     }
 
     /// Which JobManager is about to execute the main method is known. If an earlier attempt got no answer, it must be
-    /// the same one. Returns whether the job may be submitted.
+    /// the same JobManager. Returns whether the job may be submitted.
     fn identified(&mut self, process: Result<Process, String>) -> bool {
         if self.unanswered {
             self.survival = compare(self.job_manager.as_deref(), process);

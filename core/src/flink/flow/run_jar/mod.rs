@@ -4,7 +4,7 @@
 //!  fresh ──▶ Upload (unless it is there) ──▶ Identify ──▶ Submit ──answered──▶ done
 //!                                                          │  ▲ └─▶ Repeat ─▶ Submit: not sent, or not carried out
 //!                                           any rejection, │  │ the same JobManager answers
-//!                                                no answer │  └── Check ──another one, or unknown──▶ failed, or ambiguous
+//!                                                no answer │  └── Check ──another, or unknown──▶ failed, or ambiguous
 //!                                                          ▼       ▲
 //!  resumed ─────────────────────────────────────────────▶ Lookup ──┘ an attempt got no answer, the job is still unknown after
 //!                                                          ▲ │       some lookups; or resumed while young, and the job is unknown
@@ -17,7 +17,7 @@
 //! | no answer of the cluster's own | knows the job | done |
 //! | no answer of the cluster's own | does not know the job after 10 lookups (about 13 s); the same JobManager answers | Submit with the same id, at most 5 times in total; then ambiguous |
 //! | no answer of the cluster's own | does not know the job after these lookups; another JobManager answers, no high availability | failed: `main()` may have killed it |
-//! | no answer of the cluster's own | does not know the job after these lookups; another JobManager answers, high availability | ambiguous: the first one may still execute `main()` |
+//! | no answer of the cluster's own | does not know the job after these lookups; another JobManager answers, high availability | ambiguous: the first JobManager may still execute `main()` |
 //! | no answer of the cluster's own | does not know the job after these lookups; whether it is the same JobManager is unknown | ambiguous |
 //! | not sent, or temporarily rejected | | Repeat: identify the JobManager again, then Submit |
 //! | the same, after an attempt without an answer; another JobManager answers | does not know the job | as in the rows with another JobManager |
@@ -47,8 +47,8 @@
 //!
 //! Invariants: the job's id is chosen and saved before it is submitted, and again when that is answered; there is never
 //! a second id; the job of a main method that may be at work is looked up before it is called again; it is not called
-//! again after it may have killed its JobManager. Limits of the last one, if requests are distributed over several
-//! JobManagers: see [`JobManagerLookup`](super::JobManagerLookup).
+//! again after it may have killed its JobManager. Limits of the last invariant, if requests are distributed over
+//! several JobManagers: see [`JobManagerLookup`](super::JobManagerLookup).
 
 mod machine;
 
@@ -117,13 +117,13 @@ json_structs! {
 /// The latter two carry a [`JobDiagnosis`](super::JobDiagnosis) with the job's id, its state, and the id of the jar.
 ///
 /// # Main methods that exit
-/// A main method that calls `System.exit` kills the JobManager, and each repetition would kill the next one. So the jar
-/// is run again after a lost answer only if the same JobManager process is seen to answer, also by a resumed flow.
-/// Otherwise the flow ends in [`FlowError::Failed`] if another JobManager answers and does not know the job, in
+/// A main method that calls `System.exit` kills the JobManager, and each repetition would kill the next JobManager. So
+/// the jar is run again after a lost answer only if the same JobManager process is seen to answer, also by a resumed
+/// flow. Otherwise the flow ends in [`FlowError::Failed`] if another JobManager answers and does not know the job, in
 /// [`FlowError::Ambiguous`] if that could not be found out, or if the cluster has high availability: the first
 /// JobManager may still execute `main()`. [`JobDiagnosis::job_manager`](super::JobDiagnosis::job_manager) tells which.
-/// A job that ended before the JobManager died is unknown to the next one, too: check its output before you run the jar
-/// again.
+/// A job that ended before the JobManager died is unknown to the next JobManager, too: check its output before you run
+/// the jar again.
 ///
 /// Programs that call `execute` several times cannot be run this way: their second job would have the id of the first.
 ///

@@ -69,10 +69,10 @@ json_structs! {
 /// * [`FlowError::Failed`] if the savepoint fails: the job may run on, restart, or have failed.
 /// * [`FlowError::Failed`] if the savepoint was written, but the job failed while it was stopping, or a failover
 ///   brought it back. In the first case start a job from the savepoint, which also commits what its sinks had prepared;
-///   in the second one the job continues from its last checkpoint, and another stop takes a newer savepoint.
+///   in the second case the job continues from its last checkpoint, and another stop takes a newer savepoint.
 /// * [`FlowError::Ambiguous`] if it is not known whether the job was stopped: the cluster has forgotten the trigger, an
 ///   attempt got no answer, or the job could not be looked up until the deadline (for 90 s without one). Look up the
-///   job before you start another one. If the diagnosis has a savepoint, that savepoint is complete.
+///   job before you start another job. If the diagnosis has a savepoint, that savepoint is complete.
 /// * [`FlowError::Deadline`] if the time is up before the job has ended. The cluster continues the stop: resume from
 ///   the saved state.
 ///

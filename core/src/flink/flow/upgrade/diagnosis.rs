@@ -21,7 +21,7 @@ pub enum UpgradeStatus {
     /// [`RunOld`](UpgradePhase::RunOld) and [`SettleOld`](UpgradePhase::SettleOld), the old jar runs as
     /// [`UpgradeDiagnosis::old_job`].
     OldJobRuns,
-    /// Neither the old job nor the new one runs. Start a job from [`UpgradeDiagnosis::savepoint`] if it is there.
+    /// Neither the old nor the new job runs. Start a job from [`UpgradeDiagnosis::savepoint`] if it is there.
     NoJobRuns,
     /// The new job has not ended, but it is not decided whether it is good.
     NewJobRuns,
@@ -88,10 +88,10 @@ pub struct UpgradeDiagnosis {
     /// The path of the savepoint of a stop after which a failover brought `job` back; `None` if there was no such stop,
     /// or a later one succeeded. The job ran on after it: start from its last checkpoint if that is newer.
     pub earlier_savepoint: Option<String>,
-    /// The path of the last completed checkpoint of `job` before it was stopped, or of the last one that the cluster
-    /// lists if it has ended without a savepoint; `None` if the cluster listed none. If an ambiguous stop has left no
-    /// other path, look for its savepoint in the target directory first: the directory `savepoint-` with the first six
-    /// digits of the id of `job`.
+    /// The path of the last completed checkpoint of `job` before it was stopped, or of the last checkpoint that the
+    /// cluster lists if it has ended without a savepoint; `None` if the cluster listed none. If an ambiguous stop has
+    /// left no other path, look for its savepoint in the target directory first: the directory `savepoint-` with the
+    /// first six digits of the id of `job`.
     ///
     /// The cluster deletes checkpoints of an ended job unless they are retained
     /// (`execution.checkpointing.externalized-checkpoint-retention`).

@@ -89,7 +89,7 @@ enum State {
     CheckJobManager(Option<(usize, FlowError)>, Identify),
     /// It is not, or that is unknown: does the old job still run? With the error of the plan.
     Suspect(Option<FlowError>, DiagnoseJob),
-    /// Before the plans and the stop: which checkpoint is the last one?
+    /// Before the plans and the stop: which checkpoint is the last?
     LastCheckpoint(Call<GetCheckpoints>),
     Stop(Runner<StopMachine>),
     Run(Runner<RunMachine>),
@@ -118,7 +118,7 @@ enum State {
 type Next = ControlFlow<Step<Upgrade>, State>;
 
 impl UpgradeMachine {
-    /// With the old jar and the new one, and whether the cluster has them.
+    /// With the old and the new jar, and whether the cluster has them.
     pub(super) fn fresh(jars: [Option<(String, Body)>; 2], is_uploaded: [bool; 2], data: UpgradeState) -> Self {
         let is_stopped = data.savepoint.is_some();
         Self {

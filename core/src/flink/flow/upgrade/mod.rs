@@ -90,7 +90,7 @@
 //!
 //! Every error carries an [`UpgradeDiagnosis`]: the jars, the ids of the jobs, the savepoint, and which job runs.
 //! Exceptions are [`FlowError::Stopped`], [`FlowError::Misuse`], and [`FlowError::Build`] before anything is sent. If a
-//! failover brought the job back after a stop had written its savepoint, every error carries that one as
+//! failover brought the job back after a stop had written its savepoint, every error carries this savepoint as
 //! [`UpgradeDiagnosis::earlier_savepoint`] until a later stop succeeds.
 //!
 //! A goal with [`UpgradeJob::roll_back`] goes to `RunOld` as soon as no job runs: from Prepare if its savepoint was
@@ -104,16 +104,16 @@
 //!
 //! * Nothing is stopped before both jars are uploaded and planned.
 //! * Both jars start with the claim mode `NO_CLAIM`, so that the savepoint stays usable.
-//! * The old job is not started while the new one may run.
+//! * The old job is not started while the new job may run.
 //! * Each phase and each plan is saved before it begins.
 //! * A plan or a run that got no answer is repeated only if the same JobManager is seen to answer (see
 //!   [`JobManagerLookup`](super::JobManagerLookup)). So a `main()` that calls `System.exit` kills one JobManager and no
 //!   more. Exception: a resumed flow runs the old jar again although another JobManager answers, because its `main()`
 //!   has run before.
 //!
-//! Limit of the last one: if requests are distributed over several JobManagers, the process that was identified may not
-//! be the one that gets the plan or run. Then each repetition may kill another one: at most one more for a plan, and
-//! four more for a run. Use the address of one JobManager.
+//! Limit of the last invariant: if requests are distributed over several JobManagers, the process that was identified
+//! may not be the process that gets the plan or run. Then each repetition may kill another JobManager: at most one more
+//! for a plan, and four more for a run. Use the address of one JobManager.
 
 mod diagnosis;
 mod machine;
@@ -254,7 +254,7 @@ enum Start {
 impl UpgradeJob {
     const NAME: &'static str = "UpgradeJob";
 
-    /// Moves a job from the jar it runs from to another one. Of both it is said how to run them; savepoint, claim mode
+    /// Moves a job from its jar to another jar. Of both it is said how to run them; savepoint, claim mode
     /// and job id are this flow's own affair.
     pub fn new(job: JobId, old: RunJar, new: RunJar) -> Self {
         let start = Start::Fresh {
@@ -303,7 +303,7 @@ impl UpgradeJob {
         self
     }
 
-    /// How long a job may take to show that it runs: the old one before it is stopped, the new one, and the old one
+    /// How long a job may take to show that it runs: the old job before it is stopped, the new job, and the old job
     /// when it is brought back. 60 s by default.
     pub fn settle_timeout(mut self, time: Duration) -> Self {
         match &mut self.start {
@@ -367,16 +367,16 @@ fn millis(time: Duration) -> u64 {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "the upgrade may have been rolled back"]
 pub enum Upgrade {
-    /// The new jar runs, from the state of the old one.
+    /// The new jar runs, from the state of the old job.
     Upgraded {
         /// The new job.
         job: JobId,
         /// What it was started from.
         savepoint: String,
-        /// The number of its first completed checkpoint; `None` when it came to its end before.
+        /// The number of its first completed checkpoint; `None` when the job ended before.
         checkpoint: Option<i64>,
     },
-    /// The new jar was given up, and the old one runs again from where it was stopped.
+    /// The new jar was given up, and the old jar runs again from where it was stopped.
     RolledBack {
         /// The job that runs now.
         job: JobId,

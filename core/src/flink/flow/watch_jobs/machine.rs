@@ -173,7 +173,7 @@ impl WatchJobsMachine {
         }
     }
 
-    /// Whether there is nothing left to watch.
+    /// Whether no job is left to watch.
     fn is_over(&self, now: Timestamp) -> bool {
         let is_empty = || self.empty_since.is_some_and(|since| now.since(since) >= MISSING_JOB_TIMEOUT);
         self.goal.until_all_ended && self.jobs.values().all(KnownJob::has_ended) && (self.has_known_jobs || is_empty())
@@ -220,7 +220,7 @@ impl StateMachine for WatchJobsMachine {
                         self.gone(id);
                         self.verify(cx)
                     }
-                    // The other ones are verified after the next poll, unless that fails too.
+                    // The other jobs are verified after the next poll, unless that fails too.
                     Err(error) if self.verify_retry.allows(&error, cx) => {
                         self.found(id);
                         self.unverified.clear();

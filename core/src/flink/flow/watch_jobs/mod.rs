@@ -18,7 +18,7 @@
 //! | it has not ended, or its id is watched | no such job for 10 s, but the cluster knows its status | none |
 //! | it has ended | no such job for 10 s | none; the flow forgets the job |
 //!
-//! If the overview lists an id twice, the entry that has not ended counts, otherwise the first one.
+//! If the overview lists an id twice, the entry that has not ended counts, otherwise the first entry.
 //!
 //! A failed poll restarts the 10 s. So the flow does not report jobs as gone during a failover: polls fail until a new
 //! leader exists, and then the new JobManager has 10 s to list the jobs that it recovers.

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | 400 `STALE_CONTINUATION_TOKEN_SEQUENCER` of an append; 409 of an append, with an unknown code or none | `Taken` |
 //! | 410 | `HostMoved` |
-//! | 401, 403; other 400 of an append; a rejection in words that are not the service's | `Suspect` |
+//! | 401, 403; other 400 of an append; a rejection that is not the service's own | `Suspect` |
 //! | 409 `ERR_PIPE_IN_INVALID_STATE`; 404 of channel, pipe or table; 413; an open that stayed busy for as long as faults may last; a request that cannot be sent; the writer's deadline | `Permanent` |
 //! | no answer, 408, 429, 5xx, 404 without a code; an answer that cannot be read; 3xx; any status of a channel but `SUCCESS` | `Transient` |
 //! | from the account, through the session: `Suspect` and `Permanent` as above | `AccountRejected` |
@@ -72,7 +72,7 @@ pub(super) enum Fault {
     Stalled,
     /// A status says that the channel is lost or cannot be read, and may be outdated.
     Unproven,
-    /// The channel is lost, or is another one.
+    /// The channel is lost, or was recreated.
     ChannelLost,
     /// No repetition helps.
     Permanent,
@@ -95,7 +95,7 @@ pub(super) enum Action {
     TimeOut,
 }
 
-/// What is known of the faults so far, including the current one.
+/// What is known of the faults so far, including the current fault.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Known {
     /// How many rejections of the same operation have come in a row.

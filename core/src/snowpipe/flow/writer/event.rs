@@ -11,7 +11,7 @@ use crate::snowpipe::rows::{Batch, RowError};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum WriterEvent {
-    /// The channel is open, for the first time: begin with the row behind this token, or with the first one. Always the
+    /// The channel is open, for the first time: begin with the row behind this token, or with the first row. Always the
     /// first event.
     Opened {
         /// The last offset token whose rows are committed.
@@ -24,7 +24,7 @@ pub enum WriterEvent {
         token: String,
         /// How many batches, since the last time.
         batches: usize,
-        /// How many rows, since the last time; rejected ones too.
+        /// How many rows, since the last time; rejected rows too.
         rows: u64,
     },
     /// The service has taken rows and not inserted them. The committed token passes over them.

@@ -53,7 +53,7 @@ use crate::time::Timestamp;
 ///         match writer.flow_mut().push_line(line.as_bytes(), Some(&number.to_string())) {
 ///             Ok(()) => break,
 ///             Err(PushError::Full { .. }) => writer.next()?.into_iter().for_each(on_event),
-///             // The row was not taken: going on would leave it out.
+///             // The row was not taken: to continue would leave it out.
 ///             Err(rejection) => return Err(rejection.into()),
 ///         }
 ///     }
@@ -73,8 +73,8 @@ use crate::time::Timestamp;
 /// # Offset tokens
 ///
 /// The service stores the last committed token and compares nothing. The writer looks the committed token up in the
-/// list of those that it sent. So **equal tokens must mean equal rows**: if another client of the channel uses the same
-/// tokens for other rows, its commit looks like this writer's own. Line numbers of two files are such tokens.
+/// list of tokens that it sent. So **equal tokens must mean equal rows**: if another client of the channel uses the
+/// same tokens for other rows, its commit looks like this writer's own. Line numbers of two files are such tokens.
 ///
 /// Give each load a name of its own, and let [`token_prefix`](Self::token_prefix) put it in front of each token; or, if
 /// the tokens are unique already, say so with [`unique_tokens`](Self::unique_tokens). A restarted load must use the
@@ -95,7 +95,7 @@ use crate::time::Timestamp;
 /// |---|---|---|
 /// | [`max_batches`](Self::max_batches) | 256 | what waits to be committed, sent or not |
 /// | [`max_bytes`](Self::max_bytes) | 64 MiB | the same, in bytes as they are sent |
-/// | [`retry_timeout`](Self::retry_timeout) | 1 h | how long faults may go on, without the waits that the service asks for |
+/// | [`retry_timeout`](Self::retry_timeout) | 1 h | how long faults may last, without the waits that the service asks for |
 /// | [`idle`](Self::idle) | 30 s | how often to look at the channel when nothing waits |
 /// | [`stall_timeout`](Self::stall_timeout) | 60 s | how long nothing may be committed of what was sent |
 #[derive(Clone, Debug)]
@@ -117,7 +117,7 @@ pub struct OpenWriter {
 }
 
 impl OpenWriter {
-    /// A writer that goes on behind what the channel has committed: [`WriterEvent::Opened`] says where that is.
+    /// A writer that continues behind what the channel has committed: [`WriterEvent::Opened`] says where that is.
     pub fn new(session: &Session, path: ChannelPath) -> Self {
         Self {
             session: session.clone(),
@@ -136,9 +136,10 @@ impl OpenWriter {
         }
     }
 
-    /// A writer that goes on from the last [`Notice::Persist`](crate::flow::Notice::Persist) of another one. Beyond
-    /// what [`new`](Self::new) does, it notices when the channel was dropped or replaced in the meantime, or written to
-    /// by another client, and it counts the rows that were rejected. The token prefix is saved, limits are not.
+    /// A writer that continues from the last [`Notice::Persist`](crate::flow::Notice::Persist) of another writer.
+    /// Beyond what [`new`](Self::new) does, it notices when the channel was dropped or replaced in the meantime, or
+    /// written to by another client, and it counts the rows that were rejected. The token prefix is saved, limits are
+    /// not.
     ///
     /// # Errors
     /// [`Misuse::WrongState`](crate::error::Misuse::WrongState) when the state is not a writer's.
@@ -188,7 +189,7 @@ impl OpenWriter {
     /// [`WriterEvent::Opened`] has no token. Another such token later ends the writer.
     ///
     /// Use it if loads follow each other in one channel. It trusts that no other load writes to the channel **while
-    /// this one is not complete**: the other load's token would hide this load's progress, and a restart without a
+    /// this load is not complete**: the other load's token would hide this load's progress, and a restart without a
     /// saved state would write rows twice. For the same reason do not use it to add a prefix to a load that began
     /// without one: **the writer would write every committed row again**. Complete that load as it began.
     pub fn ignore_other_prefixes(mut self) -> Self {
@@ -198,9 +199,9 @@ impl OpenWriter {
 
     /// Promises that equal offset tokens mean equal rows, also without a [prefix](Self::token_prefix), such as the ids
     /// of events. The writer then believes a committed token also after an append was rejected because another client
-    /// had opened the channel. So a load that another process takes over goes on. The promise is not saved: repeat it
-    /// after [`resume`](Self::resume). It also lets a state go on that a writer saved before it ended with
-    /// [`ChannelLost::AmbiguousToken`].
+    /// had opened the channel. So a load that another process takes over continues. The promise is not saved: repeat it
+    /// after [`resume`](Self::resume). It also lets a load continue from a state that a writer saved before it ended
+    /// with [`ChannelLost::AmbiguousToken`].
     pub fn unique_tokens(mut self) -> Self {
         self.tokens.unique = true;
         self
@@ -224,7 +225,7 @@ impl OpenWriter {
         self
     }
 
-    /// How long faults may go on, without a commit in between, before the writer ends with the last one; and how long
+    /// How long faults may last, without a commit in between, before the writer ends with the last fault; and how long
     /// to wait for the commit of what is buffered. A request that fails counts from its first attempt, and is given up
     /// two timeouts later at the latest; only a question to the account is asked to its end. A commit that does not
     /// come counts from the first time that the channel is opened again for it: see
@@ -267,7 +268,7 @@ impl OpenWriter {
 }
 
 impl Writer {
-    /// Starts a writer that continues where this one has ended, and has the same deadline.
+    /// Starts a writer that continues where this writer has ended, and has the same deadline.
     pub(in crate::snowpipe) fn restart(&mut self, config: &Config<SnowpipeAccount>, seed: Seed) -> Self {
         let (machine, cx) = self.runner.parts_mut();
         let goal = OpenWriter { position: machine.replay.position(), ..machine.goal.clone() };

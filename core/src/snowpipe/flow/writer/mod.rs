@@ -31,7 +31,7 @@
 //! | other 400 | Append | opens again, as the channel may be of no use any more; ends with the third, and names the batch |
 //! | 413 | Append | ends, and names the batch |
 //! | 401, 403 | any | another token, once; again: opens again, and ends with the third |
-//! | 410 | any | finds host and token anew, opens again |
+//! | 410 | any | finds host and token again, opens again |
 //! | the committed token is gone, went back, or was never sent; the channel is another one | Open | ends |
 //! | the same, or no such channel | Poll | polls again, because the node that answers may lag behind; ends after 30 s of answers that say the same, counted from request to request with at most 2 s for each |
 //! | a status that cannot be read | Poll | the same, but opens again after 30 s |
@@ -44,12 +44,12 @@
 //! Invariants:
 //!
 //! * A batch is kept until its end token, or one that was sent after it, is committed.
-//! * One request is under way. A batch is sent behind another only when that one was answered.
-//! * After an open nothing of before is buffered: it was committed, or never will be. So sending again what is behind
+//! * One request is under way. A batch is sent behind another only when the earlier batch was answered.
+//! * After an open no earlier row is buffered: it was committed, or never will be. So sending again what is behind
 //!   the committed token neither loses rows nor writes them twice.
-//! * Tokens are looked up in the list of those that were sent, and never put in an order. A
+//! * Tokens are looked up in the list of sent tokens, and never put in an order. A
 //!   [prefix](OpenWriter::token_prefix) is on the wire only.
-//! * The position is saved before each append, and at the end: a new process that goes on from it knows every token
+//! * The position is saved before each append, and at the end: a new process that continues from it knows every token
 //!   that may be committed.
 //! * That an append was answered is no progress: only a commit is, or a channel that is well when nothing waits. So a
 //!   batch that ends its channel again and again ends the writer.
@@ -114,11 +114,11 @@ json_structs! {
 /// means that none are. [`unsettled`](Self::unsettled) hands all back that is not known to be committed. The error or
 /// its cause is
 ///
-/// * [`FlowError::Service`]: the service rejects a request, or faults went on for longer than
+/// * [`FlowError::Service`]: the service rejects a request, or faults lasted longer than
 ///   [`OpenWriter::retry_timeout`]; with a code that [`is_missing`](crate::snowpipe::ErrorCode::is_missing), when it
 ///   says itself that channel, pipe or table are gone;
-/// * [`FlowError::Failed`] with a [`ChannelLost`](super::ChannelLost): the channel is another one or gone, by what its
-///   status says, or another client writes to it;
+/// * [`FlowError::Failed`] with a [`ChannelLost`](super::ChannelLost): its status says that the channel was recreated
+///   or is gone, or another client writes to it;
 /// * [`FlowError::Failed`] with a [`ServiceError`](crate::error::ServiceError): the service does not take a batch,
 ///   which is named;
 /// * [`FlowError::Transport`], [`FlowError::Credential`], [`FlowError::Deadline`], [`FlowError::Build`] as with any
@@ -258,7 +258,7 @@ impl Writer {
         machine.flush = Some(machine.replay.taken);
     }
 
-    /// Takes nothing any more; [`WriterEvent::Closed`] says that all is committed, also what a writer of before had
+    /// Takes nothing any more; [`WriterEvent::Closed`] says that all is committed, also what an earlier writer had
     /// sent. The channel stays, for the next writer.
     ///
     /// # Errors
@@ -307,7 +307,7 @@ impl Writer {
         self.runner.machine().metrics
     }
 
-    /// What another process needs to go on, as the notices have it; `None` until the channel is open.
+    /// What another process needs to continue, as the notices have it; `None` until the channel is open.
     pub fn position(&self) -> Option<Position> {
         self.runner.machine().replay.position()
     }
@@ -348,8 +348,8 @@ impl WriterMachine {
         if is_full && !self.replay.is_empty() { Err(PushError::Full { batches, bytes: waiting }) } else { Ok(()) }
     }
 
-    /// A batch may end behind any row with a token, and no other may end with the same one. The batches that are cut
-    /// from now on end with the tokens of rows that come from now on, or of those that wait, which were compared when
+    /// A batch may end behind any row with a token, and no other may end with the same token. The batches that are cut
+    /// from now on end with the tokens of rows that come from now on, or of rows that wait, which were compared when
     /// they came.
     fn check_token(&self, token: Option<&str>) -> Result<(), PushError> {
         let last = || self.builder.last_token().or_else(|| self.replay.last_token());
@@ -358,10 +358,10 @@ impl WriterMachine {
             return Err(PushError::Invalid(too_long(token)));
         }
         let problem = if last() == Some(token) {
-            "the row before has the same: give it to the last one of those that belong together"
+            "the row before has the same: give it to the last of the rows that belong together"
         } else if self.replay.is_used(token) {
             "an earlier batch ends with it, so it would not show which of them is committed; give each row a token of its \
-             own, and push on behind the last one that was taken"
+             own, and push on behind the last row that was taken"
         } else {
             return Ok(());
         };

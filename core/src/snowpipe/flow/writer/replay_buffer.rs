@@ -25,10 +25,10 @@ pub(super) struct ReplayBuffer {
     batches: VecDeque<Batch>,
     sent: usize,
     bytes: u64,
-    /// What was committed before the last one.
+    /// What was committed before the last token.
     past: RecentTokens,
     /// The greatest end token there was, by length and then by bytes. Tokens that grow, as numbers do, are compared
-    /// with this one and with no other.
+    /// with this token only.
     greatest: String,
     /// How many batches were taken, and how many of them are committed.
     pub(super) taken: u64,
@@ -92,7 +92,7 @@ impl ReplayBuffer {
         waiting.chain(self.committed()).any(|used| used == token) || self.past.contains(Some(token))
     }
 
-    /// What another process needs to go on; `None` until the channel is known.
+    /// What another process needs to continue; `None` until the channel is known.
     pub(super) fn position(&self) -> Option<Position> {
         let ChannelSnapshot { committed, created_on_ms, rows_error_count } = self.known.clone()?;
         let sent: Vec<_> = self.unconfirmed().map(str::to_owned).collect();
@@ -229,7 +229,7 @@ impl ReplayBuffer {
         let settled = known.settled(status, sent, self.unproven_from, &self.past, source)?;
         let rejected = known.rejected(status, source);
         if settled > 0 {
-            // The last one's token is the committed one.
+            // The token of the last settled batch is the committed token.
             let replaced = std::mem::replace(&mut known.committed, status.committed().map(str::to_owned));
             self.past.add(replaced.as_deref());
         }
@@ -270,7 +270,7 @@ mod tests {
         serde_json::from_str(&text).expect("a status")
     }
 
-    /// Several batches are committed at once, and a status of before that comes late.
+    /// Several batches are committed at once, and an earlier status that comes late.
     #[test]
     fn tokens_that_a_commit_passed_over_are_ours() {
         let mut replay = ReplayBuffer::new(None);
@@ -346,12 +346,13 @@ mod tests {
         replay.reopened(&status(0)).expect("a new channel");
         let mut rejected = |errors| replay.polled(&status(errors)).expect("ours").rejected.map(|rows| rows.count);
         assert_eq!([3, 0, 3, 4].map(&mut rejected), [Some(3), None, None, Some(1)]);
-        // But a channel may begin to count anew when it is opened.
+        // But a channel may begin to count again when it is opened.
         replay.reopened(&status(0)).expect("the same");
         assert_eq!(replay.polled(&status(2)).expect("ours").rejected.map(|rows| rows.count), Some(2));
     }
 
-    /// A status from the time when nothing was committed comes late, perhaps of another node. An empty token is none.
+    /// A status from the time when nothing was committed comes late, perhaps of another node. An empty token counts as
+    /// no token.
     #[test]
     fn a_late_status_without_a_token_is_no_loss() {
         let nothing = serde_json::from_str(r#"{"channel_status_code":"SUCCESS"}"#).expect("a status");

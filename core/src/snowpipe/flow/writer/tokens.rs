@@ -19,7 +19,7 @@ pub(super) struct Tokens {
     pub(super) prefix: Option<String>,
     /// Whether a committed token without the prefix counts as none when the channel is opened for the first time.
     pub(super) ignores_other_prefixes: bool,
-    /// The token that was committed then. Any other one without the prefix is of a load that goes on beside this one.
+    /// The token that was committed then. Any other token without the prefix is of another load that is still running.
     pub(super) ignored: Option<String>,
     /// Whether equal tokens mean equal rows also without a prefix.
     pub(super) unique: bool,
@@ -135,7 +135,7 @@ mod tests {
             assert_eq!(before.committed(), None);
         }
         let foreign = ChannelLost::ForeignToken { token: "8".to_owned() };
-        assert_eq!(tokens.remove_from(&mut status("8"), false), Err(foreign), "that load goes on");
+        assert_eq!(tokens.remove_from(&mut status("8"), false), Err(foreign), "that load is still running");
     }
 
     #[test]

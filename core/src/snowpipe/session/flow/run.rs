@@ -30,7 +30,7 @@ use crate::snowpipe::{SnowpipeAccount, SnowpipeIngest};
 /// be opened again there.
 ///
 /// Ends as the flow does, and in the error of the [renewal](super::Renewal) when there is no token to begin with. When
-/// there is none later, or the session has moved to another host by then, the request that asked for it ends in
+/// there is no token later, or the session has moved to another host by then, the request that asked for it ends in
 /// [`FlowError::Credential`], or in [`FlowError::Ambiguous`] around it when an attempt may have been carried out.
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]

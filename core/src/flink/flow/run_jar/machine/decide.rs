@@ -73,7 +73,7 @@ impl RunMachine {
         };
         let what = match is_duplicate(rejection) {
             true if self.unanswered => return Ok(()),
-            // An earlier attempt's main method may have submitted it, and have been in the way of this one's.
+            // An earlier attempt's main method may have submitted it, and have been in the way of this attempt's.
             false if self.unanswered => {
                 let found = Some(format!("job {job} is {state}"));
                 return Err(Self::ambiguous(FlowError::Service(rejection.clone()), found));
@@ -149,7 +149,7 @@ impl RunMachine {
     }
 
     /// The cluster did not know the job, and this tells whether the JobManager that was to execute `main()` still
-    /// lives. Only the same one may execute it again. The next one may have recovered the job.
+    /// lives. Only the same JobManager may execute it again. Its successor may have recovered the job.
     pub(super) fn checked(
         &mut self,
         process: Result<Process, String>,

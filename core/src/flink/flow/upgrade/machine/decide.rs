@@ -84,7 +84,7 @@ impl UpgradeMachine {
         })
     }
 
-    /// The job was submitted and is unknown now. It may have come to its end since, and been forgotten: running the old
+    /// The job was submitted and is unknown now. It may have ended since, and been forgotten: running the old
     /// jar would do its work again.
     pub(super) fn forgotten(&mut self, job: JobId, error: ServiceError) -> FlowError {
         self.status = UpgradeStatus::Unknown;
@@ -116,8 +116,8 @@ impl UpgradeMachine {
         if self.is_roll_back() { self.run_old(cx) } else { self.enter(UpgradePhase::Run, None, cx) }
     }
 
-    /// The job has ended before it could be stopped. If it is not FINISHED, the caller needs a path to go on from: its
-    /// last checkpoint, and the savepoint of an earlier stop if there is one.
+    /// The job has ended before it could be stopped. If it is not FINISHED, the caller needs a path to continue from:
+    /// its last checkpoint, and the savepoint of an earlier stop if there is one.
     pub(super) fn ended(&mut self, state: JobState, cx: &mut FlowContext<FlinkRest>) -> Result<State, FlowError> {
         self.status = UpgradeStatus::NoJobRuns;
         if state == JobState::Finished {
@@ -233,7 +233,8 @@ impl UpgradeMachine {
     pub(super) fn explain(&self, error: FlowError) -> FlowError {
         let last = JobDiagnosis::of(&error).cloned();
         let known = self.diagnosis();
-        // A job that ran on after the savepoint of its stop has no savepoint to start from, or an earlier one.
+        // A job that ran on after the savepoint of its stop has no savepoint to start from, or only an earlier
+        // savepoint.
         let is_open = |last: &&JobDiagnosis| matches!(last.lookup, JobLookup::NotTried | JobLookup::LookupFailed(_));
         let written = last.as_ref().filter(is_open).and_then(|last| last.savepoint.clone());
         let written = written.filter(|_| self.data.phase == UpgradePhase::Stop);

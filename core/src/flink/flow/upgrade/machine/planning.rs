@@ -4,7 +4,7 @@
 //!  Identify ──▶ Plan ──answered──▶ the next phase
 //!     not sent: │▲ │ no answer
 //!     Identify ─┘│ ▼
-//!   the same     │ Check ──another one, or unknown──▶ Suspect ──▶ error
+//!   the same     │ Check ──another, or unknown──▶ Suspect ──▶ error
 //!   JobManager, ─┘
 //!   once
 //! ```

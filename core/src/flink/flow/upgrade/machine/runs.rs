@@ -1,4 +1,4 @@
-//! What follows from the end of a run, of the new jar or of the old one.
+//! What follows from the end of a run, of the new or the old jar.
 
 use super::{State, UpgradeMachine};
 use crate::error::{ErrorKind, Failure, FlowError};
@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 pub(super) struct RunSummary {
     /// The job was certainly not submitted.
     is_unsubmitted: bool,
-    /// The JobManager that was to execute `main()` is dead, and the next one does not know the job.
+    /// The JobManager that was to execute `main()` is dead, and its successor does not know the job.
     pub(super) is_lost: bool,
     /// The cluster does not know the job, and would know one that has ended.
     pub(super) is_absent: bool,
@@ -26,7 +26,7 @@ pub(super) struct RunSummary {
     may_still_start: bool,
     is_alive: bool,
     is_known: bool,
-    /// The job that the cluster knows is the one that this run has submitted.
+    /// The job that the cluster knows is the job that this run has submitted.
     is_certain: bool,
 }
 

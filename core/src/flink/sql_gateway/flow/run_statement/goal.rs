@@ -43,7 +43,7 @@ use crate::secret::Private;
 /// After the [`timeout`](Self::timeout), nothing is closed: the session closes itself after its idle time, or a resumed
 /// flow does it.
 ///
-/// [`resume`](Self::resume) continues with the page after the saved one, or with closing if all had come. If it is not
+/// [`resume`](Self::resume) continues with the page after the saved page, or with closing if all had come. If it is not
 /// known whether the statement was submitted, the resumed flow ends as after a submission without an answer. The
 /// statement itself is not saved.
 ///
@@ -86,7 +86,7 @@ json_structs! {
         pub own: bool,
         /// The operation; `None` when the submission is about to be sent.
         pub operation: Option<OperationHandle>,
-        /// The page to go on with.
+        /// The page to continue with.
         pub token: u64,
         /// How rows are written.
         pub row_format: Option<RowFormat> = "rowFormat",
@@ -142,7 +142,7 @@ impl RunStatement {
     }
 
     /// Sends the statement again if its submission got no answer. Set it if executing the statement twice is harmless,
-    /// as for a query: the first one ends with its session.
+    /// as for a query: the first execution ends with its session.
     pub fn repeatable(mut self) -> Self {
         self.repeatable = true;
         self

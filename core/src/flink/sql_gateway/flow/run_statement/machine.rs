@@ -46,7 +46,7 @@ enum State {
     Open(Call<OpenSession>),
     Submit(Call<ExecuteStatement>),
     Fetch(Call<FetchResults>),
-    /// A page has arrived, and was yielded. Whether the next one has another token, and whether it had rows.
+    /// A page has arrived, and was yielded. Whether the next page has another token, and whether it had rows.
     Arrived {
         is_next: bool,
         has_rows: bool,
@@ -128,11 +128,11 @@ impl StatementMachine {
     /// A submission without an answer. After the deadline, the session is not closed.
     fn unconfirmed(&self, cause: FlowError, is_late: bool) -> FlowError {
         let found = match (self.is_own, is_late) {
-            (true, false) => "its session is being closed, which ends a query; the job of an INSERT would go on",
+            (true, false) => "its session is being closed, which ends a query; the job of an INSERT would continue",
             (true, true) => {
-                "its session closes itself when it was idle for long, which ends a query; the job of an INSERT would go on"
+                "its session closes itself when it was idle for long, which ends a query; the job of an INSERT would continue"
             }
-            (false, _) => "its session stays open: closing it would end a query; the job of an INSERT would go on",
+            (false, _) => "its session stays open: closing it would end a query; the job of an INSERT would continue",
         };
         FlowError::Ambiguous(Ambiguity {
             operation: ExecuteStatement::INFO.name,
@@ -255,7 +255,7 @@ impl StatementMachine {
         let page = page.filter(|page| !page.rows.is_empty() || !self.has_yielded);
         let has_rows = page.as_ref().is_some_and(|page| !page.rows.is_empty());
         self.has_yielded |= page.is_some();
-        // While it is not ready, the same page is fetched again, whichever the next one is.
+        // While it is not ready, the same page is fetched again, whichever the next page is.
         let is_next = is_ready && !is_over;
         if is_over {
             self.outcome.get_or_insert(Ok(()));
@@ -265,7 +265,7 @@ impl StatementMachine {
                 None => {
                     self.outcome = Some(Err(FlowError::Failed(Failure {
                         what: "result".to_owned(),
-                        reason: format!("page {token} is not the last one and names no later one"),
+                        reason: format!("page {token} is not the last page and names no later page"),
                         details: answer.next_result_uri,
                         cause: None,
                     })));

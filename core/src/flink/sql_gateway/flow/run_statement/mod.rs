@@ -21,7 +21,7 @@
 //! | Fetch | EOS | Arrived, and its rows are yielded, if any; then close, after saving |
 //! | Fetch | rejected | close; the statement failed |
 //! | Fetch | rejected, because the page is not next | that error; nothing is closed, because another client reads this result |
-//! | Wait | over | Fetch, or Heartbeat first if the last one is old |
+//! | Wait | over | Fetch, or Heartbeat first if the last heartbeat is old |
 //! | closing | the session is unknown | closed |
 //!
 //! Invariants: a page is requested again until it has come, and the next one only then, which is all that the gateway
