@@ -77,6 +77,8 @@
 //!   cloned. A [`driver::Client`] supplies the address, the seed and the clock, and starts the flow.
 //! * [`Seed`] is 128 bits, because job ids and trigger ids are drawn from it.
 
+// Shows on docs.rs which feature an item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // Without all services, code that only the services use is dead.
 #![cfg_attr(
     not(all(feature = "feldera", feature = "flink", feature = "snowpipe")),

@@ -22,6 +22,8 @@ use crate::error::{BuildError, excerpt};
 /// assert!("https://proxy.example/?a=b".parse::<Base>().is_err());
 /// # Ok::<(), pipewright::error::BuildError>(())
 /// ```
+///
+/// A `Base` is parsed from a text or from an `http::Uri`; with the feature `url`, also from a `url::Url`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Base {
     scheme: Scheme,

@@ -93,7 +93,10 @@ pub mod shorten;
 pub mod synthetic_service;
 pub mod unmatched;
 
-/// Compiles the examples of the README.
+/// Compiles the examples of the README, and those of the packages.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
+#[doc = include_str!("../../core/README.md")]
+#[doc = include_str!("../../transport-mock/README.md")]
+#[doc = include_str!("../../transport-ureq/README.md")]
 pub struct Readme;

@@ -123,6 +123,9 @@
 //! an end but `Closed` ([RFC 9112 §9.8](https://www.rfc-editor.org/rfc/rfc9112#section-9.8)): ureq by itself takes both
 //! for one.
 
+// Shows on docs.rs which feature an item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod agent;
 mod classify;
 mod clock;
