@@ -138,7 +138,7 @@ pub use event::{Event, Incident, Outcome};
 pub use fault::{Fault, FaultKind, FaultPlan, RetryAfter};
 pub use routes::Route;
 pub use script::{Expectation, Script};
-pub use streaming::{Coming, NoAnswer, OpenBody};
+pub use streaming::{Coming, NoAnswer, OpenBody, Remark};
 pub use world::schedule;
 pub use world::{
     FelderaHandle, FlinkHandle, Mounted, Pending, START, Service, SnowpipeHandle, SqlGatewayHandle, World,

@@ -17,6 +17,11 @@ pub struct OpenBody(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoAnswer;
 
+/// Among the extensions of a [`Service`](crate::Service)'s response: what the log of a served simulator says beside the
+/// request, because the simulator does something else than the real service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark(pub String);
+
 /// What comes next of an [`OpenBody`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Coming {

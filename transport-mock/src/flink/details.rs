@@ -150,7 +150,7 @@ fn details(job: &Job, at: Duration, now: Duration, version: Version) -> Value {
         body["pending-operators"] = 0.into();
     }
     if version >= (2, 3) {
-        body["application-id"] = if job.graph { job.id.clone().into() } else { Value::Null };
+        body["application-id"] = if job.graph { job.application_id().into() } else { Value::Null };
         body["schedulerType"] = if job.graph { scheduler(job).into() } else { Value::Null };
     }
     body

@@ -13,7 +13,7 @@ use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONNECTION, CONTENT_LENGTH, CONT
 use serde_json::{Value, json};
 
 use crate::routes::mark_not_simulated;
-use crate::streaming::NoAnswer;
+use crate::streaming::{NoAnswer, Remark};
 
 /// What a handler comes back with.
 pub(super) type Answer = Result<Reply, Rejection>;
@@ -23,21 +23,29 @@ pub(super) type Answer = Result<Reply, Rejection>;
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) body: Value,
+    /// What the simulator's log says beside the request.
+    pub(super) remark: Option<String>,
+}
+
+impl Reply {
+    fn new(status: StatusCode, body: Value) -> Self {
+        Self { status, body, remark: None }
+    }
 }
 
 /// 200 with a body.
 pub(super) fn ok(body: Value) -> Reply {
-    Reply { status: StatusCode::OK, body }
+    Reply::new(StatusCode::OK, body)
 }
 
 /// 200 with a file, which the server calls plain text whatever it is. No JSON here is a bare text.
 pub(super) fn page(text: String) -> Reply {
-    Reply { status: StatusCode::OK, body: Value::String(text) }
+    Reply::new(StatusCode::OK, Value::String(text))
 }
 
 /// 202 with a body.
 pub(super) fn accepted(body: Value) -> Reply {
-    Reply { status: StatusCode::ACCEPTED, body }
+    Reply::new(StatusCode::ACCEPTED, body)
 }
 
 /// A rejection in one of the server's forms.
@@ -122,7 +130,7 @@ const REST_HANDLER_EXCEPTION: &str = "org.apache.flink.runtime.rest.handler.Rest
 pub(super) fn flink_job_not_found(job: &str, frame: &'static str) -> Throwable {
     let text = format!("Could not find Flink job ({job})");
     Throwable::new("org.apache.flink.runtime.messages.FlinkJobNotFoundException", text, frame)
-        .timeout("org.apache.flink.runtime.dispatcher.Dispatcher.")
+        .thrown_by("org.apache.flink.runtime.dispatcher.Dispatcher.")
 }
 
 /// The `JobManager` in charge is dead, and another one's endpoint has not noticed.
@@ -195,7 +203,8 @@ impl Throwable {
         self
     }
 
-    fn timeout(mut self, owner: &'static str) -> Self {
+    /// Names the class of the method that threw it, if `frame` is the method alone.
+    pub(super) fn thrown_by(mut self, owner: &'static str) -> Self {
         self.owner = owner;
         self
     }
@@ -227,14 +236,10 @@ impl Throwable {
         text
     }
 
-    /// The form in which the failure of an asynchronous operation is sent; the Java object in it is a stand-in,
-    /// for it means nothing outside a JVM.
+    /// The form in which the failure of an asynchronous operation is sent, without the serialized Java object: Java
+    /// clients fail on an object that is not whole, and take the text instead of a missing one.
     pub(super) fn serialized(&self) -> Value {
-        json!({
-            "class": self.class,
-            "stack-trace": self.stack_trace(),
-            "serialized-throwable": "rO0ABXNyAClvcmcuYXBhY2hlLmZsaW5rLnV0aWwuU2VyaWFsaXplZFRocm93YWJsZWUWnfUfpxPzAgAD",
-        })
+        json!({ "class": self.class, "stack-trace": self.stack_trace() })
     }
 }
 
@@ -242,7 +247,13 @@ impl Throwable {
 pub(super) fn respond(answer: Answer) -> http::Response<Bytes> {
     let rejected = |status, text: Vec<String>, cors| json_response(status, &json!({ "errors": text }), cors);
     match answer {
-        Ok(reply) => json_response(reply.status, &reply.body, true),
+        Ok(reply) => {
+            let mut response = json_response(reply.status, &reply.body, true);
+            if let Some(remark) = reply.remark {
+                response.extensions_mut().insert(Remark(remark));
+            }
+            response
+        }
         Err(Rejection::Handler(status, throwable)) => rejected(status, vec![throwable.stack_trace()], true),
         Err(Rejection::Internal(throwable)) => {
             let trace = throwable.stack_trace();

@@ -5,14 +5,15 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::errors::{Rejection, ask_timeout, respond};
-use super::jars::not_executed;
+use super::jar_runs::not_executed;
 
 /// How long the REST endpoint waits for the leader: with a job to submit (`client.timeout`), and with any other
 /// question (`web.timeout`), which is longer than clients wait.
 const WAITS: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
 
 /// Paths, or parts of them, that each REST endpoint answers without the leader.
-const OWN: [&str; 2] = ["/jars", "/jobmanager/config"];
+const OWN: [&str; 5] =
+    ["/jars", "/jobmanager/config", "/jobmanager/environment", "/jobmanager/thread-dump", "/log-url"];
 
 /// What a REST endpoint answers, and after how long, if the leader died right after it carried `request` out, to which
 /// `response` is the answer.

@@ -1,4 +1,4 @@
-//! Jars: uploading, listing, deleting, planning and running them.
+//! Jars: uploading, listing, deleting and planning them, and what a run begins with.
 
 use std::time::Duration;
 
@@ -9,12 +9,10 @@ use super::config::Version;
 use super::details::plan;
 use super::errors::{Answer, Rejection, Throwable, ok};
 use super::ids::Ids;
-use super::job_manager::{JobManager, Submission};
 use super::multipart;
 use super::program::{Exits, Program, Quirk};
 use super::request::{Body, Call, EMPTY_BODY, Format, Kind};
-use super::storage::{Snapshot, Storage};
-use super::wire::millis;
+use super::wire::{WEB_UI, millis};
 
 /// An uploaded jar.
 #[derive(Debug)]
@@ -26,26 +24,10 @@ struct Jar {
     program: Option<Program>,
 }
 
+/// How a zip with anything in it starts, and so a real jar.
+const ZIP: &[u8] = b"PK\x03\x04";
+
 const DIRECTORY: &str = "/opt/flink/upload/flink-web-upload";
-
-const CLAIM_MODE: Kind =
-    Kind::OneOf("org.apache.flink.core.execution.RecoveryClaimMode", &["LEGACY", "CLAIM", "NO_CLAIM"]);
-
-const RUN: Format = Format {
-    name: "JarRunRequestBody",
-    fields: &[
-        ("entryClass", Kind::Text, (1, 0)),
-        ("programArgsList", Kind::Texts, (1, 0)),
-        ("parallelism", Kind::Number, (1, 0)),
-        ("jobId", Kind::Id, (1, 0)),
-        ("flinkConfiguration", Kind::TextMap, (1, 17)),
-        ("allowNonRestoredState", Kind::Flag, (1, 0)),
-        ("savepointPath", Kind::Text, (1, 0)),
-        ("claimMode", CLAIM_MODE, (1, 20)),
-        ("restoreMode", CLAIM_MODE, (1, 15)),
-        ("programArgs", Kind::Text, (1, 0)),
-    ],
-};
 
 const PLAN: Format = Format {
     name: "JarPlanRequestBody",
@@ -102,6 +84,15 @@ impl Jars {
                 "org.apache.flink.runtime.webmonitor.handlers.JarUploadHandler.lambda$handleRequest$0(JarUploadHandler.java:87)",
             ));
         };
+        if part.content.starts_with(ZIP) {
+            return Err(Rejection::handler(
+                StatusCode::BAD_REQUEST,
+                format!(
+                    "pipewright-sim cannot run {name}: it is a real jar, and the simulator has no JVM; upload a file that describes what the job does, written by `pipewright-sim jar endless -o {name}` (or bounded, failing, exiting) or by `pipewright_mock::flink::Program::jar`"
+                ),
+                "org.apache.flink.runtime.webmonitor.handlers.JarUploadHandler.lambda$handleRequest$0(JarUploadHandler.java:91)",
+            ));
+        }
         let id = format!("{}_{name}", ids.uuid());
         let jar =
             Jar { id: id.clone(), name: name.to_owned(), uploaded: now, program: Program::from_jar(&part.content) };
@@ -116,7 +107,7 @@ impl Jars {
                 entry.iter().map(|program| json!({ "name": program.class, "description": null })).collect();
             json!({ "id": jar.id, "name": jar.name, "uploaded": millis(jar.uploaded), "entry": entry })
         };
-        json!({ "address": "http://127.0.0.1:8081", "files": self.0.iter().map(file).collect::<Vec<_>>() })
+        json!({ "address": WEB_UI, "files": self.0.iter().map(file).collect::<Vec<_>>() })
     }
 
     pub(super) fn delete(&mut self, id: &str) -> Answer {
@@ -152,72 +143,8 @@ impl Jars {
         Ok(ok(json!({ "plan": plan(&id, &start.name, start.parallelism.unwrap_or(1)) })))
     }
 
-    pub(super) fn run(&self, call: &Call, jar: &str, manager: &mut JobManager) -> Answer {
-        let body = Body::read(call, &RUN)?;
-        let start = self.start_of(call, &body, jar)?;
-        if let Some(failure) = start.main_failure() {
-            return Err(not_executed(failure));
-        }
-        if matches!(start.program.exits, Some(Exits::Always | Exits::BeforeExecute)) {
-            return Err(Rejection::Exited);
-        }
-        if start.program.has(Quirk::NeverExecutes) {
-            return Err(Rejection::handler(
-                StatusCode::BAD_REQUEST,
-                "No jobs included in application.",
-                "org.apache.flink.runtime.webmonitor.handlers.JarRunHandler.lambda$handleRequest$1(JarRunHandler.java:120)",
-            ));
-        }
-        let id = body.text("jobId").map_or_else(|| manager.ids.hex32(), str::to_owned);
-        if manager.jobs.is_used(&id) {
-            return Err(not_executed(duplicate(call.version, &start.name)));
-        }
-        let path = body.text("savepointPath").or(call.query("savepointPath")?).filter(|path| !path.is_empty());
-        let lenient = match body.flag("allowNonRestoredState") {
-            Some(flag) => flag,
-            None => call.query("allowNonRestoredState")?.is_some_and(|flag| flag.eq_ignore_ascii_case("true")),
-        };
-        let origin = path.map(|path| origin(&manager.storage, path, &start.program, lenient)).transpose();
-        let late_failure = start.program.has(Quirk::MainFailsLate).then(|| {
-            let message = "demo: main() failed after the job was submitted";
-            main_caused(message, Throwable::new("java.lang.IllegalStateException", message, MAIN))
-        });
-        let submission = |origin| Submission {
-            id: id.clone(),
-            name: start.name.clone(),
-            parallelism: start.parallelism.unwrap_or(1),
-            program: start.program.clone(),
-            origin,
-        };
-        match origin {
-            Ok(origin) => manager.submit(submission(origin)),
-            Err(cause) => {
-                // The job has been accepted all the same, and is to be found among the failed ones.
-                let cause = Throwable::new(
-                    "org.apache.flink.runtime.client.JobInitializationException",
-                    "Could not start the JobMaster.",
-                    "org.apache.flink.runtime.jobmaster.DefaultJobMasterServiceProcess.lambda$new$0(DefaultJobMasterServiceProcess.java:97)",
-                )
-                .because(cause);
-                manager.submit_failed(submission(None), cause.clone());
-                return Err(not_executed(failed_to_execute(&start.name, cause)));
-            }
-        }
-        if start.program.exits == Some(Exits::AfterExecute) {
-            return Err(Rejection::Exited);
-        }
-        if let Some(failure) = late_failure {
-            return Err(not_executed(failure));
-        }
-        let mut answer = json!({ "jobid": id });
-        if call.version >= (2, 3) {
-            answer["applicationId"] = id.into();
-        }
-        Ok(ok(answer))
-    }
-
     /// What a run or a plan begins with: the program and what the request makes of it.
-    fn start_of(&self, call: &Call, body: &Body, id: &str) -> Result<Start, Rejection> {
+    pub(super) fn start_of(&self, call: &Call, body: &Body, id: &str) -> Result<Start, Rejection> {
         let Some(jar) = self.0.iter().find(|jar| jar.id == id) else {
             return Err(no_such_jar(id, call.version, call.raw_path.ends_with("/plan")));
         };
@@ -261,43 +188,20 @@ impl Jars {
     }
 }
 
-/// What a job is to be restored from, or why it cannot be.
-fn origin(storage: &Storage, path: &str, program: &Program, lenient: bool) -> Result<Snapshot, Throwable> {
-    let Some(snapshot) = storage.get(path) else {
-        let scheme = path.split_once(':').map_or("file", |(scheme, _)| scheme);
-        return Err(Throwable::new(
-            "java.io.FileNotFoundException",
-            format!("Cannot find checkpoint or savepoint file/directory '{path}' on file system '{scheme}'."),
-            "org.apache.flink.runtime.state.filesystem.AbstractFsCheckpointStorageAccess.resolveCheckpointPointer(AbstractFsCheckpointStorageAccess.java:274)",
-        ));
-    };
-    if program.has(Quirk::StateDropped) && !lenient {
-        return Err(Throwable::new(
-            "java.lang.IllegalStateException",
-            format!(
-                "Failed to rollback to checkpoint/savepoint {}. Cannot map checkpoint/savepoint state for operator 20ba6b65f97481d5570070de90e4e791 to the new program, because the operator is not available in the new program. If you want to allow to skip this, you can set the --allowNonRestoredState option on the CLI.",
-                snapshot.path
-            ),
-            "org.apache.flink.runtime.checkpoint.Checkpoints.throwNonRestoredStateException(Checkpoints.java:233)",
-        ));
-    }
-    Ok(snapshot.clone())
-}
-
 /// A program that is about to be started.
 #[derive(Debug)]
-struct Start {
-    program: Program,
-    name: String,
+pub(super) struct Start {
+    pub(super) program: Program,
+    pub(super) name: String,
     /// `None` if it is no parallelism to run with.
-    parallelism: Option<u32>,
+    pub(super) parallelism: Option<u32>,
 }
 
-const MAIN: &str = "demo.Counting.main(Counting.java:53)";
+pub(super) const MAIN: &str = "demo.Counting.main(Counting.java:53)";
 
 impl Start {
     /// How `main` fails, if it does.
-    fn main_failure(&self) -> Option<Throwable> {
+    pub(super) fn main_failure(&self) -> Option<Throwable> {
         let message = match &self.program.main_fails {
             Some(message) => message.as_str(),
             None if self.parallelism.is_none() => {
@@ -346,49 +250,13 @@ fn split_like_a_shell(text: &str) -> Vec<String> {
 }
 
 /// `main` threw.
-fn main_caused(message: &str, cause: Throwable) -> Throwable {
+pub(super) fn main_caused(message: &str, cause: Throwable) -> Throwable {
     Throwable::new(
         "org.apache.flink.client.program.ProgramInvocationException",
         format!("The main method caused an error: {message}"),
         "org.apache.flink.client.program.PackagedProgram.callMainMethod(PackagedProgram.java:376)",
     )
     .because(cause)
-}
-
-/// `execute` threw, and `main` with it.
-fn failed_to_execute(name: &str, cause: Throwable) -> Throwable {
-    let message = format!("Failed to execute job '{name}'.");
-    let frame = "org.apache.flink.streaming.api.environment.StreamExecutionEnvironment.executeAsync(StreamExecutionEnvironment.java:2008)";
-    main_caused(&message, Throwable::new("org.apache.flink.util.FlinkException", message.clone(), frame).because(cause))
-}
-
-fn duplicate(version: Version, name: &str) -> Throwable {
-    let (class, message) = if version >= (2, 3) {
-        (
-            "org.apache.flink.runtime.client.DuplicateApplicationSubmissionException",
-            "Application has already been submitted.",
-        )
-    } else {
-        ("org.apache.flink.runtime.client.DuplicateJobSubmissionException", "Job has already been submitted.")
-    };
-    let frame = "org.apache.flink.runtime.dispatcher.Dispatcher.lambda$submitApplication$9(Dispatcher.java:952)";
-    failed_to_execute(name, Throwable::new(class, message, frame))
-}
-
-/// The program did not get through, whether or not it left a job behind.
-pub(super) fn not_executed(cause: Throwable) -> Rejection {
-    let cause = Throwable::new(
-        "org.apache.flink.util.FlinkRuntimeException",
-        "Could not execute application.",
-        "org.apache.flink.client.deployment.application.DetachedApplicationRunner.tryExecuteJobs(DetachedApplicationRunner.java:88)",
-    )
-    .because(cause);
-    Rejection::caused(
-        StatusCode::BAD_REQUEST,
-        "Could not execute application.",
-        "org.apache.flink.runtime.webmonitor.handlers.JarRunHandler.lambda$handleRequest$1(JarRunHandler.java:114)",
-        Throwable::completion(cause),
-    )
 }
 
 /// 500, but for a plan on the oldest releases.

@@ -111,6 +111,8 @@ pub(super) struct Job {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) program: Program,
+    /// The application whose `main` submitted it; without one, the job is an application by itself.
+    pub(super) application: Option<String>,
     /// The larger one of [`each`](Self::each): so many slots it takes.
     pub(super) parallelism: u32,
     /// Of the source and of the sink.
@@ -150,6 +152,7 @@ impl Job {
             id,
             name,
             program,
+            application: None,
             parallelism,
             each: [parallelism; 2],
             bounds: [(1, parallelism); 2],
@@ -177,6 +180,7 @@ impl Job {
     /// The job as another `JobManager` finds it.
     pub(super) fn recovered(&mut self, at: Duration) -> Self {
         let mut fresh = Self::new(self.id.clone(), self.name.clone(), self.program.clone(), self.parallelism, at);
+        fresh.application = self.application.take();
         fresh.failures = self.failures;
         fresh.adaptive = self.adaptive;
         fresh.bounds = self.bounds;
@@ -186,6 +190,11 @@ impl Job {
         fresh.checkpoints.next_id = self.checkpoints.next_id;
         fresh.restore(at);
         fresh
+    }
+
+    /// The id of its application.
+    pub(super) fn application_id(&self) -> &str {
+        self.application.as_ref().unwrap_or(&self.id)
     }
 
     /// An event of this job, which does not happen if the job's epoch ends before.

@@ -57,6 +57,7 @@ pub(super) struct Submission {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) program: Program,
+    pub(super) application: Option<String>,
     pub(super) parallelism: u32,
     pub(super) origin: Option<Snapshot>,
 }
@@ -107,6 +108,7 @@ impl JobManager {
     pub(super) fn submit(&mut self, submission: Submission) {
         let at = self.now();
         let mut job = Job::new(submission.id, submission.name, submission.program, submission.parallelism, at);
+        job.application = submission.application;
         job.adaptive = self.config.adaptive_scheduler;
         job.origin = submission.origin;
         job.restore(at);
@@ -118,6 +120,7 @@ impl JobManager {
     pub(super) fn submit_failed(&mut self, submission: Submission, cause: Throwable) {
         let at = self.now();
         let mut job = Job::new(submission.id, submission.name, submission.program, submission.parallelism, at);
+        job.application = submission.application;
         job.enter(JobState::Failed, at);
         job.fail_for_good(at, cause, Vec::new());
         self.jobs.archive(job.clone());
@@ -135,6 +138,13 @@ impl JobManager {
                 self.schedule.push(up.saturating_add(self.config.deploy_duration / 8), job.due(Step::Created));
             }
         }
+    }
+
+    /// Ends for good: no job is left, and nothing happens any more.
+    pub(super) fn shut_down(&mut self) {
+        self.schedule.clear();
+        self.operations.clear();
+        self.jobs.recover(false, self.now());
     }
 
     /// Starts an operation, unless there is one of this name; then that one is meant.

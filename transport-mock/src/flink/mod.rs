@@ -35,13 +35,14 @@
 //!
 //! Files import only files that stand before them here, so that each can be read without those behind it:
 //!
-//! 1. data: `config`, `wire`, `ids`, `program`, `views`, `multipart`, `errors`, `failures`, `request`;
+//! 1. data: `config`, `wire`, `ids`, `program`, `views`, `multipart`, `job_graph`, `errors`, `failures`, `request`;
 //! 2. the parts of the cluster: `operations`, `checkpoint_log`, `schedule`, `storage`, `job`, `jobs`, `job_manager`,
 //!    `cache`;
 //! 3. the answers from them: `overview`, `vertices`, `details`, `checkpoints`, `triggers`, `rescaling`, `flame_graph`,
-//!    `profiler`, `logs`, `metrics`, `removal`, `jars`, `failover`;
+//!    `profiler`, `logs`, `processes`, `task_managers`, `thread_dumps`, `metrics`, `removal`, `applications`, `jars`, `jar_runs`, `submissions`, `failover`;
 //! 4. [`Cluster`], which owns the parts, `router`, which names the handler of each path, and `history`.
 
+mod applications;
 mod cache;
 mod checkpoint_log;
 mod checkpoints;
@@ -53,8 +54,10 @@ mod failures;
 mod flame_graph;
 mod history;
 mod ids;
+mod jar_runs;
 mod jars;
 mod job;
+mod job_graph;
 mod job_manager;
 mod jobs;
 mod logs;
@@ -62,6 +65,7 @@ mod metrics;
 mod multipart;
 mod operations;
 mod overview;
+mod processes;
 mod profiler;
 mod program;
 mod removal;
@@ -70,8 +74,11 @@ mod rescaling;
 mod router;
 mod schedule;
 mod storage;
+mod submissions;
+mod task_managers;
 #[cfg(test)]
 mod tests;
+mod thread_dumps;
 mod triggers;
 mod vertices;
 mod views;
@@ -81,14 +88,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
+use serde_json::json;
 
 pub use self::config::Config;
 pub use self::history::History;
 pub use self::program::{Exits, Failing, Program};
 pub use self::views::{JobView, SavepointKind, SavepointView};
 
+use self::applications::Applications;
 use self::cache::Cache;
-use self::errors::{Rejection, respond};
+use self::errors::{Rejection, Reply, ok, respond};
 use self::failover::without_leader;
 use self::flame_graph::Samples;
 use self::ids::parse_hex32;
@@ -115,6 +124,7 @@ const ELECTION: Duration = Duration::from_secs(1);
 pub struct Cluster {
     manager: JobManager,
     jars: Jars,
+    applications: Applications,
     graphs: Cache,
     statistics: Cache,
     metrics: metrics::Store,
@@ -126,6 +136,16 @@ pub struct Cluster {
     generation: u64,
     /// When `main` methods called `System.exit`.
     exits: Vec<Duration>,
+    shutdown: Shutdown,
+}
+
+/// How far `DELETE /cluster` has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shutdown {
+    NotAsked,
+    /// The cluster goes on until each result of an asynchronous operation was read or has expired.
+    Waiting,
+    Done,
 }
 
 impl Cluster {
@@ -136,6 +156,7 @@ impl Cluster {
             statistics: Cache::new(config.refresh_interval),
             manager: JobManager::new(config),
             jars: Jars::default(),
+            applications: Applications::default(),
             metrics: metrics::Store::default(),
             removals: Removals::default(),
             profiles: Profiles::default(),
@@ -143,6 +164,7 @@ impl Cluster {
             up_at: Duration::ZERO,
             generation: 0,
             exits: Vec::new(),
+            shutdown: Shutdown::NotAsked,
         }
     }
 
@@ -150,20 +172,45 @@ impl Cluster {
     /// is taken for that time.
     ///
     /// If a `main` method calls [`System.exit`](Program::exits), the response has [`NoAnswer`](crate::NoAnswer) among
-    /// its extensions: it is never sent.
+    /// its extensions: it is never sent. So does every response of a cluster that [was shut down](Self::is_shut_down).
     pub fn handle(&mut self, now: Duration, request: &http::Request<Bytes>) -> http::Response<Bytes> {
         self.advance(now);
+        if self.is_shut_down() {
+            return respond(Err(Rejection::Exited));
+        }
         let answer = self.answer(request);
         if matches!(answer, Err(Rejection::Exited)) {
             self.exit();
         }
+        self.shut_down_when_read();
         respond(answer)
+    }
+
+    /// Whether the cluster is gone, because `DELETE /cluster` was asked for: no process answers any more, and nothing
+    /// brings it back. Like a real one, it goes on until each result of an asynchronous operation was read or has expired.
+    pub fn is_shut_down(&self) -> bool {
+        self.shutdown == Shutdown::Done
+    }
+
+    fn shut_down(&mut self) -> Reply {
+        self.shutdown = Shutdown::Waiting;
+        ok(json!({}))
+    }
+
+    fn shut_down_when_read(&mut self) {
+        let unread = self.manager.operations.has_unread() || self.removals.has_unread();
+        if self.shutdown == Shutdown::Waiting && !unread {
+            self.shutdown = Shutdown::Done;
+            self.manager.shut_down();
+        }
     }
 
     /// Lets everything happen that is due by `now`, for the views to be of that time.
     pub fn advance(&mut self, now: Duration) {
         self.manager.advance(now);
         self.removals.expire(self.manager.now(), self.manager.config.result_retention);
+        self.applications.expire(&self.manager, self.manager.config.job_expiration);
+        self.shut_down_when_read();
     }
 
     /// The `JobManager` fails and another one takes over after `downtime`; until then requests are answered 503, or 500
@@ -174,10 +221,15 @@ impl Cluster {
     /// availability, and lost without. Savepoints are in storage, and stay.
     pub fn restart(&mut self, now: Duration, downtime: Duration) {
         self.advance(now);
+        if self.is_shut_down() {
+            return;
+        }
+        self.shutdown = Shutdown::NotAsked;
         // With a standby, the process that serves the REST API is another one, and lives on.
         self.generation += u64::from(!self.manager.config.standby);
         self.up_at = self.manager.now().saturating_add(downtime);
         self.manager.restart(self.up_at);
+        self.applications.recover(&self.manager);
         self.removals.clear();
         self.profiles.lose_job_manager();
         self.samples.clear();

@@ -35,6 +35,8 @@ pub(super) enum Outcome {
 #[derive(Debug, Default)]
 pub(super) struct Operation {
     pub(super) outcome: Option<(Duration, Outcome)>,
+    /// A client has read the outcome.
+    is_read: bool,
 }
 
 /// All operations whose results are kept.
@@ -42,8 +44,16 @@ pub(super) struct Operation {
 pub(super) struct Operations(BTreeMap<OperationKey, Operation>);
 
 impl Operations {
-    pub(super) fn get(&self, key: &OperationKey) -> Option<&Operation> {
-        self.0.get(key)
+    /// Reads an operation.
+    pub(super) fn read(&mut self, key: &OperationKey) -> Option<&Operation> {
+        let operation = self.0.get_mut(key)?;
+        operation.is_read = operation.outcome.is_some();
+        Some(operation)
+    }
+
+    /// Whether there are outcomes, known or still to come, that no client has read.
+    pub(super) fn has_unread(&self) -> bool {
+        self.0.values().any(|operation| !operation.is_read)
     }
 
     /// Starts an operation. Returns false if there is one of this name, which is meant then.

@@ -5,9 +5,8 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::config::{Config, Version};
+use super::config::Version;
 use super::errors::{Answer, Rejection, Throwable, accepted, flink_job_not_found, ok};
-use super::ids::Ids;
 use super::job::{Job, JobState, TaskState};
 use super::job_manager::JobManager;
 use super::request::{Call, path_id};
@@ -128,28 +127,11 @@ pub(super) fn execution_result(manager: &JobManager, call: &Call, job: &str) -> 
     }
     if call.version >= (2, 3) {
         result["name"] = job.name.clone().into();
-        result["application-id"] = id.into();
+        result["application-id"] = job.application_id().into();
         result["start-time"] = millis(job.submitted).into();
         result["end-time"] = millis(ended).into();
     }
     Ok(ok(json!({ "status": { "id": "COMPLETED" }, "job-execution-result": result })))
-}
-
-/// `/jobmanager/config`, as far as it matters here. Each process works in a directory of its own.
-pub(super) fn job_manager_config(config: &Config, generation: u64) -> Value {
-    let process = Ids::new(config.seed ^ generation.wrapping_mul(0x9e37_79b9) ^ 0x7765_6274).uuid();
-    let scheduler = if config.adaptive_scheduler { "adaptive" } else { "default" };
-    let mut entries = json!([
-        { "key": "jobmanager.rpc.address", "value": "127.0.0.1" },
-        { "key": "jobmanager.scheduler", "value": scheduler },
-        { "key": "taskmanager.numberOfTaskSlots", "value": config.slots.to_string() },
-        { "key": "web.tmpdir", "value": format!("/tmp/flink-web-{process}") },
-    ]);
-    if let Some(entries) = entries.as_array_mut().filter(|_| config.high_availability) {
-        let key = if config.release() < (1, 17) { "high-availability" } else { "high-availability.type" };
-        entries.insert(0, json!({ "key": key, "value": "zookeeper" }));
-    }
-    entries
 }
 
 fn nothing_to_cancel(id: &str) -> Rejection {
@@ -161,7 +143,8 @@ fn nothing_to_cancel(id: &str) -> Rejection {
     )
 }
 
-fn overview_entry(job: &Job, now: Duration, version: Version) -> Value {
+/// A job as lists of jobs have it.
+pub(super) fn overview_entry(job: &Job, now: Duration, version: Version) -> Value {
     let ended = job.ended();
     let last_change = job.entered.values().max().copied().unwrap_or(job.submitted);
     let mut entry = json!({

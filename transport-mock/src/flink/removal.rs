@@ -31,6 +31,8 @@ pub(super) enum Removes {
 struct Removed {
     over: Duration,
     failure: Option<Throwable>,
+    /// A client has read that it is over.
+    is_read: bool,
 }
 
 /// The removals whose results are kept, and what can be removed but savepoints.
@@ -80,13 +82,18 @@ impl Removals {
     fn start(&mut self, what: Removes, failure: Option<Throwable>, now: Duration, ids: &mut Ids) -> Value {
         let trigger = ids.hex32();
         let over = now.saturating_add(TAKES);
-        self.removals.insert((what, trigger.clone()), Removed { over, failure });
+        self.removals.insert((what, trigger.clone()), Removed { over, failure, is_read: false });
         json!({ "request-id": trigger })
     }
 
-    pub(super) fn status(&self, what: Removes, trigger: &str, now: Duration) -> Answer {
+    /// Whether there are results, known or still to come, that no client has read.
+    pub(super) fn has_unread(&self) -> bool {
+        self.removals.values().any(|removed| !removed.is_read)
+    }
+
+    pub(super) fn status(&mut self, what: Removes, trigger: &str, now: Duration) -> Answer {
         let trigger = path_id("triggerid", trigger)?;
-        let Some(removed) = self.removals.get(&(what, trigger)) else {
+        let Some(removed) = self.removals.get_mut(&(what, trigger)) else {
             return Err(Rejection::Handler(
                 StatusCode::NOT_FOUND,
                 Throwable::new(
@@ -96,6 +103,7 @@ impl Removals {
                 ),
             ));
         };
+        removed.is_read = removed.over <= now;
         let (status, operation) = match &removed.failure {
             _ if now < removed.over => ("IN_PROGRESS", Value::Null),
             None => ("COMPLETED", json!({})),

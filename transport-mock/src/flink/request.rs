@@ -142,6 +142,7 @@ pub(super) enum Kind {
     Text,
     Flag,
     Number,
+    Long,
     Id,
     Texts,
     TextMap,
@@ -184,6 +185,15 @@ impl Body {
         self.0.get(map)?.get(key)?.as_str()
     }
 
+    /// The rejection of a body that lacks a required field.
+    pub(super) fn lacks(format: &Format, name: &str) -> Rejection {
+        let message = format!(
+            "Cannot map `null` into type `long`{SOURCE} (through reference chain: {}[\"{name}\"])",
+            format.name
+        );
+        Rejection::body(format.name, Throwable::new(MISMATCH, message, READ_VALUE))
+    }
+
     /// Reads a body; an absent one is an empty object.
     pub(super) fn read(call: &Call, format: &Format) -> Result<Self, Rejection> {
         if call.boundary.is_some() {
@@ -194,8 +204,7 @@ impl Body {
             ));
         }
         let reject = |class: &'static str, message: String| {
-            let frame = "org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.ObjectMapper.readValue(ObjectMapper.java:3777)";
-            Rejection::body(format.name, Throwable::new(class, message, frame))
+            Rejection::body(format.name, Throwable::new(class, message, READ_VALUE))
         };
         if call.body.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self::default());
@@ -244,6 +253,8 @@ impl Body {
     }
 }
 
+const READ_VALUE: &str =
+    "org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.ObjectMapper.readValue(ObjectMapper.java:3777)";
 const SOURCE: &str =
     "\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: 1, column: 1]";
 const JSON_EOF: &str = "org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.io.JsonEOFException";
@@ -274,6 +285,10 @@ impl Kind {
                     (class, format!("{message}: not a valid `java.lang.Integer` value"))
                 };
                 number.map(Value::from).ok_or_else(|| not_valid(wrong("java.lang.Integer")))
+            }
+            Self::Long => {
+                let number = scalar(value).and_then(|text| text.trim().parse::<i64>().ok());
+                number.map(Value::from).ok_or_else(|| wrong("long"))
             }
             Self::Id => {
                 let text = scalar(value).unwrap_or_default();

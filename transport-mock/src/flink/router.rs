@@ -11,7 +11,10 @@ use super::logs::{self, File};
 use super::operations::Space;
 use super::removal::Removes;
 use super::request::{Body, Call, EMPTY_BODY};
-use super::{ROUTES, checkpoints, details, overview, rescaling, triggers, vertices};
+use super::{
+    ROUTES, checkpoints, details, overview, processes, rescaling, submissions, task_managers, thread_dumps, triggers,
+    vertices,
+};
 use crate::routes;
 
 impl Cluster {
@@ -20,13 +23,18 @@ impl Cluster {
         let since = |version| call.version >= version;
         match (call.method.as_str(), segments.as_slice()) {
             ("POST", ["jars", "upload"]) => self.jars.upload(call, self.manager.now(), &mut self.manager.ids),
-            ("POST", ["jars", jar, "run"]) => self.jars.run(call, jar, &mut self.manager),
+            ("POST", ["jars", jar, "run"]) => self.jars.run(call, jar, &mut self.manager, &self.applications),
+            ("POST", ["jars", jar, "run-application"]) if since((2, 3)) => {
+                self.jars.run_application(call, jar, &mut self.manager, &mut self.applications)
+            }
+            ("POST", ["jobs"]) => submissions::submit_job(&mut self.manager, &self.applications, call),
             ("GET" | "POST", ["jars", jar, "plan"]) => self.jars.plan(call, jar, &mut self.manager.ids),
             ("POST", ["jobs", job, "savepoints"]) => triggers::trigger_savepoint(&mut self.manager, call, job),
             ("POST", ["jobs", job, "stop"]) => triggers::trigger_stop(&mut self.manager, call, job),
             ("POST", ["jobs", job, "checkpoints"]) if since((1, 17)) => {
                 triggers::trigger_checkpoint(&mut self.manager, call, job)
             }
+            ("PATCH", ["jobs", job, "clientHeartbeat"]) if since((1, 17)) => processes::client_heartbeat(call, job),
             ("POST", ["savepoint-disposal"]) => self.removals.dispose_savepoint(call, &mut self.manager),
             ("PUT", ["jobs", job, "resource-requirements"]) if since((1, 18)) => {
                 rescaling::put_resource_requirements(&mut self.manager, call, job)
@@ -44,19 +52,51 @@ impl Cluster {
     /// The handlers that read no body. The server parses one all the same, before it looks at anything else.
     fn route_without_body(&mut self, call: &Call, segments: &[&str]) -> Answer {
         let has_profiler = self.has_profiler(call);
-        let Self { manager, jars, graphs, statistics, metrics, removals, profiles, samples, generation, .. } = self;
+        if let ("DELETE", ["cluster"]) = (call.method.as_str(), segments) {
+            Body::read(call, &EMPTY_BODY)?;
+            return Ok(self.shut_down());
+        }
+        let Self {
+            manager,
+            jars,
+            applications,
+            graphs,
+            statistics,
+            metrics,
+            removals,
+            profiles,
+            samples,
+            generation,
+            ..
+        } = self;
         let flame_graphs = manager.config.flame_graphs;
         let since = |version| call.version >= version;
         let handler: &mut dyn FnMut() -> Answer = match (call.method.as_str(), segments) {
             ("GET", ["overview"]) => &mut || Ok(ok(overview::overview(manager))),
             ("GET", ["config"]) => &mut || Ok(ok(overview::configuration(manager))),
-            ("GET", ["jobmanager", "config"]) => {
-                &mut || Ok(ok(overview::job_manager_config(&manager.config, *generation)))
+            ("GET", ["jobmanager", "config"]) => &mut || Ok(ok(processes::configuration(&manager.config, *generation))),
+            ("GET", ["jobmanager", "environment"]) if since((1, 14)) => {
+                &mut || Ok(ok(processes::environment(&manager.config)))
+            }
+            ("GET", ["jobmanager", "thread-dump"]) if since((1, 14)) => &mut thread_dumps::job_manager_dump,
+            ("GET", ["jobs", job, "jobmanager", "config"]) if since((1, 14)) => {
+                &mut || processes::configuration_of("jobid", job, &manager.config, *generation)
+            }
+            ("GET", ["jobs", job, "jobmanager", "environment"]) if since((1, 14)) => {
+                &mut || processes::environment_of(job, &manager.config)
+            }
+            ("GET", ["jobs", _, "jobmanager", "log-url"]) if since((1, 14)) => {
+                &mut || Ok(ok(processes::job_manager_log_url()))
+            }
+            ("GET", ["jobs", _, "taskmanagers", id, "log-url"]) if since((1, 14)) => {
+                &mut || Ok(ok(processes::task_manager_log_url(id)))
             }
             ("GET", ["jobmanager", "log"]) => &mut || logs::job_manager_file(manager, File::Log),
             ("GET", ["jobmanager", "stdout"]) => &mut || logs::job_manager_file(manager, File::Out),
             ("GET", ["jobmanager", "logs"]) => &mut || logs::list_logs(manager, call, None),
             ("GET", ["jobmanager", "logs", name]) => &mut || logs::job_manager_file(manager, File::Named(name)),
+            ("GET", ["taskmanagers"]) => &mut || Ok(ok(task_managers::list_task_managers(manager, call.version))),
+            ("GET", ["taskmanagers", id, "thread-dump"]) => &mut || thread_dumps::task_manager_dump(manager, id),
             ("GET", ["taskmanagers", id, "log"]) => &mut || logs::task_manager_file(manager, id, File::Log),
             ("GET", ["taskmanagers", id, "stdout"]) => &mut || logs::task_manager_file(manager, id, File::Out),
             ("GET", ["taskmanagers", id, "logs"]) => &mut || logs::list_logs(manager, call, Some(id)),
@@ -65,6 +105,7 @@ impl Cluster {
             }
             ("GET", ["jobmanager", "metrics"]) => &mut || Ok(metrics.job_manager_metrics(manager, call)),
             ("GET", ["taskmanagers", "metrics"]) => &mut || metrics.aggregated_task_manager_metrics(manager, call),
+            ("GET", ["taskmanagers", id]) => &mut || task_managers::task_manager_details(manager, id, call.version),
             ("GET", ["taskmanagers", id, "metrics"]) => &mut || Ok(metrics.task_manager_metrics(manager, call, id)),
             ("GET", ["jobs", "metrics"]) => &mut || metrics.aggregated_job_metrics(manager, call),
             ("GET", ["jobs", job, "metrics"]) => &mut || metrics.job_metrics(manager, call, job),
@@ -80,6 +121,15 @@ impl Cluster {
             ("GET", ["jobs", job, "vertices", vertex, "subtasks", subtask, "metrics"]) => {
                 &mut || metrics.subtask_metrics(manager, call, job, vertex, subtask)
             }
+            ("GET", ["applications", "overview"]) if since((2, 3)) => &mut || Ok(ok(applications.list(manager))),
+            ("GET", ["applications", id]) if since((2, 3)) => &mut || applications.details(manager, id, call.version),
+            ("GET", ["applications", id, "exceptions"]) if since((2, 3)) => {
+                &mut || applications.exceptions(manager, id)
+            }
+            ("GET", ["applications", id, "jobmanager", "config"]) if since((2, 3)) => {
+                &mut || processes::configuration_of("applicationid", id, &manager.config, *generation)
+            }
+            ("POST", ["applications", id, "cancel"]) if since((2, 3)) => &mut || applications.cancel(manager, id),
             ("GET", ["jars"]) => &mut || Ok(ok(jars.list())),
             ("DELETE", ["jars", jar]) => &mut || jars.delete(jar),
             ("GET", ["jobs"]) => &mut || Ok(ok(overview::list_jobs(manager))),

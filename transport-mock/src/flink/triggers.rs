@@ -95,11 +95,11 @@ fn start(manager: &mut JobManager, space: Space, job: String, body: &Body, ask: 
 }
 
 /// How far an operation is. That it failed is no failure of this request.
-pub(super) fn operation_status(manager: &JobManager, space: Space, job: &str, trigger: &str) -> Answer {
+pub(super) fn operation_status(manager: &mut JobManager, space: Space, job: &str, trigger: &str) -> Answer {
     let job = path_id("jobid", job)?;
     let trigger = path_id("triggerid", trigger)?;
     let key = OperationKey { space, job, trigger };
-    let Some(operation) = manager.operations.get(&key) else {
+    let Some(operation) = manager.operations.read(&key) else {
         return Err(unknown_operation(&key));
     };
     let (status, operation) = match &operation.outcome {

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// The only TaskManager of the cluster.
 pub(super) const TASK_MANAGER: &str = "127.0.0.1:44883-f8bb4a";
 
+/// Where the web UI of the cluster would be.
+pub(super) const WEB_UI: &str = "http://127.0.0.1:8081";
+
 /// A time as the server writes it.
 pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)

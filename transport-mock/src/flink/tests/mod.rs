@@ -1,10 +1,13 @@
 //! The simulator's own tests: each rule of a server that a client could stumble over, seen through the API.
 
+mod applications;
 mod inside;
 mod jars;
 mod jobs;
+mod processes;
 mod routes;
 mod savepoints;
+mod submissions;
 mod upkeep;
 
 use std::time::Duration;
@@ -71,9 +74,13 @@ impl Sim {
     }
 
     fn multipart(&mut self, body: impl Into<Bytes>) -> http::Response<Bytes> {
+        self.multipart_to("/v1/jars/upload", body)
+    }
+
+    fn multipart_to(&mut self, path: &str, body: impl Into<Bytes>) -> http::Response<Bytes> {
         let mut request = http::Request::new(body.into());
         *request.method_mut() = http::Method::POST;
-        *request.uri_mut() = "/v1/jars/upload".parse().expect("a path");
+        *request.uri_mut() = path.parse().expect("a path");
         let form = http::HeaderValue::from_static("multipart/form-data; boundary=b");
         request.headers_mut().insert(http::header::CONTENT_TYPE, form);
         self.cluster.handle(self.now, &request)
