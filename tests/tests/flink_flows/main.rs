@@ -2,6 +2,7 @@
 
 mod cases;
 mod chaos;
+mod cluster;
 mod exits;
 mod faults;
 mod job_manager;

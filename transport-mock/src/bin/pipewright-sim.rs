@@ -150,14 +150,17 @@ fn list(mut routes: Vec<Route>) -> Run {
     })
 }
 
-/// Serves until the process is ended.
+/// Serves until the process is ended, or the service ends by itself.
 fn serve<S: Service + 'static>(port: u16, options: Options<S>) -> Result<()> {
     let server = Server::start(options).map_err(|error| format!("port {port} of 127.0.0.1: {error}"))?;
     #[cfg(feature = "tls")]
     let file = server.ca_certificate().map(write_ca).transpose()?;
     #[cfg(not(feature = "tls"))]
     let file = None::<PathBuf>;
-    wait(server.url(), file.as_deref())
+    announce(server.url(), file.as_deref())?;
+    server.wait();
+    eprintln!("the service was shut down");
+    Ok(())
 }
 
 /// Writes the certificate that clients of a server with TLS have to trust. It is public: the key stays in memory.
@@ -176,13 +179,18 @@ fn write_ca(certificate: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Says where the server listens and where its CA certificate is, and waits until the process is ended.
-fn wait(url: &str, ca_file: Option<&Path>) -> Result<()> {
+/// Says where the server listens and where its CA certificate is.
+fn announce(url: &str, ca_file: Option<&Path>) -> Result<()> {
     println!("listening on {url}");
     if let Some(path) = ca_file {
         println!("CA certificate: {}", path.display());
     }
-    std::io::stdout().flush()?;
+    Ok(std::io::stdout().flush()?)
+}
+
+/// Says where the server listens, and waits until the process is ended.
+fn wait(url: &str) -> Result<()> {
+    announce(url, None)?;
     loop {
         std::thread::park_timeout(Duration::from_secs(3600));
     }
@@ -272,7 +280,7 @@ fn proxy(mut parser: lexopt::Parser) -> Result<Run> {
     Ok(Box::new(move || {
         let port = common.port;
         let proxy = Proxy::start(options).map_err(|error| format!("port {port} of 127.0.0.1: {error}"))?;
-        wait(proxy.url(), None)
+        wait(proxy.url())
     }))
 }
 

@@ -116,7 +116,7 @@ impl Jars {
             let execution = Execution::read(call, &body, manager)?;
             let job = execution.job.clone();
             let is_used = manager.jobs.is_used(&job);
-            let submitted = execution.submit(&start, Some(id.clone()), manager, call.version);
+            let submitted = execution.submit(&start, Some(&id), manager, call.version);
             application.main_failure = submitted.err().or_else(|| late_failure(&start.program));
             application.job = Some(job).filter(|_| !is_used);
         }
@@ -155,7 +155,7 @@ impl Execution {
     fn submit(
         self,
         start: &Start,
-        application: Option<String>,
+        application: Option<&str>,
         manager: &mut JobManager,
         version: Version,
     ) -> Result<(), Throwable> {
@@ -168,7 +168,7 @@ impl Execution {
             id: self.job.clone(),
             name: start.name.clone(),
             program: start.program.clone(),
-            application: application.clone(),
+            application: application.map(str::to_owned),
             parallelism: start.parallelism.unwrap_or(1),
             origin,
         };

@@ -38,9 +38,8 @@ impl JobGraph {
             Some(rest) => rest.get(8 + 1..)?.strip_prefix(FIELDS)?,
             None => rest.strip_prefix(b"q")?.get(4..)?,
         };
-        let (id, rest) = rest.split_at_checked(16)?;
-        let id = id.iter().map(|byte| format!("{byte:02x}")).collect();
-        Some(Self { id, name: text(rest) })
+        let (id, rest) = rest.split_first_chunk::<16>()?;
+        Some(Self { id: format!("{:032x}", u128::from_be_bytes(*id)), name: text(rest) })
     }
 }
 

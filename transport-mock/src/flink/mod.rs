@@ -31,6 +31,19 @@
 //!
 //! To add a route, add its handler to `router.rs` and change the `no` of its line in `routes.md` to `yes`.
 //!
+//! # Limits
+//!
+//! * There is no JVM. The upload of a real jar is rejected with 400 and a text that names the way out; a file that is
+//!   neither a zip nor a [`Program`] is accepted and fails when it is run, as on a real cluster. A job graph that a Java
+//!   client submits (`flink run -d`) becomes an endless job with the id and the name of the graph's; the log of a served
+//!   simulator says so.
+//! * There is one TaskManager. Processes have a fixed environment, and threads with one frame each.
+//! * Failures in results of asynchronous operations have `class` and `stack-trace`, and no `serialized-throwable`: Java
+//!   clients fail on a shortened object, and take the text if there is none.
+//! * After `DELETE /cluster`, the cluster goes on until each result of an asynchronous operation was read or has expired.
+//!   Then connections are refused, and nothing brings it back: see [`Cluster::is_shut_down`].
+//! * An application has at most one job.
+//!
 //! # Layers
 //!
 //! Files import only files that stand before them here, so that each can be read without those behind it:
@@ -39,7 +52,8 @@
 //! 2. the parts of the cluster: `operations`, `checkpoint_log`, `schedule`, `storage`, `job`, `jobs`, `job_manager`,
 //!    `cache`;
 //! 3. the answers from them: `overview`, `vertices`, `details`, `checkpoints`, `triggers`, `rescaling`, `flame_graph`,
-//!    `profiler`, `logs`, `processes`, `task_managers`, `thread_dumps`, `metrics`, `removal`, `applications`, `jars`, `jar_runs`, `submissions`, `failover`;
+//!    `profiler`, `logs`, `processes`, `task_managers`, `thread_dumps`, `metrics`, `removal`, `applications`, `jars`,
+//!    `jar_runs`, `submissions`, `failover`;
 //! 4. [`Cluster`], which owns the parts, `router`, which names the handler of each path, and `history`.
 
 mod applications;
@@ -186,8 +200,8 @@ impl Cluster {
         respond(answer)
     }
 
-    /// Whether the cluster is gone, because `DELETE /cluster` was asked for: no process answers any more, and nothing
-    /// brings it back. Like a real one, it goes on until each result of an asynchronous operation was read or has expired.
+    /// Whether `DELETE /cluster` has ended the cluster: no process answers any more, and nothing brings it back. Like a
+    /// real one, the cluster goes on until each result of an asynchronous operation was read or has expired.
     pub fn is_shut_down(&self) -> bool {
         self.shutdown == Shutdown::Done
     }

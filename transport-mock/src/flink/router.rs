@@ -51,62 +51,16 @@ impl Cluster {
 
     /// The handlers that read no body. The server parses one all the same, before it looks at anything else.
     fn route_without_body(&mut self, call: &Call, segments: &[&str]) -> Answer {
-        let has_profiler = self.has_profiler(call);
         if let ("DELETE", ["cluster"]) = (call.method.as_str(), segments) {
             Body::read(call, &EMPTY_BODY)?;
             return Ok(self.shut_down());
         }
-        let Self {
-            manager,
-            jars,
-            applications,
-            graphs,
-            statistics,
-            metrics,
-            removals,
-            profiles,
-            samples,
-            generation,
-            ..
-        } = self;
+        let Self { manager, jars, graphs, statistics, metrics, removals, samples, .. } = self;
         let flame_graphs = manager.config.flame_graphs;
         let since = |version| call.version >= version;
         let handler: &mut dyn FnMut() -> Answer = match (call.method.as_str(), segments) {
             ("GET", ["overview"]) => &mut || Ok(ok(overview::overview(manager))),
             ("GET", ["config"]) => &mut || Ok(ok(overview::configuration(manager))),
-            ("GET", ["jobmanager", "config"]) => &mut || Ok(ok(processes::configuration(&manager.config, *generation))),
-            ("GET", ["jobmanager", "environment"]) if since((1, 14)) => {
-                &mut || Ok(ok(processes::environment(&manager.config)))
-            }
-            ("GET", ["jobmanager", "thread-dump"]) if since((1, 14)) => &mut thread_dumps::job_manager_dump,
-            ("GET", ["jobs", job, "jobmanager", "config"]) if since((1, 14)) => {
-                &mut || processes::configuration_of("jobid", job, &manager.config, *generation)
-            }
-            ("GET", ["jobs", job, "jobmanager", "environment"]) if since((1, 14)) => {
-                &mut || processes::environment_of(job, &manager.config)
-            }
-            ("GET", ["jobs", _, "jobmanager", "log-url"]) if since((1, 14)) => {
-                &mut || Ok(ok(processes::job_manager_log_url()))
-            }
-            ("GET", ["jobs", _, "taskmanagers", id, "log-url"]) if since((1, 14)) => {
-                &mut || Ok(ok(processes::task_manager_log_url(id)))
-            }
-            ("GET", ["jobmanager", "log"]) => &mut || logs::job_manager_file(manager, File::Log),
-            ("GET", ["jobmanager", "stdout"]) => &mut || logs::job_manager_file(manager, File::Out),
-            ("GET", ["jobmanager", "logs"]) => &mut || logs::list_logs(manager, call, None),
-            ("GET", ["jobmanager", "logs", name]) => &mut || logs::job_manager_file(manager, File::Named(name)),
-            ("GET", ["taskmanagers"]) => &mut || Ok(ok(task_managers::list_task_managers(manager, call.version))),
-            ("GET", ["taskmanagers", id, "thread-dump"]) => &mut || thread_dumps::task_manager_dump(manager, id),
-            ("GET", ["taskmanagers", id, "log"]) => &mut || logs::task_manager_file(manager, id, File::Log),
-            ("GET", ["taskmanagers", id, "stdout"]) => &mut || logs::task_manager_file(manager, id, File::Out),
-            ("GET", ["taskmanagers", id, "logs"]) => &mut || logs::list_logs(manager, call, Some(id)),
-            ("GET", ["taskmanagers", id, "logs", name]) => {
-                &mut || logs::task_manager_file(manager, id, File::Named(name))
-            }
-            ("GET", ["jobmanager", "metrics"]) => &mut || Ok(metrics.job_manager_metrics(manager, call)),
-            ("GET", ["taskmanagers", "metrics"]) => &mut || metrics.aggregated_task_manager_metrics(manager, call),
-            ("GET", ["taskmanagers", id]) => &mut || task_managers::task_manager_details(manager, id, call.version),
-            ("GET", ["taskmanagers", id, "metrics"]) => &mut || Ok(metrics.task_manager_metrics(manager, call, id)),
             ("GET", ["jobs", "metrics"]) => &mut || metrics.aggregated_job_metrics(manager, call),
             ("GET", ["jobs", job, "metrics"]) => &mut || metrics.job_metrics(manager, call, job),
             ("GET", ["jobs", job, "vertices", vertex, "metrics"]) => {
@@ -121,15 +75,6 @@ impl Cluster {
             ("GET", ["jobs", job, "vertices", vertex, "subtasks", subtask, "metrics"]) => {
                 &mut || metrics.subtask_metrics(manager, call, job, vertex, subtask)
             }
-            ("GET", ["applications", "overview"]) if since((2, 3)) => &mut || Ok(ok(applications.list(manager))),
-            ("GET", ["applications", id]) if since((2, 3)) => &mut || applications.details(manager, id, call.version),
-            ("GET", ["applications", id, "exceptions"]) if since((2, 3)) => {
-                &mut || applications.exceptions(manager, id)
-            }
-            ("GET", ["applications", id, "jobmanager", "config"]) if since((2, 3)) => {
-                &mut || processes::configuration_of("applicationid", id, &manager.config, *generation)
-            }
-            ("POST", ["applications", id, "cancel"]) if since((2, 3)) => &mut || applications.cancel(manager, id),
             ("GET", ["jars"]) => &mut || Ok(ok(jars.list())),
             ("DELETE", ["jars", jar]) => &mut || jars.delete(jar),
             ("GET", ["jobs"]) => &mut || Ok(ok(overview::list_jobs(manager))),
@@ -145,14 +90,6 @@ impl Cluster {
             ("GET", ["jobs", job, "accumulators"]) => &mut || details::job_accumulators(graphs.at(manager), call, job),
             ("GET", ["savepoint-disposal", trigger]) => {
                 &mut || removals.status(Removes::Savepoint, trigger, manager.now())
-            }
-            ("GET", ["jobmanager", "profiler"]) if has_profiler => &mut || profiles.list(None, manager.now()),
-            ("GET", ["jobmanager", "profiler", file]) if has_profiler => {
-                &mut || profiles.fetch(None, file, manager.now())
-            }
-            ("GET", ["taskmanagers", id, "profiler"]) if has_profiler => &mut || profiles.list(Some(id), manager.now()),
-            ("GET", ["taskmanagers", id, "profiler", file]) if has_profiler => {
-                &mut || profiles.fetch(Some(id), file, manager.now())
             }
             ("GET", ["datasets"]) => &mut || Ok(ok(removals.list_datasets())),
             ("DELETE", ["datasets", dataset]) => {
@@ -185,6 +122,70 @@ impl Cluster {
             ("GET", ["jobs", job, "savepoints", trigger]) => {
                 &mut || triggers::operation_status(manager, Space::Savepoints, job, trigger)
             }
+            _ => return self.route_processes(call, segments),
+        };
+        Body::read(call, &EMPTY_BODY)?;
+        handler()
+    }
+
+    /// What asks the processes, and applications, which are around jobs.
+    fn route_processes(&mut self, call: &Call, segments: &[&str]) -> Answer {
+        let has_profiler = self.has_profiler(call);
+        let Self { manager, applications, metrics, profiles, generation, .. } = self;
+        let since = |version| call.version >= version;
+        let handler: &mut dyn FnMut() -> Answer = match (call.method.as_str(), segments) {
+            ("GET", ["jobmanager", "metrics"]) => &mut || Ok(metrics.job_manager_metrics(manager, call)),
+            ("GET", ["taskmanagers", "metrics"]) => &mut || metrics.aggregated_task_manager_metrics(manager, call),
+            ("GET", ["taskmanagers", id]) => &mut || task_managers::task_manager_details(manager, id, call.version),
+            ("GET", ["taskmanagers", id, "metrics"]) => &mut || Ok(metrics.task_manager_metrics(manager, call, id)),
+            ("GET", ["jobmanager", "config"]) => &mut || Ok(ok(processes::configuration(&manager.config, *generation))),
+            ("GET", ["jobmanager", "environment"]) if since((1, 14)) => {
+                &mut || Ok(ok(processes::environment(&manager.config)))
+            }
+            ("GET", ["jobmanager", "thread-dump"]) if since((1, 14)) => {
+                &mut || Ok(ok(thread_dumps::job_manager_dump()))
+            }
+            ("GET", ["jobs", job, "jobmanager", "config"]) if since((1, 14)) => {
+                &mut || processes::configuration_of("jobid", job, &manager.config, *generation)
+            }
+            ("GET", ["jobs", job, "jobmanager", "environment"]) if since((1, 14)) => {
+                &mut || processes::environment_of(job, &manager.config)
+            }
+            ("GET", ["jobs", _, "jobmanager", "log-url"]) if since((1, 14)) => {
+                &mut || Ok(ok(processes::job_manager_log_url()))
+            }
+            ("GET", ["jobs", _, "taskmanagers", id, "log-url"]) if since((1, 14)) => {
+                &mut || Ok(ok(processes::task_manager_log_url(id)))
+            }
+            ("GET", ["jobmanager", "log"]) => &mut || logs::job_manager_file(manager, File::Log),
+            ("GET", ["jobmanager", "stdout"]) => &mut || logs::job_manager_file(manager, File::Out),
+            ("GET", ["jobmanager", "logs"]) => &mut || logs::list_logs(manager, call, None),
+            ("GET", ["jobmanager", "logs", name]) => &mut || logs::job_manager_file(manager, File::Named(name)),
+            ("GET", ["taskmanagers"]) => &mut || Ok(ok(task_managers::list_task_managers(manager, call.version))),
+            ("GET", ["taskmanagers", id, "thread-dump"]) => &mut || thread_dumps::task_manager_dump(manager, id),
+            ("GET", ["taskmanagers", id, "log"]) => &mut || logs::task_manager_file(manager, id, File::Log),
+            ("GET", ["taskmanagers", id, "stdout"]) => &mut || logs::task_manager_file(manager, id, File::Out),
+            ("GET", ["taskmanagers", id, "logs"]) => &mut || logs::list_logs(manager, call, Some(id)),
+            ("GET", ["taskmanagers", id, "logs", name]) => {
+                &mut || logs::task_manager_file(manager, id, File::Named(name))
+            }
+            ("GET", ["jobmanager", "profiler"]) if has_profiler => &mut || profiles.list(None, manager.now()),
+            ("GET", ["jobmanager", "profiler", file]) if has_profiler => {
+                &mut || profiles.fetch(None, file, manager.now())
+            }
+            ("GET", ["taskmanagers", id, "profiler"]) if has_profiler => &mut || profiles.list(Some(id), manager.now()),
+            ("GET", ["taskmanagers", id, "profiler", file]) if has_profiler => {
+                &mut || profiles.fetch(Some(id), file, manager.now())
+            }
+            ("GET", ["applications", "overview"]) if since((2, 3)) => &mut || Ok(ok(applications.list(manager))),
+            ("GET", ["applications", id]) if since((2, 3)) => &mut || applications.details(manager, id, call.version),
+            ("GET", ["applications", id, "exceptions"]) if since((2, 3)) => {
+                &mut || applications.exceptions(manager, id)
+            }
+            ("GET", ["applications", id, "jobmanager", "config"]) if since((2, 3)) => {
+                &mut || processes::configuration_of("applicationid", id, &manager.config, *generation)
+            }
+            ("POST", ["applications", id, "cancel"]) if since((2, 3)) => &mut || applications.cancel(manager, id),
             _ => return Err(without_handler(call, segments)),
         };
         Body::read(call, &EMPTY_BODY)?;

@@ -97,14 +97,14 @@ fn missing_file(class: &str, name: &str) -> Rejection {
 }
 
 fn not_read(class: &str, content: &[u8]) -> Rejection {
-    let start: String = content.iter().take(STREAM.len()).map(|byte| format!("{byte:02x}")).collect();
+    let start = content.first_chunk::<4>().map_or(0, |start| u32::from_be_bytes(*start));
     let cause = if content.starts_with(STREAM) {
         let message = "pipewright-sim finds no job id in the serialized graph";
         Throwable::new("java.io.InvalidObjectException", message, HANDLER)
     } else {
         Throwable::new(
             "java.io.StreamCorruptedException",
-            format!("invalid stream header: {start}"),
+            format!("invalid stream header: {start:08x}"),
             "java.base/java.io.ObjectInputStream.readStreamHeader(ObjectInputStream.java:958)",
         )
     };

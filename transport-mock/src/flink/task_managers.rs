@@ -28,7 +28,7 @@ pub(super) fn task_manager_details(manager: &JobManager, id: &str, version: Vers
     Ok(ok(details))
 }
 
-/// Rejects the id of a TaskManager that does not exist, as the method of the ResourceManager that looks for it does.
+/// Rejects the id of a TaskManager that does not exist; `method` of the server is where its search ends.
 pub(super) fn known(id: &str, method: &'static str) -> Result<(), Rejection> {
     if id == TASK_MANAGER {
         return Ok(());

@@ -75,8 +75,8 @@ const LISTED: usize = 1024;
 
 struct Thread(&'static str, u64, &'static str, &'static str);
 
-pub(super) fn job_manager_dump() -> Answer {
-    Ok(dump(JVM.iter().chain(&JOB_MANAGER).map(info)))
+pub(super) fn job_manager_dump() -> Value {
+    dump(JVM.iter().chain(&JOB_MANAGER).map(info))
 }
 
 pub(super) fn task_manager_dump(manager: &JobManager, id: &str) -> Answer {
@@ -86,7 +86,7 @@ pub(super) fn task_manager_dump(manager: &JobManager, id: &str) -> Answer {
         let frame = "org.apache.flink.streaming.runtime.tasks.mailbox.MailboxProcessor.runMailboxLoop(MailboxProcessor.java:233)";
         text(&name, id, "RUNNABLE", &format!("app//{frame}"))
     });
-    Ok(dump(JVM.iter().chain(&TASK_MANAGER).map(info).chain(tasks)))
+    Ok(ok(dump(JVM.iter().chain(&TASK_MANAGER).map(info).chain(tasks))))
 }
 
 /// The names of a job's tasks, as their threads have them.
@@ -108,6 +108,6 @@ fn text(name: &str, id: u64, state: &str, frame: &str) -> Value {
     json!({ "threadName": name, "stringifiedThreadInfo": format!("\"{name}\" Id={id} {state}\n{frame}\n") })
 }
 
-fn dump(threads: impl Iterator<Item = Value>) -> super::errors::Reply {
-    ok(json!({ "threadInfos": threads.collect::<Vec<_>>() }))
+fn dump(threads: impl Iterator<Item = Value>) -> Value {
+    json!({ "threadInfos": threads.collect::<Vec<_>>() })
 }

@@ -13,7 +13,7 @@ use super::site::Outcome;
 use super::stream::Stream;
 use super::{Served, Shared};
 use crate::fault::Fault;
-use crate::streaming::{Coming, OpenBody};
+use crate::streaming::{Coming, OpenBody, Remark};
 use crate::world::{Service, lock};
 
 /// How long a connection may be silent, as a real server's may.
@@ -46,8 +46,13 @@ pub(super) fn run<S: Service>(tcp: &TcpStream, shared: &Shared<S>) {
     let mut connection = Connection { stream: &stream, reader, shared };
     until_the_end(tcp, || {
         let next = connection.exchange();
-        if next == Next::Farewell {
+        let is_down = shared.is_down();
+        if is_down || next == Next::Farewell {
             stream.finish();
+        }
+        if is_down {
+            shared.close();
+            return Next::End;
         }
         next
     });
@@ -100,6 +105,7 @@ struct Record {
     request: String,
     fault: Option<Fault>,
     since: Instant,
+    remark: Option<String>,
 }
 
 impl<S: Service> Connection<'_, S> {
@@ -112,6 +118,7 @@ impl<S: Service> Connection<'_, S> {
             request: format!("{} {}", request.method(), request.uri()),
             fault: lock(&self.shared.site).draw(self.shared.clock.now(), request.method(), request.uri().path()),
             since: Instant::now(),
+            remark: None,
         };
         if record.fault == Some(Fault::NotSent) {
             return self.end(record);
@@ -181,7 +188,8 @@ impl<S: Service> Connection<'_, S> {
         self.stream.write_all(&chunk)
     }
 
-    fn answer(&mut self, method: &Method, mut response: Response<Bytes>, last: bool, record: Record) -> Next {
+    fn answer(&mut self, method: &Method, mut response: Response<Bytes>, last: bool, mut record: Record) -> Next {
+        record.remark = remark(&response);
         if let Some(body) = response.extensions().get().copied() {
             return self.follow(response, body, last, record);
         }
@@ -202,7 +210,8 @@ impl<S: Service> Connection<'_, S> {
         }
     }
 
-    fn cut(&mut self, response: &Response<Bytes>, record: Record) -> Next {
+    fn cut(&mut self, response: &Response<Bytes>, mut record: Record) -> Next {
+        record.remark = remark(response);
         let half = response.body().len() / 2;
         if let Some(body) = response.extensions().get().copied() {
             lock(&self.shared.site).simulator.close(self.shared.clock.now(), body);
@@ -231,15 +240,19 @@ impl<S: Service> Connection<'_, S> {
                 (response, "a body beyond the limit")
             }
         };
-        let record = Record { request: format!("{said}{what}"), fault: None, since: Instant::now() };
+        let record = Record { request: format!("{said}{what}"), fault: None, since: Instant::now(), remark: None };
         self.answer(method, response, true, record);
         Next::Farewell
     }
 
     fn show(&self, record: Record, status: Option<StatusCode>) {
-        let Record { request, fault, since } = record;
-        self.shared.show(&Served { request, status, fault, took: since.elapsed() });
+        let Record { request, fault, since, remark } = record;
+        self.shared.show(&Served { request, status, fault, took: since.elapsed(), remark });
     }
+}
+
+fn remark(response: &Response<Bytes>) -> Option<String> {
+    response.extensions().get().map(|Remark(text)| text.clone())
 }
 
 /// Writes the head, and so many bytes of the body.

@@ -62,6 +62,8 @@
 //! [`Time`] ties the simulator's clock to the machine's. Waits of faults pass as fast as the simulator's clock; what a
 //! proxy says about coming again (`Retry-After`) is meant for the client, and is in the client's time.
 //!
+//! A service that ends by itself, as a Flink cluster does after `DELETE /cluster`, closes its port and all connections.
+//!
 //! # Limits
 //!
 //! HTTP/1.1 and 1.0, with keep-alive, pipelining, chunked request bodies and `Expect: 100-continue`; bodies that go on
@@ -232,7 +234,7 @@ impl<S> fmt::Debug for Options<S> {
     }
 }
 
-/// A request that was served. `Display` is one line: method, target, status or fault, milliseconds.
+/// A request that was served. `Display` is one line: method, target, status or fault, milliseconds, remark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Served {
@@ -244,6 +246,8 @@ pub struct Served {
     pub fault: Option<Fault>,
     /// From its last byte to that of the answer, by the machine's clock.
     pub took: Duration,
+    /// What the simulator does otherwise than the real service, if that is not in the answer.
+    pub remark: Option<String>,
 }
 
 impl fmt::Display for Served {
@@ -256,13 +260,16 @@ impl fmt::Display for Served {
         if let Some(fault) = self.fault {
             write!(f, " [{fault}]")?;
         }
-        write!(f, " {:.1} ms", self.took.as_secs_f64() * 1000.0)
+        write!(f, " {:.1} ms", self.took.as_secs_f64() * 1000.0)?;
+        match &self.remark {
+            Some(remark) => write!(f, "; {remark}"),
+            None => Ok(()),
+        }
     }
 }
 
 /// A simulator behind a port of the loopback interface, until it is dropped.
 pub struct Server<S = flink::Cluster> {
-    address: SocketAddr,
     url: String,
     shared: Arc<Shared<S>>,
     listener: Option<JoinHandle<()>>,
@@ -279,6 +286,7 @@ impl<S: Service + 'static> Server<S> {
         let listener = gate::bind(options.port)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
+            address,
             site: Mutex::new(Site::new(options.service, options.simulator, options.faults)),
             clock: ScaledClock::new(options.time),
             #[cfg(feature = "tls")]
@@ -290,7 +298,7 @@ impl<S: Service + 'static> Server<S> {
         let serve = move || own.gate.listen(&listener, |stream| connection::run(stream, &own));
         let thread = thread::Builder::new().name("pipewright-sim".into()).spawn(serve)?;
         let url = format!("{}://{address}", shared.scheme());
-        Ok(Self { address, url, shared, listener: Some(thread) })
+        Ok(Self { url, shared, listener: Some(thread) })
     }
 
     /// Where it listens, as in `http://127.0.0.1:8081`.
@@ -321,6 +329,14 @@ impl<S: Service + 'static> Server<S> {
         lock(&self.shared.site).faults = plan;
     }
 
+    /// Waits until the service has ended by itself, as a Flink cluster does after `DELETE /cluster`: the port is closed
+    /// then. Other services never end.
+    pub fn wait(mut self) {
+        if let Some(thread) = self.listener.take() {
+            let _ = thread.join();
+        }
+    }
+
     /// Lets the service fail now and be back after `downtime` of the simulator's time.
     pub fn restart(&self, downtime: Duration) {
         lock(&self.shared.site).simulator.restart(self.now(), downtime);
@@ -330,9 +346,7 @@ impl<S: Service + 'static> Server<S> {
 /// Ends all connections, and returns when no thread is left.
 impl<S> Drop for Server<S> {
     fn drop(&mut self) {
-        self.shared.gate.close();
-        // The listener is waiting for a connection; one that is refused is as good.
-        let _ = TcpStream::connect(self.address);
+        self.shared.close();
         if let Some(thread) = self.listener.take() {
             let _ = thread.join();
         }
@@ -347,6 +361,7 @@ impl<S> fmt::Debug for Server<S> {
 
 /// What the threads of a server have in common.
 struct Shared<S> {
+    address: SocketAddr,
     site: Mutex<Site<S>>,
     clock: ScaledClock,
     #[cfg(feature = "tls")]
@@ -355,7 +370,21 @@ struct Shared<S> {
     gate: Gate,
 }
 
+impl<S: Service> Shared<S> {
+    /// Whether the service has ended by itself.
+    fn is_down(&self) -> bool {
+        lock(&self.site).simulator.is_down(self.clock.now())
+    }
+}
+
 impl<S> Shared<S> {
+    /// Ends all connections, and takes no more.
+    fn close(&self) {
+        self.gate.close();
+        // The listener is waiting for a connection; one that is refused is as good.
+        let _ = TcpStream::connect(self.address);
+    }
+
     #[cfg_attr(not(feature = "tls"), expect(clippy::unused_self, reason = "there is only HTTP"))]
     fn scheme(&self) -> &'static str {
         #[cfg(feature = "tls")]
@@ -376,7 +405,7 @@ impl<S> Shared<S> {
             let since = Instant::now();
             let accepted = tls.accept(tcp).map_err(|error| {
                 let request = format!("TLS handshake failed: {error}; does the client trust the CA certificate?");
-                self.show(&Served { request, status: None, fault: None, took: since.elapsed() });
+                self.show(&Served { request, status: None, fault: None, took: since.elapsed(), remark: None });
             });
             return accepted.ok().map(Stream::Tls);
         }

@@ -62,6 +62,13 @@ pub trait Service: Send {
     fn advance(&mut self, now: Timestamp) {
         let _ = now;
     }
+
+    /// Whether no process of the service listens at `now` any more, so that connections are refused. By default there
+    /// is one.
+    fn is_down(&mut self, now: Timestamp) -> bool {
+        let _ = now;
+        false
+    }
 }
 
 impl Service for flink::Cluster {
@@ -85,6 +92,11 @@ impl Service for flink::Cluster {
 
     fn advance(&mut self, now: Timestamp) {
         Self::advance(self, now.as_unix());
+    }
+
+    fn is_down(&mut self, now: Timestamp) -> bool {
+        Self::advance(self, now.as_unix());
+        self.is_shut_down()
     }
 }
 
@@ -272,6 +284,10 @@ impl Mount {
         };
         *request.uri_mut() = inside;
         lock(&self.service).handle(now, &request)
+    }
+
+    pub(super) fn is_down(&self, now: Timestamp) -> bool {
+        lock(&self.service).is_down(now)
     }
 
     pub(super) fn lose_leader(

@@ -246,6 +246,14 @@ impl Network {
     fn arrive(&mut self, mut trip: Trip) {
         let request = trip.request.take().filter(|_| trip.fault.is_none_or(Fault::applied));
         let mount = self.services.get(&trip.exchange.service);
+        if mount.is_some_and(|mount| mount.is_down(self.now)) {
+            if !trip.late {
+                let message = format!("{} refused the connection", trip.exchange.service);
+                let answer = Answer::failure(TransportErrorKind::Connect, Delivery::NotSent, message);
+                self.give_back(trip, self.now, answer);
+            }
+            return;
+        }
         let mut delay = Duration::ZERO;
         let response = request.zip(mount).and_then(|(request, mount)| {
             if trip.fault == Some(Fault::DeliveredTwice) {

@@ -378,3 +378,46 @@ fn bodies_that_go_on_come_in_chunks_and_end_when_they_should() {
     let long = format!("GET /v0/pipelines/p/query?sql={} HTTP/1.1\r\n\r\n", "x".repeat(20_000));
     assert_eq!(reader.ask(&long).status, 503);
 }
+
+#[test]
+fn a_cluster_that_is_shut_down_closes_its_port() {
+    let server = start();
+    let address = server.url().strip_prefix("http://").expect("an address").to_owned();
+    let (mut idle, mut client) = (Client::new(&server), Client::new(&server));
+    assert_eq!(idle.ask(OVERVIEW).status, 200);
+    let answer = client.ask("DELETE /v1/cluster HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!((answer.status, answer.json()), (200, json!({})));
+    assert!(idle.has_ended() && client.has_ended());
+    server.wait();
+    assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn a_remark_of_the_simulator_ends_the_line_of_its_request() {
+    let (sender, lines) = mpsc::channel();
+    let options = Options::flink(Config::default()).on_request(move |served| drop(sender.send(served.to_string())));
+    let server = start_with(options);
+    // What the official Java client sends, shortened.
+    let graph = "\u{0}\u{21}org.apache.flink.api.common.JobID123456789\u{0}\u{0}xq12341234567812345678t\u{0}\u{5}words";
+    let graph = [b"\xac\xed\x00\x05".as_slice(), graph.as_bytes()].concat();
+    let part = |head: &str| format!("--b\r\ncontent-disposition: form-data; {head}\r\n\r\n");
+    let body = [
+        part("name=\"request\"").into_bytes(),
+        b"{\"executionPlanFileName\":\"plan.bin\"}\r\n".to_vec(),
+        part("name=\"file_0\"; filename=\"plan.bin\"").into_bytes(),
+        graph,
+        b"\r\n--b--\r\n".to_vec(),
+    ]
+    .concat();
+    let mut client = Client::new(&server);
+    client.write(&format!(
+        "POST /v1/jobs HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    ));
+    client.0.get_mut().write_all(&body).expect("written");
+    assert_eq!(client.read().expect("an answer").status, 202);
+    let line = lines.recv_timeout(Duration::from_secs(20)).expect("a line");
+    let id = "31323334353637383132333435363738";
+    let remark = format!("; the simulator cannot run a job graph: {id} is an endless job named \"words\"");
+    assert!(line.starts_with("POST /v1/jobs 202 ") && line.ends_with(&remark), "{line}");
+}

@@ -33,7 +33,7 @@ fn a_job_that_is_submitted_alone_is_an_application_by_itself() {
     assert_eq!(summary["jobs"], json!({ "RUNNING": 1 }));
     let details = sim.get(&format!("/v1/applications/{job}")).1;
     assert_eq!(
-        (&details["timestamps"]["FINISHED"], details["timestamps"].as_object().map(|all| all.len())),
+        (&details["timestamps"]["FINISHED"], details["timestamps"].as_object().map(serde_json::Map::len)),
         (&json!(0), Some(7))
     );
     assert_eq!(details["jobs"][0]["jid"], job);

@@ -69,7 +69,7 @@ fn what_is_no_job_graph_is_400() {
         (&json!({}), &b"rubbish"[..], "The jobGraphFileName field must not be omitted or be null."),
         (&other, b"rubbish", "ExecutionPlan file nope.bin could not be found on the server."),
         (&named, b"rubbish", "StreamCorruptedException: invalid stream header: 72756262"),
-        (&named, b"", "invalid stream header: "),
+        (&named, b"", "invalid stream header: 00000000"),
         (&named, b"\xac\xed\x00\x05sr", "pipewright-sim finds no job id in the serialized graph"),
     ] {
         let answer = read(&sim.submit(request, plan));

@@ -329,6 +329,6 @@ impl Relay<'_> {
 
     fn show(&self, record: Record, status: Option<StatusCode>) {
         let Record { request, fault, since } = record;
-        self.wire.show(&Served { request, status, fault, took: since.elapsed() });
+        self.wire.show(&Served { request, status, fault, took: since.elapsed(), remark: None });
     }
 }
