@@ -33,15 +33,15 @@
 //!
 //! # Limits
 //!
-//! * There is no JVM. The upload of a real jar is rejected with 400 and a text that names the way out; a file that is
-//!   neither a zip nor a [`Program`] is accepted and fails when it is run, as on a real cluster. A job graph that a Java
-//!   client submits (`flink run -d`) becomes an endless job with the id and the name of the graph's; the log of a served
-//!   simulator says so.
+//! * There is no JVM. The upload of a real jar is rejected with 400 and a text that names the way out; a file that
+//!   is neither a zip nor a [`Program`] is accepted and fails when it is run, as on a real cluster. A job graph that a
+//!   Java client submits (`flink run -d`) becomes an endless job with the id and the name of the graph's; the log of a
+//!   served simulator says so.
 //! * There is one TaskManager. Processes have a fixed environment, and threads with one frame each.
-//! * Failures in results of asynchronous operations have `class` and `stack-trace`, and no `serialized-throwable`: Java
-//!   clients fail on a shortened object, and take the text if there is none.
-//! * After `DELETE /cluster`, the cluster goes on until each result of an asynchronous operation was read or has expired.
-//!   Then connections are refused, and nothing brings it back: see [`Cluster::is_shut_down`].
+//! * Failures in results of asynchronous operations have `class` and `stack-trace`, and no `serialized-throwable`:
+//!   Java clients fail on a shortened object, and take the text if there is none.
+//! * After `DELETE /cluster`, the cluster goes on until each result of an asynchronous operation was read or has
+//!   expired. Then connections are refused, and nothing brings it back: see [`Cluster::is_shut_down`].
 //! * An application has at most one job.
 //!
 //! # Layers
