@@ -122,6 +122,9 @@ mod script;
 #[cfg(feature = "serve")]
 pub mod serve;
 pub mod snowpipe;
+#[cfg(feature = "sql")]
+#[allow(dead_code, unused_imports, reason = "the simulators take it into use one by one")]
+mod sql;
 pub mod sql_gateway;
 #[cfg(feature = "proptest")]
 pub mod strategies;

@@ -1,0 +1,84 @@
+//! A small SQL engine for the simulators: tables, views and queries in memory.
+//!
+//! It parses, resolves and checks statements, and evaluates them. Types are static, decimals are exact, and a state is
+//! a function of the statements and rows alone: a clone of it is a snapshot, as checkpoints need it.
+//!
+//! No embedded database takes this place. `SQLite` has no static types, decimals, dates or booleans, so the schema of a
+//! view and the sum of a column would differ from those of a real server. It takes a missing column in double quotes
+//! for a text, does not say where a statement is wrong, has a state that cannot be cloned, and is a C library.
+//!
+//! | a user has | it calls |
+//! |---|---|
+//! | statements to carry out at once | [`Database::execute`], [`Database::describe`] |
+//! | a program of tables and views, and changes of tables | [`Parser`], [`Binder`], [`Table::apply`], [`evaluate`] |
+//!
+//! # Limits
+//!
+//! An error of the kind [`Unsupported`](ErrorKind::Unsupported) names what a real server has and this engine has not:
+//! window functions, table functions such as `TUMBLE`, lateral and `ASOF` joins, recursion, grouping sets, the current
+//! time, constructors of rows and maps, user-defined functions, and the less common of the scalar functions.
+//!
+//! # Layers
+//!
+//! Each file imports only files above its own, or of its own line.
+//!
+//! | layer | files |
+//! |---|---|
+//! | values | `error`, `types`, `value`, `decimal`, `datetime` |
+//! | statements | `lexer`, `ast`, `parser` |
+//! | plans | `functions`, `plan`, `bind` |
+//! | evaluation | `eval`, `json` |
+//! | state | `database` |
+
+mod ast;
+mod bind;
+mod database;
+mod datetime;
+mod decimal;
+mod error;
+mod eval;
+mod functions;
+pub(crate) mod json;
+mod lexer;
+mod parser;
+mod plan;
+#[cfg(test)]
+mod tests;
+pub(crate) mod types;
+pub(crate) mod value;
+
+pub(crate) use self::database::{Database, Outcome, ResultSet};
+pub(crate) use self::error::{Error, ErrorKind};
+
+/// How names are read, and what types literals and results have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// Programs of Feldera: names are folded to lower case.
+    Feldera,
+    /// Ad-hoc queries of Feldera, which another engine runs: `DataFusion`.
+    AdHoc,
+    /// Flink: names keep their case, and are quoted with backticks.
+    Flink,
+}
+
+impl Dialect {
+    fn quote(self) -> char {
+        if self == Self::Flink { '`' } else { '"' }
+    }
+
+    fn fold(self, name: &str) -> String {
+        if self == Self::Flink { name.to_owned() } else { name.to_lowercase() }
+    }
+
+    fn has_float(self) -> bool {
+        self != Self::Feldera
+    }
+
+    /// What is said of a relation that does not exist.
+    fn missing_relation(self, name: &str) -> String {
+        match self {
+            Self::AdHoc => format!("table 'datafusion.public.{name}' not found"),
+            Self::Feldera | Self::Flink => format!("Object '{name}' not found"),
+        }
+    }
+}
