@@ -49,8 +49,10 @@ class Simulator:
         self.command = [PROGRAM, service, *options, *faults, *seed]
         #: Where it listens, as in `http://127.0.0.1:8081`.
         self.url = ""
-        #: What it printed before that, line by line: for example where a certificate is.
+        #: What it printed before that, line by line.
         self.lines: list[str] = []
+        #: With `--tls`: the file of the certificate that the client has to trust.
+        self.certificate = ""
 
     def __enter__(self) -> "Simulator":
         self._log = tempfile.TemporaryFile(mode="w+")
@@ -58,6 +60,8 @@ class Simulator:
         for line in self._process.stdout:
             if line.startswith("listening on "):
                 self.url = line.removeprefix("listening on ").strip()
+                if self.url.startswith("https:"):
+                    self.certificate = self._process.stdout.readline().removeprefix("CA certificate: ").strip()
                 return self
             self.lines.append(line.rstrip("\n"))
         self._process.wait()
@@ -67,6 +71,8 @@ class Simulator:
         self._process.terminate()
         self._process.wait(timeout=10)
         self._process.stdout.close()
+        if self.certificate:
+            Path(self.certificate).unlink(missing_ok=True)
         if kind is not None:
             print(self.tail(), file=sys.stderr)
 

@@ -47,6 +47,7 @@ feldera  a simulated Feldera, whose programs have tables and views that are SELE
   --commit-delay S   snowpipe: seconds until rows are committed, as in `0.5` or `0.1..0.4`; 5..8 by default
   --appends N        snowpipe: appends a second and channel, above which 429 is answered; any number by default
   --number-column C  snowpipe: a row whose C is no number is rejected; may be given several times
+  --token-life S     snowpipe: seconds that a scoped token lives; 600 by default
   --advertise HOST   snowpipe: the host without a port that `/v2/streaming/hostname` answers, as the vendor's SDK needs it;
                      the `Host` of the request, with its port, by default
   --token T          snowpipe: what its account host takes after `Bearer`; anything by default
@@ -346,6 +347,7 @@ fn snowpipe_option(config: &mut snowpipe::Config, name: &str, parser: &mut lexop
         "commit-delay" => config.commit_delay = seconds(parser, "--commit-delay")?,
         "appends" => config.appends_per_second = Some(value(parser, "--appends")?),
         "number-column" => config.number_columns.push(parser.value()?.string()?),
+        "token-life" => config.token_life = *seconds(parser, "--token-life")?.start(),
         "advertise" => config.advertised_host = Some(host(&parser.value()?.string()?)?),
         "token" => config.credential = Some(parser.value()?.string()?),
         _ => return Ok(false),
