@@ -69,6 +69,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Responses of releases that this version does not know
+//!
+//! * Unknown fields are ignored. Records that are sent back, such as configurations, keep them.
+//! * Unknown words of an enum are kept as `Unknown(String)`.
+//! * A value of another form costs only its field. `None` means: the server did not send the field, or sent it in a
+//!   form that this version does not know. Where `None` means more, the field's doc says so.
+//! * Fields that are not optional are ids, names, statuses and tokens by which a flow or a request decides. Without
+//!   one of them the item cannot be read, and its list does not contain it.
+//! * A flow never takes such a value or item for one that does not exist, if it decides by it. It polls again, or fails
+//!   and says what cannot be read.
+//!
 //! # Design decisions
 //!
 //! * Macros of this crate declare records and open enums; `serde_derive` does not. The APIs use `null`, absent lists

@@ -140,8 +140,9 @@ impl Client<'_> {
         let config = self.feldera.config().clone().with_retry(Retry::default().with_attempts(5));
         let mut call = Call::new(GetConfig::new(), &config, self.feldera.seed());
         let platform = self.feldera.drive(&mut call, ignore_notices).map_err(|error| self.explain(&error))?;
-        self.progress.say(&format!("Feldera {}, {}", platform.version, platform.edition));
-        Ok(platform.version)
+        let version = platform.version.unwrap_or_else(|| "of an unknown version".to_owned());
+        self.progress.say(&format!("Feldera {version}, {}", platform.edition.unwrap_or_default()));
+        Ok(version)
     }
 
     fn deploy(&self) -> Result<(), Problem> {
@@ -337,11 +338,16 @@ fn in_file(file: &Path, error: impl Display) -> String {
 fn marked(file: &Path, sql: &str, error: &ProgramError) -> String {
     let mut text = format!("{} does not compile", file.display());
     for message in error.sql_errors() {
-        let (line, column) = (message.start_line_number, message.start_column);
-        text = format!("{text}\n{}:{line}:{column}: {}: {}", file.display(), message.error_type, message.message);
+        let (Some(line), Some(column)) = (message.start_line_number, message.start_column) else {
+            text = format!("{text}\n{}: {message}", file.display());
+            continue;
+        };
+        let kind = message.error_type.as_deref().unwrap_or("error");
+        let problem = message.message.as_deref().unwrap_or_default();
+        text = format!("{text}\n{}:{line}:{column}: {kind}: {problem}", file.display());
         let index = usize::try_from(line).ok().and_then(|line| line.checked_sub(1));
         if let Some(source) = index.and_then(|index| sql.lines().nth(index)) {
-            let end = if message.end_line_number == line { message.end_column } else { column };
+            let end = message.end_column.filter(|_| message.end_line_number == Some(line)).unwrap_or(column);
             let before: String =
                 source.chars().zip(1..column).map(|(letter, _)| if letter == '\t' { '\t' } else { ' ' }).collect();
             let mark: String = source.chars().zip(column..=end.max(column)).map(|_| '^').collect();

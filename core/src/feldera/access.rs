@@ -197,13 +197,13 @@ json_structs! {
         pub id: String,
         pub name: String,
         /// Who issues the tokens.
-        pub issuer: String,
+        pub issuer: Option<String>,
         /// For whom.
-        pub subject: String,
+        pub subject: Option<String>,
         pub audience: Option<String>,
         pub description: Option<String>,
         /// What such a token allows.
-        pub role: Role,
+        pub role: Option<Role>,
     }
 
     /// A new trust.
@@ -216,11 +216,11 @@ json_structs! {
     pub struct Member {
         pub user_id: String,
         /// Who issues his tokens.
-        pub provider: String,
+        pub provider: Option<String>,
         /// The subject of his tokens.
-        pub subject: String,
+        pub subject: Option<String>,
         /// What he may do.
-        pub role: Role,
+        pub role: Option<Role>,
         /// How he is called.
         pub display_name: Option<String>,
         /// His address.
@@ -241,7 +241,7 @@ json_structs! {
         pub id: String,
         pub name: String,
         /// Who issued the token of whom it was made for.
-        pub initial_provider: String,
+        pub initial_provider: Option<String>,
     }
 
     /// A tenant has another name.

@@ -89,7 +89,7 @@ json_structs! {
     pub struct CheckpointFailure {
         pub sequence_number: u64,
         /// Why.
-        pub error: String,
+        pub error: Option<String>,
         /// When; RFC 3339. Since 0.288.
         pub failed_at: Option<String>,
     }
@@ -119,7 +119,7 @@ json_structs! {
         /// Its id.
         pub uuid: String,
         /// Why.
-        pub error: String,
+        pub error: Option<String>,
     }
 
     /// A checkpoint.
@@ -129,7 +129,7 @@ json_structs! {
         /// The name that a client gave to the checkpoint.
         pub identifier: Option<String>,
         /// Of the program; all 64 bits are used.
-        pub fingerprint: u64,
+        pub fingerprint: Option<u64>,
         /// Bytes.
         pub size: Option<u64>,
         /// Steps before it.
@@ -172,6 +172,23 @@ impl CheckpointStatus {
 
 impl Eq for CheckpointFailure {}
 
+/// Stands for a reason that the server does not give.
+const NO_REASON: &str = "the server gives no reason";
+
+impl CheckpointFailure {
+    /// Returns why, or that the server gives no reason.
+    pub(super) fn reason(&self) -> &str {
+        self.error.as_deref().unwrap_or(NO_REASON)
+    }
+}
+
+impl CheckpointSyncFailure {
+    /// Returns why, or that the server gives no reason.
+    pub(super) fn reason(&self) -> &str {
+        self.error.as_deref().unwrap_or(NO_REASON)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,11 +197,8 @@ mod tests {
     #[test]
     fn what_succeeded_is_looked_at_first() {
         let verdict = |number: u64, success: Option<u64>, failed: Option<u64>| {
-            let failure = failed.map(|sequence_number| CheckpointFailure {
-                sequence_number,
-                error: String::new(),
-                failed_at: None,
-            });
+            let failure =
+                failed.map(|sequence_number| CheckpointFailure { sequence_number, error: None, failed_at: None });
             match (CheckpointStatus { success, failure }).verdict(number) {
                 CheckpointVerdict::Done => "done",
                 CheckpointVerdict::Failed(_) => "failed",

@@ -355,9 +355,9 @@ json_structs! {
     /// The clock was moved.
     pub struct ClockAdvanced {
         /// What it shows; RFC 3339.
-        pub now: String,
+        pub now: Option<String>,
         /// The same in milliseconds since the epoch.
-        pub now_ms: i64,
+        pub now_ms: Option<i64>,
     }
 
     /// What was wrong with rows.
@@ -371,7 +371,7 @@ json_structs! {
     /// What was wrong with one.
     pub struct ParseError {
         /// In words.
-        pub description: String,
+        pub description: Option<String>,
         /// Which record, counted since the first use of this way of ingress, not in the request.
         pub event_number: Option<u64>,
         /// The column.
@@ -399,7 +399,7 @@ json_structs! {
 /// ```
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.description)?;
+        f.write_str(self.description.as_deref().unwrap_or("a record could not be parsed"))?;
         match &self.suggestion {
             Some(suggestion) => write!(f, ": {suggestion}"),
             None => Ok(()),

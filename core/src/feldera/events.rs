@@ -37,13 +37,13 @@ json_structs! {
     pub struct PipelineEvent {
         pub event_id: String = "event_id" | "id",
         /// When; RFC 3339.
-        pub recorded_at: String,
+        pub recorded_at: Option<String>,
         /// Whether it had a process.
-        pub deployment_resources_status: ResourcesStatus,
+        pub deployment_resources_status: Option<ResourcesStatus>,
         /// What the runner said of it. With `All` only.
         pub deployment_resources_status_details: Option<Json>,
         /// Whether it was to have one.
-        pub deployment_resources_desired_status: ResourcesDesiredStatus,
+        pub deployment_resources_desired_status: Option<ResourcesDesiredStatus>,
         /// What the process was.
         pub deployment_runtime_status: Option<RuntimeStatus>,
         /// More about that. With `All` only.
@@ -51,13 +51,13 @@ json_structs! {
         /// What the process was to be.
         pub deployment_runtime_desired_status: Option<RuntimeStatus>,
         /// An error had stopped it.
-        pub deployment_has_error: bool,
+        pub deployment_has_error: Option<bool>,
         /// That error. With `All` only.
         pub deployment_error: Option<ErrorResponse>,
         /// How far compiling was.
-        pub program_status: ProgramStatus,
+        pub program_status: Option<ProgramStatus>,
         /// Whether storage was in use.
-        pub storage_status: StorageStatus,
+        pub storage_status: Option<StorageStatus>,
         /// What was in storage. With `All` only.
         pub storage_status_details: Option<StorageDetails>,
     }

@@ -59,7 +59,7 @@ json_structs! {
     /// How the platform's own services are.
     pub struct Health {
         /// All are well, and the monitor's data is fresh.
-        pub all_healthy: bool,
+        pub all_healthy: Option<bool>,
         /// Whether the monitor has stopped recording events, so that the last recorded states are shown. Since 0.375.
         pub stale: Option<bool>,
         /// The age from which on the monitor's data counts as stale; seconds. Since 0.375.
@@ -73,12 +73,12 @@ json_structs! {
     /// How one of them is.
     pub struct ServiceHealth {
         /// It is well.
-        pub healthy: bool,
+        pub healthy: Option<bool>,
         /// In words.
-        pub message: String,
+        pub message: Option<String>,
         /// Since when it is so; RFC 3339.
-        pub unchanged_since: String,
+        pub unchanged_since: Option<String>,
         /// When it was looked at last; RFC 3339.
-        pub checked_at: String,
+        pub checked_at: Option<String>,
     }
 }

@@ -121,17 +121,17 @@ json_structs! {
         /// Where its keys are. Older releases.
         pub jwk_uri: Option<String>,
         /// Where to log in.
-        pub login_url: String,
+        pub login_url: Option<String>,
         /// Where to log out.
-        pub logout_url: String,
+        pub logout_url: Option<String>,
     }
 
     /// A provider of `OpenID` Connect.
     pub struct GenericOidc {
         /// Feldera's id there.
-        pub client_id: String,
+        pub client_id: Option<String>,
         /// Who issues tokens.
-        pub issuer: String,
+        pub issuer: Option<String>,
         /// Scopes to ask for besides the usual ones.
         pub extra_oidc_scopes: Vec<String>,
     }
@@ -139,7 +139,7 @@ json_structs! {
     /// Google.
     pub struct GoogleIdentity {
         /// Feldera's id there.
-        pub client_id: String,
+        pub client_id: Option<String>,
         /// Where its keys are.
         pub jwk_uri: Option<String>,
     }
@@ -147,11 +147,11 @@ json_structs! {
     /// Which Feldera it is.
     pub struct Configuration {
         /// `Open source`, `Enterprise` or `EnterpriseDev`; see [`is_enterprise`](Self::is_enterprise).
-        pub edition: String,
+        pub edition: Option<String>,
         /// As in `0.337.0`.
-        pub version: String,
+        pub version: Option<String>,
         /// The commit.
-        pub revision: String,
+        pub revision: Option<String>,
         /// The commit of the runtime.
         pub runtime_revision: Option<String>,
         /// `source` or `docker`.
@@ -159,7 +159,7 @@ json_structs! {
         /// How it was built.
         pub build_info: Option<BuildInfo>,
         /// Where its changes are described.
-        pub changelog_url: String,
+        pub changelog_url: Option<String>,
         /// Whether there is a licence.
         pub license_validity: Option<LicenseValidity>,
         /// Whether there is a newer one.
@@ -179,57 +179,57 @@ json_structs! {
     /// How a Feldera was built.
     pub struct BuildInfo {
         /// When.
-        pub build_timestamp: String,
+        pub build_timestamp: Option<String>,
         /// On which processor.
-        pub build_cpu: String,
+        pub build_cpu: Option<String>,
         /// On which system.
-        pub build_os: String,
-        pub cargo_dependencies: String,
-        pub cargo_features: String,
+        pub build_os: Option<String>,
+        pub cargo_dependencies: Option<String>,
+        pub cargo_features: Option<String>,
         /// Whether for debugging.
-        pub cargo_debug: String,
+        pub cargo_debug: Option<String>,
         /// How optimised.
-        pub cargo_opt_level: String,
-        pub cargo_target_triple: String,
+        pub cargo_opt_level: Option<String>,
+        pub cargo_target_triple: Option<String>,
         /// By which compiler.
-        pub rustc_version: String,
+        pub rustc_version: Option<String>,
     }
 
     /// A licence.
     pub struct License {
         /// The server's time.
-        pub current: String,
+        pub current: Option<String>,
         /// Until when it is good.
         pub valid_until: Option<String>,
         /// Whether it is to try Feldera out.
-        pub is_trial: bool,
+        pub is_trial: Option<bool>,
         /// Whether the licence permits development only. Since 0.375.
         pub is_dev: Option<bool>,
-        pub description_html: String,
+        pub description_html: Option<String>,
         /// Where to get more time.
         pub extension_url: Option<String>,
         /// From when on people are reminded.
         pub remind_starting_at: Option<String>,
         /// How often.
-        pub remind_schedule: DisplaySchedule,
+        pub remind_schedule: Option<DisplaySchedule>,
     }
 
     /// How often.
     pub struct Interval {
         /// Seconds in between.
-        pub seconds: u64,
+        pub seconds: Option<u64>,
     }
 
     /// Whether there is a newer release.
     pub struct UpdateInfo {
         /// There is none.
-        pub is_latest_version: bool,
+        pub is_latest_version: Option<bool>,
         /// The newest.
-        pub latest_version: String,
+        pub latest_version: Option<String>,
         /// How to update.
-        pub instructions_url: String,
+        pub instructions_url: Option<String>,
         /// How often to remind people.
-        pub remind_schedule: DisplaySchedule,
+        pub remind_schedule: Option<DisplaySchedule>,
     }
 
     /// A program to learn from.
@@ -237,15 +237,15 @@ json_structs! {
         /// A name for the pipeline.
         pub name: String,
         /// What it is called.
-        pub title: String,
+        pub title: Option<String>,
         /// What it shows.
-        pub description: String,
+        pub description: Option<String>,
         /// The SQL.
-        pub program_code: String,
+        pub program_code: Option<String>,
         /// User-defined functions in Rust.
-        pub udf_rust: String,
+        pub udf_rust: Option<String>,
         /// What they depend on.
-        pub udf_toml: String,
+        pub udf_toml: Option<String>,
     }
 
     /// Owners by the platform's configuration.
@@ -259,9 +259,9 @@ json_structs! {
     /// Whose tokens make an owner.
     pub struct OwnerTrust {
         /// Who issued them.
-        pub issuer: String,
+        pub issuer: Option<String>,
         /// For whom.
-        pub subject: String,
+        pub subject: Option<String>,
         pub audience: Option<String>,
     }
 
@@ -282,32 +282,32 @@ json_structs! {
     /// A tenant one is a member of.
     pub struct Membership {
         pub tenant_id: String,
-        pub name: String,
+        pub name: Option<String>,
         /// What one may do there.
-        pub role: Role,
+        pub role: Option<Role>,
     }
 
     /// How the platform's services were at a moment.
     pub struct ClusterEvent {
         pub id: String,
         /// When; RFC 3339.
-        pub recorded_at: String,
+        pub recorded_at: Option<String>,
         /// All are well.
-        pub all_healthy: bool,
+        pub all_healthy: Option<bool>,
         /// Whether the monitor has stopped recording events, so that this is not the present state. Since 0.375.
         pub stale: Option<bool>,
         /// The API server.
-        pub api_status: MonitorStatus,
+        pub api_status: Option<MonitorStatus>,
         /// What it says of itself. With `All` only, as are the other five.
         pub api_self_info: Option<String>,
         /// What is known of its machine.
         pub api_resources_info: Option<String>,
-        pub compiler_status: MonitorStatus,
+        pub compiler_status: Option<MonitorStatus>,
         /// What it says of itself.
         pub compiler_self_info: Option<String>,
         /// What is known of its machine.
         pub compiler_resources_info: Option<String>,
-        pub runner_status: MonitorStatus,
+        pub runner_status: Option<MonitorStatus>,
         /// What it says of itself.
         pub runner_self_info: Option<String>,
         /// What is known of its machine.
@@ -319,13 +319,14 @@ impl Configuration {
     /// Returns the version for [`Client::with_server_version`](crate::driver::Client::with_server_version), or `None`
     /// if it cannot be read.
     pub fn server_version(&self) -> Option<ServerVersion> {
-        self.version.parse().ok()
+        self.version.as_deref()?.parse().ok()
     }
 
     /// Returns whether it can checkpoint, suspend and stand by; the open-source edition answers 501. `EnterpriseDev`
-    /// can all that `Enterprise` can.
-    pub fn is_enterprise(&self) -> bool {
-        ["enterprise", "enterprisedev"].iter().any(|edition| self.edition.eq_ignore_ascii_case(edition))
+    /// can all that `Enterprise` can. `None` if the server does not tell its edition.
+    pub fn is_enterprise(&self) -> Option<bool> {
+        let edition = self.edition.as_deref()?;
+        Some(["enterprise", "enterprisedev"].iter().any(|known| known.eq_ignore_ascii_case(edition)))
     }
 }
 

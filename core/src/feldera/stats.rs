@@ -227,15 +227,15 @@ json_structs! {
         /// How long its workers have worked; milliseconds.
         pub runtime_elapsed_msecs: Option<u64>,
         /// Records that came in and wait.
-        pub buffered_input_records: u64,
+        pub buffered_input_records: Option<u64>,
         /// The same in bytes.
         pub buffered_input_bytes: Option<u64>,
         /// Records that came in.
-        pub total_input_records: u64,
+        pub total_input_records: Option<u64>,
         /// The same in bytes.
         pub total_input_bytes: Option<u64>,
         /// Records that went through the circuit.
-        pub total_processed_records: u64,
+        pub total_processed_records: Option<u64>,
         /// The same in bytes.
         pub total_processed_bytes: Option<u64>,
         /// Records whose outputs were delivered.
@@ -247,7 +247,7 @@ json_structs! {
         /// Steps whose outputs were delivered. Behind for ever when the circuit is wedged.
         pub total_completed_steps: Option<u64>,
         /// All connectors have come to their end and all outputs were delivered.
-        pub pipeline_complete: bool,
+        pub pipeline_complete: Option<bool>,
         /// The platform that compiled the pipeline, as in `0.375.0+enterprise`. Since 0.375.
         pub platform_version: Option<String>,
         /// The runtime of the pipeline: the platform's version, a tag, a commit, or `gen2`. Since 0.375.
@@ -257,15 +257,15 @@ json_structs! {
     /// How far committing is.
     pub struct CommitProgress {
         /// Operators that are done.
-        pub completed: u64,
+        pub completed: Option<u64>,
         /// At work.
-        pub in_progress: u64,
+        pub in_progress: Option<u64>,
         /// Not begun.
-        pub remaining: u64,
+        pub remaining: Option<u64>,
         /// Records that those at work have done.
-        pub in_progress_processed_records: u64,
+        pub in_progress_processed_records: Option<u64>,
         /// Records that those at work have in all.
-        pub in_progress_total_records: u64,
+        pub in_progress_total_records: Option<u64>,
     }
 
     /// Who opened a transaction.
@@ -310,7 +310,7 @@ json_structs! {
         /// How it is.
         pub health: Option<ConnectorHealth>,
         /// It rests.
-        pub paused: bool,
+        pub paused: Option<bool>,
         /// It keeps a checkpoint waiting.
         pub barrier: Option<bool>,
         /// Up to where all outputs were delivered.
@@ -344,7 +344,7 @@ json_structs! {
     /// What a connector is for.
     pub struct StreamConfig {
         /// The table or view, in quotes if its name is.
-        pub stream: String,
+        pub stream: Option<String>,
     }
 
     /// How a connector is.
@@ -360,41 +360,41 @@ json_structs! {
         /// The place, as the connector describes it.
         pub metadata: Option<Json>,
         /// When it came in; RFC 3339.
-        pub ingested_at: String,
+        pub ingested_at: Option<String>,
         /// When it went through; RFC 3339.
-        pub processed_at: String,
+        pub processed_at: Option<String>,
         /// When all outputs were delivered; RFC 3339.
-        pub completed_at: String,
+        pub completed_at: Option<String>,
     }
 
     /// An error of a connector.
     pub struct ConnectorError {
         /// Its number.
-        pub index: u64,
+        pub index: Option<u64>,
         /// When; RFC 3339.
-        pub timestamp: String,
+        pub timestamp: Option<String>,
         /// What kind.
         pub tag: Option<String>,
         /// In words.
-        pub message: String,
+        pub message: Option<String>,
     }
 
     /// What a connector of a table has done.
     pub struct InputMetrics {
         /// Bytes that came in.
-        pub total_bytes: u64,
+        pub total_bytes: Option<u64>,
         /// Records that came in.
-        pub total_records: u64,
+        pub total_records: Option<u64>,
         /// Records that wait.
-        pub buffered_records: u64,
+        pub buffered_records: Option<u64>,
         /// The same in bytes.
         pub buffered_bytes: Option<u64>,
         /// Errors of its source.
-        pub num_transport_errors: u64,
+        pub num_transport_errors: Option<u64>,
         /// Records that could not be parsed.
-        pub num_parse_errors: u64,
+        pub num_parse_errors: Option<u64>,
         /// It has come to its end.
-        pub end_of_input: bool,
+        pub end_of_input: Option<bool>,
         /// How long 99% of records took to go through, at the most; microseconds.
         pub processing_latency_p99_micros: Option<u64>,
     }
@@ -402,25 +402,25 @@ json_structs! {
     /// What a connector of a view has done.
     pub struct OutputMetrics {
         /// Records that were written.
-        pub transmitted_records: u64,
+        pub transmitted_records: Option<u64>,
         /// The same in bytes.
-        pub transmitted_bytes: u64,
+        pub transmitted_bytes: Option<u64>,
         /// Records that wait to be turned into the format.
-        pub queued_records: u64,
+        pub queued_records: Option<u64>,
         /// The same in batches.
-        pub queued_batches: u64,
+        pub queued_batches: Option<u64>,
         /// Records that wait to be written.
-        pub buffered_records: u64,
+        pub buffered_records: Option<u64>,
         /// The same in batches.
-        pub buffered_batches: u64,
+        pub buffered_batches: Option<u64>,
         /// Records of the present batch that were written.
         pub batch_records_written: Option<u64>,
         /// Records that could not be written.
-        pub num_encode_errors: u64,
+        pub num_encode_errors: Option<u64>,
         /// Errors of its sink.
-        pub num_transport_errors: u64,
+        pub num_transport_errors: Option<u64>,
         /// Records that came in and whose outputs were delivered.
-        pub total_processed_input_records: u64,
+        pub total_processed_input_records: Option<u64>,
         /// Steps whose outputs were delivered.
         pub total_processed_steps: Option<u64>,
         /// Memory; bytes.
@@ -430,7 +430,7 @@ json_structs! {
     /// Samples of the last minute.
     pub struct TimeSeries {
         /// When it was asked for; **milliseconds** since the epoch, whatever Feldera's description says.
-        pub now: u64,
+        pub now: Option<u64>,
         /// The samples, oldest first.
         pub samples: Vec<Sample>,
     }
@@ -438,13 +438,13 @@ json_structs! {
     /// A moment of a process.
     pub struct Sample {
         /// When; milliseconds since the epoch.
-        pub time: u64 = "t",
+        pub time: Option<u64> = "t",
         /// Records that went through so far.
-        pub records: u64 = "r",
+        pub records: Option<u64> = "r",
         /// Memory; bytes.
-        pub memory: u64 = "m",
+        pub memory: Option<u64> = "m",
         /// On disk; bytes.
-        pub storage: u64 = "s",
+        pub storage: Option<u64> = "s",
     }
 }
 

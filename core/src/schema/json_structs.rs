@@ -25,11 +25,14 @@
 /// `struct Name in kebab { … }` and `in camel` derive the keys that are not given from the names: `start-time`,
 /// `startTime`.
 ///
-/// Unknown fields are skipped. An absent or `null` field is `None` for an option and empty for a list or map; for any
-/// other type it is an error that names the field. In an answer of a service, a value that cannot be read counts as
-/// absent, unless the field is `decisive` or `kept`. Every field is written, absent fields as `null`; but of a
-/// `pub struct Name (sparse) { … }`, which is sent too, absent fields are left out, for the service has defaults for
-/// them.
+/// Unknown fields are skipped. An absent or `null` field is `None` for an option and empty for a list or map. A record
+/// all of whose fields may be absent may itself be absent: then none of its fields is there. For any other type an
+/// absent field is an error that names the field. Only ids, names, statuses and tokens by which a flow or a request
+/// decides are of such a type: see `tests/tests/common/odd_answers`.
+///
+/// In an answer of a service, a value that cannot be read counts as absent, unless the field is `decisive` or `kept`.
+/// Every field is written, absent fields as `null`; but of a `pub struct Name (sparse) { … }`, which is sent too,
+/// absent fields are left out, for the service has defaults for them.
 macro_rules! json_structs {
     ($(
         $(#[$meta:meta])*
@@ -164,7 +167,19 @@ macro_rules! json_struct {
             }
         }
 
-        $crate::schema::plain_fields!($name);
+        impl $crate::schema::WireField for $name {
+            fn read<'de, D: ::serde::Deserializer<'de>>(deserializer: D) -> ::std::result::Result<Self, D::Error> {
+                ::serde::Deserialize::deserialize(deserializer)
+            }
+
+            fn write<S: ::serde::Serializer>(&self, serializer: S) -> ::std::result::Result<S::Ok, S::Error> {
+                ::serde::Serialize::serialize(self, serializer)
+            }
+
+            fn absent() -> ::std::option::Option<Self> {
+                Some(Self { $( $field: <$type as $crate::schema::WireField>::absent()?, )* })
+            }
+        }
     };
 }
 

@@ -148,7 +148,7 @@ fn assert_honest<T: std::fmt::Debug>(trial: &Trial<T>, error: &FlowError) {
             was != is && seen(*is) && (seen(*was) || *was < *is)
         }
         Some(Interruption::NotCompiled { status, error }) => {
-            error.sql_errors().all(|message| message.start_line_number > 0)
+            error.sql_errors().all(|message| message.start_line_number.is_some_and(|line| line > 0))
                 && trial.ever(|view| view.program_status == status.as_str())
         }
         Some(Interruption::CompilerFailed { status, error, since }) => {

@@ -139,8 +139,8 @@ fn both_enterprise_editions_are_enterprise() {
         assert_eq!(pipewright_tests::json_coverage::survival(&value, &written(&config), &[]).lost, [].into());
         config.is_enterprise()
     };
-    assert!(edition("Enterprise") && edition("EnterpriseDev"));
-    assert!(!edition("Open source") && !edition("Enterprising"));
+    assert_eq!((edition("Enterprise"), edition("EnterpriseDev")), (Some(true), Some(true)));
+    assert_eq!((edition("Open source"), edition("Enterprising")), (Some(false), Some(false)));
 }
 
 /// A setting that is off is `null`, and one that has the server's default is absent.
@@ -176,7 +176,7 @@ fn a_pipeline_is_read_whatever_its_details_are() {
     assert_eq!((old.reason, old.unknown), (None, None));
     assert_eq!(details(json!("it starts")).reason.as_deref(), Some("it starts"));
     let counted = details(json!({ "connector_stats": { "num_errors": 8 }, "memory_max": "1Gi" }));
-    assert_eq!(counted.connector_stats.map(|stats| stats.num_errors), Some(8));
+    assert_eq!(counted.connector_stats.and_then(|stats| stats.num_errors), Some(8));
     for other in [json!([1.50]), json!({ "approval_diff": "soon" }), json!({ "reason": { "code": 1 } }), json!(7)] {
         let kept = details(other.clone());
         assert!(kept.unknown.is_some() && kept.reason.is_none(), "{kept:?}");
@@ -247,7 +247,7 @@ fn what_comes_is_read_and_not_what_is_described() {
         200,
         r#"{"now":1795300985808,"samples":[{"t":1795300985000,"r":1,"m":2,"s":3}]}"#,
     );
-    assert_eq!((series.now, series.samples[0].time), (1_795_300_985_808, 1_795_300_985_000));
+    assert_eq!((series.now, series.samples[0].time), (Some(1_795_300_985_808), Some(1_795_300_985_000)));
     // 200 comes, and 202 is described.
     for status in [200, 202] {
         let progress = parsed(&GetCompletionStatus::new("p", "t"), status, r#"{"status":"inprogress","step":null}"#);
@@ -286,7 +286,7 @@ fn a_program_and_its_connectors_are_not_shown() {
 #[test]
 fn numbers_of_64_bits_are_kept() {
     let list = r#"[{"uuid":"u","identifier":null,"fingerprint":18446744073709551615}]"#;
-    assert_eq!(parsed(&ListCheckpoints::new("p"), 200, list)[0].fingerprint, u64::MAX);
+    assert_eq!(parsed(&ListCheckpoints::new("p"), 200, list)[0].fingerprint, Some(u64::MAX));
     let started = parsed(&StartTransaction::new("p"), 200, r#"{"transaction_id":9007199254740993}"#);
     assert_eq!(started.transaction_id, 9_007_199_254_740_993);
 }

@@ -40,7 +40,8 @@ pub(crate) fn tour() -> Result<(), Box<dyn Error>> {
     let Some(Interruption::NotCompiled { error, .. }) = Interruption::of(&error) else { return Err(error.into()) };
     println!();
     for message in error.sql_errors() {
-        let source = wrong.lines().nth(usize::try_from(message.start_line_number)? - 1).unwrap_or_default();
+        let line = usize::try_from(message.start_line_number.unwrap_or(1))?;
+        let source = wrong.lines().nth(line - 1).unwrap_or_default();
         println!("  {message}\n    {source}");
     }
 

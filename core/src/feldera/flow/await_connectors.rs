@@ -10,6 +10,7 @@
 //! |---|---|
 //! | another process than at first | failed: [`Restarted`](super::Interruption::Restarted) |
 //! | a connector that is waited for does not exist | failed, with the names of the existing connectors |
+//! | a connector of which the server does not tell whether it has reached its end | failed |
 //! | a fatal error of a connector | failed: [`ConnectorFailed`](super::Interruption::ConnectorFailed) |
 //! | the pipeline is paused | failed: [`Paused`](super::Interruption::Paused), unless it may be |
 //! | steps are open, and there is no progress | failed: [`Wedged`](super::Interruption::Wedged) |
@@ -51,7 +52,8 @@ use crate::time::Timestamp;
 /// # Errors
 /// * [`FlowError::Failed`] with an [`Interruption`] if a connector has failed, if the pipeline is paused, stopped or
 ///   crashed, or if another process answers.
-/// * `Failed` without an interruption if a named connector does not exist.
+/// * `Failed` without an interruption if a named connector does not exist, or if the server does not tell whether a
+///   connector has reached its end.
 /// * [`FlowError::Deadline`] if the timeout expires. It names the unfinished connectors, and which of them are paused.
 ///
 /// ```
@@ -72,7 +74,7 @@ use crate::time::Timestamp;
 ///
 /// let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
 /// let backfill = AwaitConnectorsFinished::named("orders", ["items.backfill"]).timeout(Duration::from_secs(3600));
-/// assert_eq!(feldera.run(backfill)?[0].records, 340);
+/// assert_eq!(feldera.run(backfill)?[0].records, Some(340));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -121,12 +123,12 @@ impl AwaitConnectorsFinished {
 pub struct FinishedConnector {
     /// The name of the connector, such as `items.backfill`.
     pub name: String,
-    /// Records that it has read.
-    pub records: u64,
-    /// Records that could not be parsed.
-    pub parse_errors: u64,
-    /// Errors of its source from which it has recovered.
-    pub transport_errors: u64,
+    /// Records that it has read. `None` if the server does not tell.
+    pub records: Option<u64>,
+    /// Records that could not be parsed. `None` if the server does not tell.
+    pub parse_errors: Option<u64>,
+    /// Errors of its source from which it has recovered. `None` if the server does not tell.
+    pub transport_errors: Option<u64>,
 }
 
 /// Requests the statistics, and rejects them if a connector of a table cannot be read: otherwise the flow would assume
@@ -233,9 +235,16 @@ impl AwaitConnectorsMachine {
             let connector = input.endpoint_name.clone();
             return Err(Interruption::ConnectorFailed { connector, error }.into_error(self.what(), None));
         }
-        let done = meant.iter().filter(|input| input.metrics.end_of_input).count();
-        let records: u64 = meant.iter().map(|input| input.metrics.total_records).sum();
-        let seen = format!("{done} of {} connectors have ended, with {records} records", meant.len());
+        if let Some(input) = meant.iter().find(|input| input.metrics.end_of_input.is_none()) {
+            return Err(self.failed(format!(
+                "the server does not tell whether the connector {} has reached the end of its input, or in a form that \
+                this version of the library does not know; update the library, or read the statistics",
+                input.endpoint_name
+            )));
+        }
+        let done = meant.iter().filter(|input| has_ended(input)).count();
+        let total = meant.iter().map(|input| input.metrics.total_records).sum();
+        let seen = format!("{done} of {} connectors have ended, with {}", meant.len(), records(total));
         if self.seen.as_ref() != Some(&seen) {
             cx.say(Notice::Observed { what: self.what(), state: seen.clone() });
             (self.seen, self.pace) = (Some(seen), PollInterval::START);
@@ -264,14 +273,22 @@ impl AwaitConnectorsMachine {
 /// Names the connectors that have not ended, and those that cannot, because they are paused.
 fn unfinished(meant: &[&InputStatus], is_paused: bool) -> Option<String> {
     let name = |input: &&InputStatus| match input {
-        input if input.paused => {
-            format!("{} (paused, {} records so far)", input.endpoint_name, input.metrics.total_records)
+        input if input.paused == Some(true) => {
+            format!("{} (paused, {} so far)", input.endpoint_name, records(input.metrics.total_records))
         }
-        input => format!("{} ({} records so far)", input.endpoint_name, input.metrics.total_records),
+        input => format!("{} ({} so far)", input.endpoint_name, records(input.metrics.total_records)),
     };
-    let open: Vec<_> = meant.iter().filter(|input| !input.metrics.end_of_input).map(name).collect();
+    let open: Vec<_> = meant.iter().filter(|input| !has_ended(input)).map(name).collect();
     let paused = if is_paused { "the pipeline is paused; " } else { "" };
     (!open.is_empty()).then(|| format!("{paused}not finished: {}", open.join(", ")))
+}
+
+fn has_ended(input: &InputStatus) -> bool {
+    input.metrics.end_of_input == Some(true)
+}
+
+fn records(number: Option<u64>) -> String {
+    number.map_or_else(|| "an unknown number of records".to_owned(), |number| format!("{number} records"))
 }
 
 /// Ways of ingress are listed among the connectors.
@@ -282,9 +299,10 @@ fn is_http(input: &InputStatus) -> bool {
 /// Table and connector.
 fn place(input: &InputStatus) -> (String, String) {
     let name = &*input.endpoint_name;
-    let connector = name.strip_prefix(&*input.config.stream).and_then(|rest| rest.strip_prefix('.'));
+    let stream = input.config.stream.as_deref();
+    let connector = stream.and_then(|stream| Some((stream, name.strip_prefix(stream)?.strip_prefix('.')?)));
     match connector {
-        Some(connector) => (input.config.stream.clone(), connector.to_owned()),
+        Some((stream, connector)) => (stream.to_owned(), connector.to_owned()),
         None => name.split_once('.').map(|(table, rest)| (table.to_owned(), rest.to_owned())).unwrap_or_default(),
     }
 }

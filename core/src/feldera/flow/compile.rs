@@ -56,7 +56,7 @@ use crate::time::Timestamp;
 /// let error = feldera.run(Compile::new("orders")).expect_err("a typo");
 /// let Some(Interruption::NotCompiled { error, .. }) = Interruption::of(&error) else { panic!("{error}") };
 /// let message = error.sql_errors().next().expect("one error");
-/// assert_eq!((message.start_line_number, message.start_column), (2, 8));
+/// assert_eq!((message.start_line_number, message.start_column), (Some(2), Some(8)));
 /// # Ok::<(), pipewright::error::BuildError>(())
 /// ```
 #[derive(Clone, Debug)]

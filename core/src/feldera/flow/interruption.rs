@@ -16,7 +16,7 @@ use crate::feldera::{ErrorClass, ErrorCode, ErrorResponse, error_code};
 /// use pipewright::error::FlowError;
 /// use pipewright::feldera::Interruption;
 ///
-/// fn places(error: &FlowError) -> Vec<(u64, u64)> {
+/// fn places(error: &FlowError) -> Vec<(Option<u64>, Option<u64>)> {
 ///     let Some(Interruption::NotCompiled { error, .. }) = Interruption::of(error) else { return Vec::new() };
 ///     error.sql_errors().map(|message| (message.start_line_number, message.start_column)).collect()
 /// }

@@ -31,7 +31,7 @@ struct Last {
 #[derive(Clone, Debug, PartialEq)]
 struct Signs {
     steps: Option<u64>,
-    processed: u64,
+    processed: Option<u64>,
     completed: Option<u64>,
     transmitted: u64,
     transaction: Option<i64>,
@@ -85,11 +85,13 @@ impl StallDetector {
             steps: metrics.total_completed_steps,
             processed: metrics.total_processed_records,
             completed: metrics.total_completed_records,
-            transmitted: stats.outputs.iter().map(|output| output.metrics.transmitted_records).sum(),
+            transmitted: stats.outputs.iter().filter_map(|output| output.metrics.transmitted_records).sum(),
             transaction: metrics.transaction_id,
             committed: metrics.commit_progress.clone(),
         };
         let is_paused = metrics.state == PipelineState::Paused && !metrics.has_open_steps();
+        // Without a counter that moves, a working circuit looks like one that stands still.
+        let is_blind = signs.steps.is_none() && signs.processed.is_none() && signs.completed.is_none();
         // Filling the views may take any time.
         let rests = rests || metrics.bootstrap_in_progress == Some(true) || is_paused && self.even_paused;
         let before = self.last.take();
@@ -112,7 +114,7 @@ impl StallDetector {
         }
         // Measured up to the start of the request, because its answer may have been delayed.
         let stalled = asked.since(since);
-        let stands = self.stall_timeout.is_some_and(|stall_timeout| stalled >= stall_timeout);
+        let stands = !is_blind && self.stall_timeout.is_some_and(|stall_timeout| stalled >= stall_timeout);
         stands.then(|| Interruption::Wedged {
             stalled,
             initiated: metrics.total_initiated_steps.unwrap_or_default(),
@@ -125,7 +127,8 @@ impl StallDetector {
 /// Returns the names of the outputs that hold data back.
 fn blocked_outputs(stats: &ControllerStatus) -> Vec<String> {
     let held = stats.outputs.iter().filter(|output| {
-        output.fatal_error.is_some() || output.metrics.queued_batches > 0 || output.metrics.buffered_batches > 0
+        let waiting = [output.metrics.queued_batches, output.metrics.buffered_batches];
+        output.fatal_error.is_some() || waiting.into_iter().flatten().any(|batches| batches > 0)
     });
     held.map(|output| match &output.fatal_error {
         Some(error) => format!("{} ({error})", output.endpoint_name),

@@ -10,13 +10,16 @@ const DEPENDENCY_MISTAKES: [&str; 3] =
 
 /// How many diagnostics of rustc an error's text shows.
 const MAX_DIAGNOSTICS: usize = 20;
+/// Stand for what a compiler's message does not have.
+const UNKNOWN_KIND: &str = "error of an unknown kind";
+const NO_TEXT: &str = "the server gives no text";
 /// How many characters of the message of each.
 const MAX_MESSAGE_CHARS: usize = 500;
 
 impl ProgramError {
-    /// Returns the errors of the SQL, without warnings.
+    /// Returns the errors of the SQL, and messages that are not known to be warnings.
     pub fn sql_errors(&self) -> impl Iterator<Item = &SqlMessage> {
-        self.sql_messages().filter(|message| !message.warning)
+        self.sql_messages().filter(|message| message.warning != Some(true))
     }
 
     /// Returns whether the platform failed to compile the program, and not the program is wrong: its status is
@@ -26,7 +29,9 @@ impl ProgramError {
     pub fn is_platform_failure(&self, status: &ProgramStatus) -> bool {
         match status {
             ProgramStatus::SystemError => true,
-            ProgramStatus::RustError => self.rust_compilation.as_ref().is_some_and(|rust| !rust.has_diagnostic()),
+            ProgramStatus::RustError => {
+                self.rust_compilation.as_ref().is_some_and(|rust| rust.has_output() && !rust.has_diagnostic())
+            }
             _ => false,
         }
     }
@@ -37,9 +42,9 @@ impl ProgramError {
 }
 
 impl RustCompilation {
-    /// Returns the errors of rustc, without warnings. Empty before 0.375.
+    /// Returns the errors of rustc, and messages that are not known to be warnings. Empty before 0.375.
     pub fn errors(&self) -> impl Iterator<Item = &RustMessage> {
-        self.messages.iter().filter(|message| !message.warning)
+        self.messages.iter().filter(|message| message.warning != Some(true))
     }
 
     /// Returns whether the output points at a mistake in the program: an error in a file, an `error` of rustc that is
@@ -48,7 +53,7 @@ impl RustCompilation {
     pub fn has_diagnostic(&self) -> bool {
         let mut in_error = false;
         self.errors().any(|error| error.file.is_some())
-            || self.stderr.lines().any(|line| {
+            || self.stderr().lines().any(|line| {
                 if is_error(line) {
                     in_error = true;
                     return DEPENDENCY_MISTAKES.iter().any(|mistake| line.contains(mistake));
@@ -56,6 +61,15 @@ impl RustCompilation {
                 in_error &= !line.starts_with("warning");
                 in_error && line.trim_start().starts_with("--> ")
             })
+    }
+
+    /// Returns whether it is known what the compiler wrote, be it nothing.
+    fn has_output(&self) -> bool {
+        self.stderr.is_some() || !self.messages.is_empty()
+    }
+
+    fn stderr(&self) -> &str {
+        self.stderr.as_deref().unwrap_or_default()
     }
 
     /// Returns the errors, one a line; the output from its first error on, if it was not parsed.
@@ -74,22 +88,22 @@ impl RustCompilation {
     /// The output from its first error on; all of it if no error is found.
     fn output_from_first_error(&self) -> &str {
         let mut start = 0;
-        for line in self.stderr.split_inclusive('\n') {
+        for line in self.stderr().split_inclusive('\n') {
             if is_error(line) {
-                return self.stderr.get(start..).unwrap_or_default().trim_end();
+                return self.stderr().get(start..).unwrap_or_default().trim_end();
             }
             start += line.len();
         }
-        [&self.stderr, &self.stdout]
+        [self.stderr(), self.stdout.as_deref().unwrap_or_default()]
             .into_iter()
-            .map(|output| output.trim())
+            .map(str::trim)
             .find(|output| !output.is_empty())
             .unwrap_or_default()
     }
 
     fn warnings(&self) -> Vec<String> {
         if self.messages.is_empty() {
-            return self.stderr.lines().filter(|line| line.starts_with("warning")).map(str::to_owned).collect();
+            return self.stderr().lines().filter(|line| line.starts_with("warning")).map(str::to_owned).collect();
         }
         self.messages.iter().take(MAX_DIAGNOSTICS).map(ToString::to_string).collect()
     }
@@ -102,20 +116,26 @@ fn is_error(line: &str) -> bool {
 
 impl fmt::Display for SqlMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { start_line_number: line, start_column: column, error_type, message, .. } = self;
-        let warning = if self.warning { "warning: " } else { "" };
-        write!(f, "line {line}, column {column}: {warning}{error_type}: {message}")
+        if let (Some(line), Some(column)) = (self.start_line_number, self.start_column) {
+            write!(f, "line {line}, column {column}: ")?;
+        }
+        let warning = if self.warning == Some(true) { "warning: " } else { "" };
+        let kind = self.error_type.as_deref().unwrap_or(UNKNOWN_KIND);
+        write!(f, "{warning}{kind}: {}", self.message.as_deref().unwrap_or(NO_TEXT))
     }
 }
 
 /// The place, the kind, and the beginning of the message.
 impl fmt::Display for RustMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { start_line_number: line, start_column: column, error_type, message, .. } = self;
-        if let Some(file) = &self.file {
-            write!(f, "{file}, line {line}, column {column}: ")?;
+        match (&self.file, self.start_line_number, self.start_column) {
+            (Some(file), Some(line), Some(column)) => write!(f, "{file}, line {line}, column {column}: ")?,
+            (Some(file), ..) => write!(f, "{file}: ")?,
+            _ => {}
         }
-        let warning = if self.warning && !error_type.starts_with("warning") { "warning: " } else { "" };
+        let error_type = self.error_type.as_deref().unwrap_or(UNKNOWN_KIND);
+        let message = self.message.as_deref().unwrap_or(NO_TEXT);
+        let warning = if self.warning == Some(true) && !error_type.starts_with("warning") { "warning: " } else { "" };
         let end = message.char_indices().nth(MAX_MESSAGE_CHARS).map_or(message.len(), |(at, _)| at);
         let shown = message.get(..end).unwrap_or_default();
         let cut = if shown.len() < message.len() { "…" } else { "" };
@@ -128,10 +148,10 @@ impl fmt::Display for ProgramError {
     /// error, and not with the names of the crates that were compiled before it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines: Vec<String> = self.sql_errors().map(ToString::to_string).collect();
-        if let Some(rust) = self.rust_compilation.as_ref().filter(|rust| rust.exit_code != 0) {
+        if let Some(rust) = self.rust_compilation.as_ref().filter(|rust| rust.exit_code != Some(0)) {
             let said = rust.said();
-            let silent = || format!("the Rust compiler ended with exit code {} and said nothing", rust.exit_code);
-            lines.push(if said.is_empty() { silent() } else { said });
+            let silent = |code| format!("the Rust compiler ended with exit code {code} and said nothing");
+            lines.extend(if said.is_empty() { rust.exit_code.map(silent) } else { Some(said) });
         }
         lines.extend(self.system_error.clone());
         if lines.is_empty() {
@@ -147,7 +167,7 @@ mod tests {
     use super::*;
 
     fn rust(stderr: &str) -> RustCompilation {
-        RustCompilation { exit_code: 101, stdout: String::new(), stderr: stderr.to_owned(), messages: Vec::new() }
+        RustCompilation { exit_code: Some(101), stdout: None, stderr: Some(stderr.to_owned()), messages: Vec::new() }
     }
 
     fn error_of(rust: RustCompilation) -> ProgramError {
@@ -184,6 +204,8 @@ mod tests {
             assert!(!error_of(rust(text)).is_platform_failure(&ProgramStatus::RustError), "{text}");
         }
         assert!(error_of(rust(plain)).is_platform_failure(&ProgramStatus::SystemError));
+        let unknown = RustCompilation { stderr: None, ..rust("") };
+        assert!(!error_of(unknown).is_platform_failure(&ProgramStatus::RustError), "its output cannot be read");
         let nothing = ProgramError { sql_compilation: None, rust_compilation: None, system_error: None };
         assert!(!nothing.is_platform_failure(&ProgramStatus::RustError), "it is not known what the compiler said");
         assert!(!nothing.is_platform_failure(&ProgramStatus::SqlError));
@@ -210,7 +232,7 @@ mod tests {
         // An error without a file is not the program's; warnings alone are shown like those of SQL.
         failed.messages = vec![RustMessage { file: None, ..message(0, false, "linking failed") }];
         assert!(!failed.has_diagnostic());
-        (failed.exit_code, failed.messages) = (0, vec![message(7, true, "unused")]);
+        (failed.exit_code, failed.messages) = (Some(0), vec![message(7, true, "unused")]);
         assert_eq!(error_of(failed).to_string(), "udf.rs, line 7, column 5: warning: E0425: unused");
     }
 
@@ -221,10 +243,12 @@ mod tests {
         let mut error = ProgramError {
             sql_compilation: serde_json::from_str(sql).expect("JSON"),
             rust_compilation: Some(RustCompilation {
-                exit_code: 0,
-                stdout: String::new(),
-                stderr: "   Compiling main v0.1.0\nwarning: unused variable: `x`\n --> main.rs:3:9\n    Finished\n"
-                    .to_owned(),
+                exit_code: Some(0),
+                stdout: None,
+                stderr: Some(
+                    "   Compiling main v0.1.0\nwarning: unused variable: `x`\n --> main.rs:3:9\n    Finished\n"
+                        .to_owned(),
+                ),
                 messages: Vec::new(),
             }),
             system_error: None,

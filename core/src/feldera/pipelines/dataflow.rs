@@ -35,7 +35,7 @@ json_structs! {
     /// A node of the circuit.
     pub struct MirNode {
         /// What it does, as in `map` or `join`.
-        pub operation: String,
+        pub operation: Option<String>,
         /// Where its data comes from.
         pub inputs: Vec<MirInput>,
         /// Of a node with several outputs: what they are.
@@ -54,7 +54,7 @@ json_structs! {
     pub struct MirInput {
         pub node: String,
         /// Which of its outputs, counted from 0.
-        pub output: u64,
+        pub output: Option<u64>,
     }
 
     /// What the optimiser made of a table or view.
@@ -66,7 +66,7 @@ json_structs! {
     pub struct Rel {
         pub id: u64,
         /// What it does, as in `LogicalFilter`.
-        pub operator: String = "relOp",
+        pub operator: Option<String> = "relOp",
         /// The operators that its rows come from.
         pub inputs: Vec<u64>,
         /// The table that is read, with its schema before it.

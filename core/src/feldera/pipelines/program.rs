@@ -38,29 +38,29 @@ json_structs! {
     /// What the SQL compiler said.
     pub struct SqlCompilation {
         /// Its exit code; 0 also for a connector that is wrong.
-        pub exit_code: i64,
+        pub exit_code: Option<i64>,
         pub messages: Vec<SqlMessage>,
     }
 
     /// An error or a warning. Lines and columns are counted from 1. Quotations of the program
     /// are shown, also by `Debug`, because they are needed to find the error.
     pub struct SqlMessage {
-        pub start_line_number: u64,
-        pub start_column: u64,
-        pub end_line_number: u64,
-        pub end_column: u64,
-        pub warning: bool,
-        pub error_type: String,
-        pub message: String,
+        pub start_line_number: Option<u64>,
+        pub start_column: Option<u64>,
+        pub end_line_number: Option<u64>,
+        pub end_column: Option<u64>,
+        pub warning: Option<bool>,
+        pub error_type: Option<String>,
+        pub message: Option<String>,
         /// The lines, with a mark.
         pub snippet: Option<String>,
     }
 
     /// What the Rust compiler said.
     pub struct RustCompilation {
-        pub exit_code: i64,
-        pub stdout: String,
-        pub stderr: String,
+        pub exit_code: Option<i64>,
+        pub stdout: Option<String>,
+        pub stderr: Option<String>,
         /// The diagnostics of rustc in [`stderr`](Self::stderr), with their positions. Empty before 0.375.
         pub messages: Vec<RustMessage>,
     }
@@ -71,19 +71,19 @@ json_structs! {
         /// The file; `None` if the diagnostic has no position.
         pub file: Option<String>,
         /// The first line.
-        pub start_line_number: u64,
+        pub start_line_number: Option<u64>,
         /// The first column.
-        pub start_column: u64,
+        pub start_column: Option<u64>,
         /// The last line.
-        pub end_line_number: u64,
+        pub end_line_number: Option<u64>,
         /// The last column.
-        pub end_column: u64,
+        pub end_column: Option<u64>,
         /// Whether it is a warning.
-        pub warning: bool,
+        pub warning: Option<bool>,
         /// The kind, as rustc names it.
-        pub error_type: String,
+        pub error_type: Option<String>,
         /// What is wrong.
-        pub message: String,
+        pub message: Option<String>,
         /// The whole diagnostic as rustc prints it, with the lines of the source.
         pub rendered: Option<String>,
     }
@@ -114,7 +114,7 @@ json_structs! {
     pub struct Relation {
         pub name: String,
         /// The name was in quotes.
-        pub case_sensitive: bool,
+        pub case_sensitive: Option<bool>,
         pub fields: Vec<Field>,
         pub primary_key: Vec<String>,
         /// It can be queried, and snapshots of it can be had.
@@ -128,24 +128,24 @@ json_structs! {
     /// What was written behind `WITH`.
     pub struct Property {
         /// The value. Of `connectors` it often has keys and passwords in it, so `Debug` does not show it.
-        pub value: String = "value" (private),
+        pub value: Option<String> = "value" (private),
         pub key_position: Option<SourcePosition>,
         pub value_position: Option<SourcePosition>,
     }
 
     /// A place in the program, counted from 1.
     pub struct SourcePosition {
-        pub start_line_number: u64,
-        pub start_column: u64,
-        pub end_line_number: u64,
-        pub end_column: u64,
+        pub start_line_number: Option<u64>,
+        pub start_column: Option<u64>,
+        pub end_line_number: Option<u64>,
+        pub end_column: Option<u64>,
     }
 
     /// A column.
     pub struct Field {
         pub name: String,
         /// The name was in quotes.
-        pub case_sensitive: bool,
+        pub case_sensitive: Option<bool>,
         pub columntype: ColumnType,
         /// Its default, as SQL.
         pub default: Option<String>,
@@ -161,7 +161,7 @@ json_structs! {
     pub struct ColumnType {
         /// Its SQL name, as in `BIGINT`.
         pub kind: Option<String> = "type",
-        pub nullable: bool,
+        pub nullable: Option<bool>,
         /// Digits or characters; -1 for any number.
         pub precision: Option<i64>,
         /// Digits after the point.
@@ -185,7 +185,8 @@ impl ProgramConfig {
 }
 
 impl Relation {
-    /// Its name as SQL has it, in quotes if that is how it was made: what ingress, egress and queries take.
+    /// Its name as SQL has it, in quotes if that is how it was made: what ingress, egress and queries take. In quotes
+    /// also if the server does not tell, unless the name means the same without them.
     ///
     /// ```
     /// # use pipewright::feldera::pipelines::Relation;
@@ -198,7 +199,10 @@ impl Relation {
     /// assert_eq!(odd.identifier(), r#""Odd ""ones""""#);
     /// ```
     pub fn identifier(&self) -> Cow<'_, str> {
-        if self.case_sensitive {
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        let needs_quotes =
+            || !self.name.bytes().all(is_plain) || self.name.starts_with(|first: char| !first.is_ascii_lowercase());
+        if self.case_sensitive.unwrap_or_else(needs_quotes) {
             Cow::Owned(format!("\"{}\"", self.name.replace('"', "\"\"")))
         } else {
             Cow::Borrowed(&self.name)

@@ -126,7 +126,7 @@ string_enums! {
 json_structs! {
     /// The number of errors of all connectors.
     pub struct ConnectorErrors {
-        pub num_errors: u64,
+        pub num_errors: Option<u64>,
     }
 }
 

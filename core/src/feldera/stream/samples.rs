@@ -37,7 +37,7 @@ impl Samples {
     }
 
     fn none() -> Sample {
-        Sample { time: 0, records: 0, memory: 0, storage: 0 }
+        Sample { time: None, records: None, memory: None, storage: None }
     }
 }
 

@@ -293,9 +293,9 @@ fn what_connectors_took_in_has_gone_through(case: Case) -> Trial<()> {
             });
             let steps: Vec<u64> = made.map(|taken| taken.step).collect();
             assert!(steps.iter().all(|step| *step <= last.steps.1), "not processed: {last:?}");
-            let told: u64 = finished.iter().map(|connector| connector.records).sum();
-            assert_eq!(told, steps.len() as u64);
-            assert!(!trial.is_untouched() || told == 40, "{finished:?}");
+            let told: Option<u64> = finished.iter().map(|connector| connector.records).sum();
+            assert_eq!(told, Some(steps.len() as u64));
+            assert!(!trial.is_untouched() || told == Some(40), "{finished:?}");
         }
         // The flow waits for a pipeline that another client paused.
         Err(FlowError::Deadline { .. }) if trial.history.iter().any(rests) => {}

@@ -28,7 +28,7 @@ fn finished(script: Script) -> Script {
 }
 
 fn summary(connectors: &[FinishedConnector]) -> Vec<(&str, u64)> {
-    connectors.iter().map(|connector| (&*connector.name, connector.records)).collect()
+    connectors.iter().map(|connector| (&*connector.name, connector.records.expect("a number"))).collect()
 }
 
 #[test]

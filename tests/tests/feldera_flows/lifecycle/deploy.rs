@@ -86,7 +86,7 @@ fn sql_that_is_wrong_stops_nothing() {
         panic!("the program is the reason")
     };
     let message = error.sql_errors().next().expect("an error");
-    assert_eq!((message.start_line_number, message.start_column), (1, 8));
+    assert_eq!((message.start_line_number, message.start_column), (Some(1), Some(8)));
 }
 
 fn replaced(script: Script) -> Script {

@@ -137,7 +137,7 @@ fn a_start_of_a_program_that_does_not_compile_says_where() {
         panic!("the program is the reason")
     };
     assert_eq!(status, ProgramStatus::SqlError);
-    assert!(error.sql_errors().all(|message| message.start_line_number == 1));
+    assert!(error.sql_errors().all(|message| message.start_line_number == Some(1)));
 }
 
 #[test]
@@ -394,7 +394,7 @@ fn the_rust_can_be_wrong_too() {
         panic!("the program is the reason")
     };
     assert_eq!(status, ProgramStatus::RustError);
-    assert!(error.rust_compilation.is_some_and(|rust| rust.exit_code != 0));
+    assert!(error.rust_compilation.is_some_and(|rust| rust.exit_code.is_some_and(|code| code != 0)));
 }
 
 #[test]

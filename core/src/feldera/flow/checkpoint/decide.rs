@@ -172,8 +172,8 @@ pub(super) fn decide(evidence: Evidence, known: &Known, now: Timestamp, has_time
 
 fn decide_status(status: &CheckpointStatus, known: &Known) -> Action {
     let why = |failure: &CheckpointFailure| match &failure.failed_at {
-        Some(at) => format!("{} (at {at})", failure.error),
-        None => failure.error.clone(),
+        Some(at) => format!("{} (at {at})", failure.reason()),
+        None => failure.reason().to_owned(),
     };
     let number = known.number.unwrap_or_default();
     let end = match status.verdict(number) {
@@ -220,7 +220,7 @@ mod tests {
     fn status(success: Option<u64>, failed: Option<u64>) -> Evidence {
         let failure = failed.map(|sequence_number| CheckpointFailure {
             sequence_number,
-            error: "full".to_owned(),
+            error: Some("full".to_owned()),
             failed_at: None,
         });
         Evidence::Status(Ok(CheckpointStatus { success, failure }))

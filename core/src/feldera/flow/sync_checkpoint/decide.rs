@@ -223,7 +223,7 @@ fn decide_listed(listed: Result<Vec<RemoteCheckpoint>, FlowError>, why: Why, kno
     };
     Action::End(Err(match why {
         Why::Restarted(cause) => known.lost(cause, found),
-        Why::Failed(failure) => known.failed(failure.error),
+        Why::Failed(failure) => known.failed(failure.reason().to_owned()),
         Why::Missed if known.over_at.is_some_and(|at| at <= now) => {
             known.lost(known.failed("the process reports only the outcomes of other checkpoints".to_owned()), found)
         }
@@ -269,7 +269,7 @@ mod tests {
     }
 
     fn failure(uuid: &str) -> CheckpointSyncFailure {
-        CheckpointSyncFailure { uuid: uuid.to_owned(), error: "full".to_owned() }
+        CheckpointSyncFailure { uuid: uuid.to_owned(), error: Some("full".to_owned()) }
     }
 
     fn status(success: Option<&str>, failed: Option<&str>, running: Option<&[&str]>) -> Evidence {

@@ -205,8 +205,11 @@ impl TransactionMachine {
         if let Some(interruption) = self.stall_detector.observe_commit(stats, self.known.asked, cx.now()) {
             return done(Err(interruption.into_error(self.known.what(), None)));
         }
-        if let Some(progress) = &stats.global_metrics.commit_progress {
-            let (done, left) = (progress.completed, progress.in_progress.saturating_add(progress.remaining));
+        if let Some(progress) = &stats.global_metrics.commit_progress
+            && let (Some(done), Some(busy), Some(waiting)) =
+                (progress.completed, progress.in_progress, progress.remaining)
+        {
+            let left = busy.saturating_add(waiting);
             let so_far = format!("{done} operators are committed, {left} are not");
             cx.say(Notice::Observed { what: self.known.what(), state: so_far });
         }
