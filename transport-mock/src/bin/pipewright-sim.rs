@@ -28,7 +28,7 @@ usage: pipewright-sim flink|flink-sql-gateway|snowpipe|feldera [--port N] [--see
                           [--parallelism N] [--restarts N] [--state-incompatible] [--state-dropped] [--exits WHEN]
 
 flink    a simulated Flink cluster on 127.0.0.1
-flink-sql-gateway  a simulated SQL Gateway; `SELECT n FROM numbers LIMIT 1000` is what it knows best
+flink-sql-gateway  a simulated SQL Gateway: catalogs, tables, settings, jobs; `SELECT n FROM numbers LIMIT 1000` has rows
 snowpipe a simulated Snowflake account with Snowpipe Streaming, both of its hosts on one port
 feldera  a simulated Feldera, whose programs have tables and views that are SELECT * FROM a table
   --port N           the port; any free one by default

@@ -1,16 +1,21 @@
 //! How a gateway says no: as Flink's REST API does, and mostly with 500.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::failure::Failure;
 use crate::routes::mark_not_simulated;
 
 /// What a handler returns.
 pub(super) type Answer = Result<Value, Rejection>;
 
 const GATEWAY_EXCEPTION: &str = "org.apache.flink.table.gateway.api.utils.SqlGatewayException";
+const EXECUTION_EXCEPTION: &str = "org.apache.flink.table.gateway.service.utils.SqlExecutionException";
+const FETCH: &str = "Failed to fetchResults.";
 const REST_EXCEPTION: &str = "org.apache.flink.runtime.rest.handler.RestHandlerException";
 const FRAME: &str = "\tat org.apache.flink.table.gateway.rest.handler.AbstractSqlGatewayRestHandler.respondToRequest(AbstractSqlGatewayRestHandler.java:84)";
 
@@ -43,9 +48,55 @@ impl Rejection {
         ))
     }
 
-    /// The rejection of a result.
-    pub(super) fn result(class: &str, why: &str) -> Self {
-        Self::internal(&format!("{GATEWAY_EXCEPTION}: Failed to fetchResults."), class, why)
+    /// What a statement comes to that fails.
+    pub(super) fn statement(failed: &str, failure: &Failure, handle: &str) -> Self {
+        let mut chain = vec![(GATEWAY_EXCEPTION, failed.to_owned())];
+        chain.push((EXECUTION_EXCEPTION, format!("Failed to execute the operation {handle}.")));
+        Self::chained(chain, failure)
+    }
+
+    /// The rejection of a result, because of its statement or its job.
+    pub(super) fn result(failure: &Failure, handle: &str) -> Self {
+        let mut chain =
+            vec![(GATEWAY_EXCEPTION, format!("{GATEWAY_EXCEPTION}: {FETCH}")), (GATEWAY_EXCEPTION, FETCH.to_owned())];
+        if failure.job {
+            let job = format!("Job failed (JobID: {})", handle.replace('-', ""));
+            let program = "org.apache.flink.client.program.ProgramInvocationException";
+            chain.extend([
+                (EXECUTION_EXCEPTION, "Error while retrieving result.".to_owned()),
+                ("java.lang.RuntimeException", "Failed to fetch next result".to_owned()),
+                ("java.io.IOException", "Failed to fetch job execution result".to_owned()),
+                ("java.util.concurrent.ExecutionException", format!("{program}: {job}")),
+                (program, job),
+                ("org.apache.flink.runtime.client.JobExecutionException", "Job execution failed.".to_owned()),
+                (
+                    "org.apache.flink.runtime.JobException",
+                    "Recovery is suppressed by NoRestartBackoffTimeStrategy".to_owned(),
+                ),
+            ]);
+        } else {
+            chain.push((EXECUTION_EXCEPTION, format!("Failed to execute the operation {handle}.")));
+        }
+        Self::chained(chain, failure)
+    }
+
+    /// The rejection of a result that cannot be fetched like this.
+    pub(super) fn fetch(why: &str) -> Self {
+        Self::internal(&format!("{GATEWAY_EXCEPTION}: {FETCH}"), EXECUTION_EXCEPTION, why)
+    }
+
+    fn chained(outer: Vec<(&str, String)>, failure: &Failure) -> Self {
+        let inner = failure.chain.iter().map(|(class, why)| (class.as_str(), why.clone()));
+        let mut trace = String::new();
+        for (at, (class, why)) in outer.into_iter().chain(inner).enumerate() {
+            let (cause, more) = match at {
+                0 => ("", String::new()),
+                at => ("Caused by: ", format!("\n\t... {} more", 29 + at)),
+            };
+            // Writing to a text never fails.
+            let _ = writeln!(trace, "{cause}{class}: {why}\n{FRAME}{more}");
+        }
+        Self::Internal(trace)
     }
 
     pub(super) fn parameter(name: &str, value: &str) -> Self {

@@ -5,9 +5,42 @@
 //! without rows, a page that can be asked for again until the next one was, and 500 for nearly everything it does not
 //! like. There is no network in it, no clock and no chance.
 //!
-//! What it can say: `SELECT <number>`, `SELECT n FROM numbers LIMIT <number>` (without the limit it has no end), DDL
-//! and `SET`, which are OK, `INSERT`, which starts a job, and whatever is [defined](Gateway::define). Anything else is
-//! rejected with its result, as by the real parser.
+//! Statements are carried out in their order when their result becomes ready. Each session has its own catalogs and
+//! settings. A statement that fails is rejected with its result: with 500 and the chain of exceptions of a real one.
+//!
+//! # Statements
+//!
+//! | statement | what comes of it |
+//! |---|---|
+//! | what is [defined](Gateway::define) | the rows, columns and failure of its [`Script`] |
+//! | `SELECT n FROM numbers [LIMIT k]` | 0, 1, 2, …; without the limit it has no end |
+//! | `SELECT columns FROM t [LIMIT k]`, `t` with the connector `datagen` | rows that count, with the options `number-of-rows` and `fields.f.start` and `end`; otherwise without an end |
+//! | `SELECT 1`, `SELECT 1 AS a, 2` | one row |
+//! | `INSERT INTO t …`, `EXECUTE STATEMENT SET …` | the id of a job that runs until it is stopped |
+//! | `EXPLAIN SELECT columns FROM t` | the plan of a real one; of another query, a text that says it is not simulated |
+//! | `SHOW CATALOGS`, `DATABASES`, `TABLES`, `VIEWS`, `FUNCTIONS`, `MODULES`, `JARS`, `JOBS`, `COLUMNS`, `PARTITIONS`, `CURRENT …`, `CREATE TABLE` or `VIEW` or `CATALOG`, with `FROM` and `LIKE` | names, or a definition |
+//! | `DESCRIBE t`, `DESCRIBE JOB 'id'` | columns with type, key, watermark and comment; the job |
+//! | `CREATE`, `ALTER`, `DROP` of tables and views, also temporary; of databases, catalogs and functions | `OK` |
+//! | `USE`, `USE CATALOG`, `USE MODULES`, `LOAD` and `UNLOAD MODULE`, `ADD` and `REMOVE JAR` | `OK` |
+//! | `SET`, `SET 'key' = 'value'`, `RESET` | the settings of the session, or `OK` |
+//! | `STOP JOB 'id' [WITH SAVEPOINT]` | `OK`, or the path of the savepoint |
+//!
+//! Results, types and messages were measured with Flink 2.3.0. Anything else that Flink knows fails with
+//! `not simulated by pipewright-sim`.
+//!
+//! # Limits
+//!
+//! * A parse error names the word and its place, without the list of what was expected.
+//! * `SHOW FUNCTIONS` lists 44 of 251 functions. No user-defined function can be loaded.
+//! * `SHOW CREATE VIEW` shows the query as it was written. Columns of a view are known if its query reads columns of
+//!   one table. Other views have no columns, and the types of their columns are not checked.
+//! * A computed column is a text unless it is a column, a cast, `UPPER`, `LOWER`, `PROCTIME` or `TO_TIMESTAMP`.
+//! * Options of connectors are not checked, and every connector but `blackhole`, `print` and `datagen` can be read and
+//!   written. Settings are not checked.
+//! * The status of an operation is `RUNNING`, `FINISHED`, `ERROR` or `CANCELED`. The job of a bounded query has
+//!   finished when its first page is ready.
+//! * Materialized tables, models, statement sets in several statements, `CREATE TABLE … AS`, `UPDATE` and `DELETE` are
+//!   not simulated.
 //!
 //! ```
 //! # use std::time::Duration;
@@ -32,16 +65,37 @@
 //!
 //! # Layers
 //!
-//! Files import only files that stand before them here: `statement`, `errors`, `operation`, `session`, then
-//! [`Gateway`], which owns the parts, and `router`, which names the handler of each path.
+//! Each file imports only files of the layers above its own in this table, or earlier files of the same layer.
+//!
+//! | layer | files |
+//! |---|---|
+//! | data | `failure` (chains of exceptions), `words` (the lexer), `types`, `table`, `statement` ([`Script`]), `jobs` |
+//! | a session's objects | `catalog`, `columns` (of `CREATE TABLE`), `select` (queries without an engine), `workspace`, which finds who carries a statement out |
+//! | statements | `show`, `define`, `change`, `alter`, `query` |
+//! | answers | `errors`, `operation`, `session` |
+//! | root | [`Gateway`], which owns the parts; `router`, which names the handler of each path |
 
+mod alter;
+mod catalog;
+mod change;
+mod columns;
+mod define;
 mod errors;
+mod failure;
+mod jobs;
 mod operation;
+mod query;
 mod router;
+mod select;
 mod session;
+mod show;
 mod statement;
+mod table;
 #[cfg(test)]
 mod tests;
+mod types;
+mod words;
+mod workspace;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -52,6 +106,7 @@ use http::{Request, Response};
 pub use self::statement::Script;
 
 use self::errors::respond;
+use self::jobs::Jobs;
 use self::session::{Handles, Sessions};
 use crate::routes::{self, Route};
 
@@ -89,6 +144,26 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// The settings of a new session.
+    fn settings(&self) -> BTreeMap<String, String> {
+        let idle = format!("{}s", self.idle_timeout.as_secs());
+        let settings = [
+            ("execution.attached", "true"),
+            ("execution.shutdown-on-attached-exit", "false"),
+            ("execution.state-recovery.claim-mode", "NO_CLAIM"),
+            ("execution.state-recovery.ignore-unclaimed-state", "false"),
+            ("execution.target", "remote"),
+            ("jobmanager.rpc.address", "127.0.0.1"),
+            ("parallelism.default", "1"),
+            ("rest.address", "127.0.0.1"),
+            ("sql-gateway.endpoint.rest.address", "127.0.0.1"),
+            ("sql-gateway.session.idle-timeout", &idle),
+        ];
+        settings.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+    }
+}
+
 /// A simulated gateway. See the [module](self).
 #[derive(Debug)]
 pub struct Gateway {
@@ -96,6 +171,7 @@ pub struct Gateway {
     now: Duration,
     handles: Handles,
     sessions: Sessions,
+    jobs: Jobs,
     scripts: BTreeMap<String, Script>,
     submitted: Vec<String>,
 }
@@ -108,6 +184,7 @@ impl Gateway {
             config,
             now: Duration::ZERO,
             sessions: Sessions::default(),
+            jobs: Jobs::default(),
             scripts: BTreeMap::new(),
             submitted: Vec::new(),
         }
@@ -136,13 +213,14 @@ impl Gateway {
     /// Closes the sessions whose time is up by `now`, the time since the UNIX epoch.
     pub fn advance(&mut self, now: Duration) {
         self.now = self.now.max(now);
-        self.sessions.expire(self.now, self.config.idle_timeout);
+        self.sessions.run(self.now, &mut self.jobs);
+        self.sessions.expire(self.now, self.config.idle_timeout, &mut self.jobs);
     }
 
     /// The gateway ends and starts anew: it knows no session any more.
     pub fn restart(&mut self, now: Duration) {
         self.advance(now);
-        self.sessions.clear();
+        self.sessions.clear(&mut self.jobs);
     }
 
     /// Answers a request that arrives at `now`, the time since the UNIX epoch.

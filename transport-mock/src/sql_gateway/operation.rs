@@ -1,10 +1,12 @@
 //! Operations and the pages of their results.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::errors::{Answer, Rejection};
+use super::failure::Failure;
 use super::statement::{Rows, Script};
 
 /// How fields are written.
@@ -28,11 +30,17 @@ pub(super) fn format(query: &str) -> Result<Format, String> {
 /// A statement that was submitted.
 #[derive(Debug)]
 pub(super) struct Operation {
-    script: Script,
-    ready_at: Duration,
+    /// What it says; settings of its own.
+    pub(super) statement: (String, BTreeMap<String, String>),
+    /// When it has been carried out.
+    pub(super) ready_at: Duration,
+    /// What came of it, once it is carried out.
+    outcome: Option<Script>,
+    handle: String,
     page_size: usize,
-    job: String,
     cancelled: bool,
+    /// Whether the failure of its job has been told.
+    failed: bool,
     /// The token that brings the next page.
     token: u64,
     /// How many rows were handed out.
@@ -42,18 +50,55 @@ pub(super) struct Operation {
 }
 
 impl Operation {
-    pub(super) fn new(script: Script, ready_at: Duration, handle: &str, page_size: usize) -> Self {
-        let job = handle.replace('-', "");
-        Self { script, ready_at, page_size, job, cancelled: false, token: 0, given: 0, last: Vec::new() }
+    pub(super) fn new(
+        statement: (String, BTreeMap<String, String>),
+        outcome: Option<Script>,
+        ready_at: Duration,
+        handle: &str,
+        page_size: usize,
+    ) -> Self {
+        let (handle, last) = (handle.to_owned(), Vec::new());
+        Self {
+            statement,
+            ready_at,
+            outcome,
+            handle,
+            page_size,
+            cancelled: false,
+            failed: false,
+            token: 0,
+            given: 0,
+            last,
+        }
+    }
+
+    /// The job that it starts, if it starts one.
+    pub(super) fn job(&self) -> String {
+        self.handle.replace('-', "")
+    }
+
+    /// Whether it still has to be carried out.
+    pub(super) fn is_pending(&self) -> bool {
+        self.outcome.is_none() && !self.cancelled
+    }
+
+    pub(super) fn finish(&mut self, outcome: Script) {
+        self.outcome = Some(outcome);
+    }
+
+    fn outcome(&self, now: Duration) -> Option<&Script> {
+        self.outcome.as_ref().filter(|_| now >= self.ready_at)
     }
 
     pub(super) fn status(&self, now: Duration) -> &'static str {
-        match () {
-            () if self.cancelled => "CANCELED",
-            () if now < self.ready_at => "RUNNING",
-            // One that fails while it is carried out has been FINISHED before.
-            () if self.script.failure.is_some() && self.is_through() => "ERROR",
-            () => "FINISHED",
+        let Some(outcome) = self.outcome(now).filter(|_| !self.cancelled) else {
+            return if self.cancelled { "CANCELED" } else { "RUNNING" };
+        };
+        match &outcome.failure {
+            // A job that fails is found out with its rows.
+            Some(failure) if failure.job && !self.failed => "FINISHED",
+            Some(_) => "ERROR",
+            None => "FINISHED",
         }
     }
 
@@ -61,30 +106,38 @@ impl Operation {
         self.cancelled = true;
     }
 
-    fn is_through(&self) -> bool {
-        match &self.script.rows {
-            Rows::These(rows) => self.given >= rows.len() as u64,
-            Rows::Numbers(limit) => limit.is_some_and(|limit| self.given >= limit),
-            Rows::Job => self.given >= 1,
+    /// Whether all rows of its job have been handed out.
+    pub(super) fn is_through(&self) -> bool {
+        match self.outcome.as_ref().map(|outcome| &outcome.rows) {
+            Some(Rows::These(rows)) => self.given >= rows.len() as u64,
+            Some(Rows::Counted(_, limit)) => limit.is_some_and(|limit| self.given >= limit),
+            Some(Rows::Job) => self.given >= 1,
+            None => false,
         }
     }
 
+    /// Whether closing it ends its job: the job of a query, not that of an `INSERT`.
+    pub(super) fn is_query(&self) -> bool {
+        self.outcome.as_ref().is_some_and(|outcome| outcome.is_query)
+    }
+
     fn next_rows(&mut self) -> Vec<Vec<Value>> {
-        // Two of three pages are empty when there is a job to wait for.
-        if self.script.has_job && self.token % 3 != 2 {
+        let Some(outcome) = &self.outcome else { return Vec::new() };
+        // Two of three pages of a query are empty: its job is waited for.
+        if outcome.is_query && self.token % 3 != 2 {
             return Vec::new();
         }
         let from = self.given;
-        let rows: Vec<Vec<Value>> = match &self.script.rows {
+        let rows: Vec<Vec<Value>> = match &outcome.rows {
             Rows::These(rows) => {
                 let from = usize::try_from(from).unwrap_or(usize::MAX);
                 rows.iter().skip(from).take(self.page_size).cloned().collect()
             }
-            Rows::Numbers(limit) => {
+            Rows::Counted(columns, limit) => {
                 let end = from.saturating_add(self.page_size as u64).min(limit.unwrap_or(u64::MAX));
-                (from..end).map(|number| vec![json!(number)]).collect()
+                (from..end).map(|number| columns.iter().map(|column| column.value(number)).collect()).collect()
             }
-            Rows::Job => vec![vec![json!(self.job)]],
+            Rows::Job => vec![vec![json!(self.job())]],
         };
         self.given += rows.len() as u64;
         rows
@@ -100,29 +153,31 @@ impl Operation {
             format!("{base}/{token}{query}")
         };
         if self.cancelled {
-            return Err(Rejection::result("java.util.concurrent.CancellationException", "the operation was cancelled"));
+            let failure = Failure::new("java.util.concurrent.CancellationException", "the operation was cancelled");
+            return Err(Rejection::result(&failure, &self.handle));
         }
-        if now < self.ready_at {
+        let Some(outcome) = self.outcome(now).cloned() else {
             return Ok(json!({"resultType": "NOT_READY", "nextResultUri": uri(0)}));
-        }
+        };
         if u64::try_from(token) == Ok(self.token) {
             if self.is_through() {
-                if let Some((class, why)) = &self.script.failure {
-                    return Err(Rejection::result(class, why));
+                if let Some(failure) = &outcome.failure {
+                    self.failed = true;
+                    return Err(Rejection::result(failure, &self.handle));
                 }
-                return Ok(self.page("EOS", &[], None, format));
+                return Ok(self.page(&outcome, "EOS", &[], None, format));
             }
             self.last = self.next_rows();
             self.token += 1;
         } else if self.token == 0 || u64::try_from(token) != Ok(self.token - 1) {
             let before = self.token.checked_sub(1).map_or(String::new(), |before| format!(" or {before}"));
             let why = format!("Expecting token to be {}{before}, but found {token}.", self.token);
-            return Err(Rejection::result("org.apache.flink.table.gateway.service.utils.SqlExecutionException", &why));
+            return Err(Rejection::fetch(&why));
         }
-        Ok(self.page("PAYLOAD", &self.last, Some(uri(self.token)), format))
+        Ok(self.page(&outcome, "PAYLOAD", &self.last, Some(uri(self.token)), format))
     }
 
-    fn page(&self, kind: &str, rows: &[Vec<Value>], next: Option<String>, format: Format) -> Value {
+    fn page(&self, outcome: &Script, kind: &str, rows: &[Vec<Value>], next: Option<String>, format: Format) -> Value {
         let written = |value: &Value| match (format, value) {
             (Format::PlainText, Value::Bool(truth)) => json!(truth.to_string().to_uppercase()),
             (Format::PlainText, Value::Number(number)) => json!(number.to_string()),
@@ -134,16 +189,16 @@ impl Operation {
             .collect();
         let mut page = json!({
             "resultType": kind,
-            "isQueryResult": self.script.is_query,
-            "resultKind": if self.script.is_configuring { "SUCCESS" } else { "SUCCESS_WITH_CONTENT" },
+            "isQueryResult": outcome.is_query,
+            "resultKind": if outcome.is_configuring { "SUCCESS" } else { "SUCCESS_WITH_CONTENT" },
             "results": {
-                "columns": self.script.columns,
+                "columns": outcome.columns,
                 "rowFormat": if format == Format::Json { "JSON" } else { "PLAIN_TEXT" },
                 "data": data,
             },
         });
-        if self.script.has_job {
-            page["jobID"] = json!(self.job);
+        if outcome.has_job {
+            page["jobID"] = json!(self.job());
         }
         if let Some(next) = next {
             page["nextResultUri"] = json!(next);

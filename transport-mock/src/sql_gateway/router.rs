@@ -1,13 +1,19 @@
 //! From a path and a method to a handler.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Method, Request};
 use serde_json::{Value, json};
 
 use super::errors::{Answer, Rejection};
+use super::failure::Failure;
 use super::operation::Operation;
 use super::session::Action;
 use super::statement::Script;
+use super::words::Words;
+use super::workspace::{Context, Workspace};
 use super::{Gateway, ROUTES};
 use crate::routes;
 
@@ -34,11 +40,11 @@ impl Gateway {
             (&Method::POST, ["sessions"]) => Ok(self.open(&body(request, "OpenSessionRequestBody")?)),
             (&Method::GET, ["sessions", session]) => {
                 let session = self.sessions.find(session, self.now, "Failed to getSessionConfig.")?;
-                Ok(json!({"properties": session.properties}))
+                Ok(json!({"properties": session.workspace.properties()}))
             }
             (&Method::DELETE, ["sessions", session]) => {
                 self.sessions.find(session, self.now, "Failed to closeSession.")?;
-                self.sessions.remove(session);
+                self.sessions.remove(session, &mut self.jobs);
                 Ok(json!({"status": "CLOSED"}))
             }
             (&Method::POST, ["sessions", session, "heartbeat"]) => {
@@ -58,16 +64,11 @@ impl Gateway {
                 if !body["position"].is_u64() {
                     return Err(Rejection::bad_request("Cannot map `null` into type `int`"));
                 }
-                self.sessions.find(session, self.now, "Failed to complete statement.")?;
-                let wanted = body["statement"].as_str().unwrap_or_default().ends_with("FROM nu");
-                Ok(
-                    json!({"candidates": if wanted { vec!["default_catalog.default_database.numbers"] } else { vec![] }}),
-                )
-            }
-            (&Method::POST, ["sessions", session, "materialized-tables", table, "refresh"]) if version == 3 => {
-                self.sessions.find(session, self.now, "Failed to refresh materialized table.")?;
-                let text = format!("REFRESH {table}");
-                self.start(session, text, Script::job())
+                let found = self.sessions.find(session, self.now, "Failed to complete statement.")?;
+                let position = body["position"].as_u64().and_then(|position| usize::try_from(position).ok());
+                let text: String =
+                    body["statement"].as_str().unwrap_or_default().chars().take(position.unwrap_or(0)).collect();
+                Ok(json!({"candidates": found.workspace.candidates(&text)}))
             }
             (&Method::POST, ["sessions", session, "scripts"]) if version >= 4 => {
                 self.sessions.find(session, self.now, "Failed to deploy script to cluster.")?;
@@ -83,7 +84,7 @@ impl Gateway {
                 let query = request.uri().query().unwrap_or_default();
                 let base = format!("/v{version}/sessions/{session}/operations/{operation}/result");
                 let session = self.sessions.find(session, self.now, action.failed())?;
-                session.operation(operation, &action, self.now, &base, (version, query))
+                session.operation(operation, &action, self.now, &base, (version, query), &mut self.jobs)
             }
             (method, segments) => Err(without_handler(method, path, version, segments)),
         }
@@ -91,8 +92,9 @@ impl Gateway {
 
     fn open(&mut self, body: &Value) -> Value {
         let handle = self.handles.next(0);
-        let properties = body["properties"].as_object().cloned().unwrap_or_default();
-        self.sessions.open(handle.clone(), properties, self.now);
+        let mut settings = self.config.settings();
+        settings.extend(texts(&body["properties"]));
+        self.sessions.open(handle.clone(), Workspace::new(settings), self.now);
         json!({"sessionHandle": handle})
     }
 
@@ -101,15 +103,21 @@ impl Gateway {
         self.sessions.find(session, self.now, failed)?;
         no_timeout(body, failed)?;
         let text = body["statement"].as_str().unwrap_or_default().to_owned();
-        let script = self.scripts.get(&text).cloned().unwrap_or_else(|| Script::interpret(&text));
-        self.start(session, text, script)
+        let script = self.scripts.get(&text).cloned();
+        self.start(session, (text, texts(&body["executionConfig"])), script)
     }
 
-    fn start(&mut self, session: &str, text: String, script: Script) -> Answer {
+    fn start(
+        &mut self,
+        session: &str,
+        statement: (String, BTreeMap<String, String>),
+        outcome: Option<Script>,
+    ) -> Answer {
         let handle = self.handles.next(1);
-        let operation = Operation::new(script, self.now + self.config.ready_after, &handle, self.config.page_size);
+        self.submitted.push(statement.0.clone());
+        let ready_at = self.now + self.config.ready_after;
+        let operation = Operation::new(statement, outcome, ready_at, &handle, self.config.page_size);
         self.sessions.find(session, self.now, "Failed to execute statement.")?.start(handle.clone(), operation);
-        self.submitted.push(text);
         Ok(json!({"operationHandle": handle}))
     }
 
@@ -118,13 +126,21 @@ impl Gateway {
         self.sessions.find(session, self.now, failed)?;
         no_timeout(body, failed)?;
         let text = body["statement"].as_str().unwrap_or_default();
-        let script = self.scripts.get(text).cloned().unwrap_or_else(|| Script::interpret(text));
+        let handle = self.handles.next(1);
+        let script = if let Some(script) = self.scripts.get(text) {
+            script.clone()
+        } else {
+            let found = self.sessions.find(session, self.now, failed)?;
+            // What came before is carried out before.
+            found.run(Duration::MAX, &mut self.jobs);
+            configuring(text).map_or_else(Script::failure, |()| {
+                let (job, settings) = (String::new(), BTreeMap::new());
+                let mut context = Context { now: self.now, job, settings, jobs: &mut self.jobs };
+                found.workspace.execute(text, &mut context)
+            })
+        };
         match script.failure {
-            Some((class, why)) => Err(Rejection::internal(failed, &class, &why)),
-            None if !script.is_configuring => {
-                let why = format!("Unsupported statement for configuring session: {text}");
-                Err(Rejection::internal(failed, "java.lang.UnsupportedOperationException", &why))
-            }
+            Some(failure) => Err(Rejection::statement(failed, &failure, &handle)),
             None => Ok(json!({})),
         }
     }
@@ -135,6 +151,31 @@ fn without_handler(method: &Method, path: &str, version: u32, segments: &[&str])
         Some(_) => Rejection::NotSimulated(routes::not_simulated("flink-sql-gateway", method.as_str(), path)),
         None => Rejection::NotFound(path.to_owned()),
     }
+}
+
+/// # Errors
+///
+/// If the statement is none that configures a session.
+fn configuring(text: &str) -> Result<(), Failure> {
+    let mut words = Words::new(text)?;
+    let verbs = [
+        "SELECT", "WITH", "VALUES", "INSERT", "EXECUTE", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "STOP", "DELETE",
+        "UPDATE", "REMOVE",
+    ];
+    if words.take_one_of(&verbs).is_none() {
+        return Ok(());
+    }
+    let message = format!("Unsupported statement for configuring session: {text}\n{CONFIGURING}");
+    Err(Failure::new("java.lang.UnsupportedOperationException", message))
+}
+
+const CONFIGURING: &str = "The configureSession API only supports executing statements of type SET, RESET, CREATE TABLE, CREATE VIEW, CREATE DATABASE, CREATE FUNCTION, CREATE TEMPORARY SYSTEM FUNCTION, CREATE CATALOG, CREATE MODEL, CREATE MATERIALIZED TABLE, DROP TABLE, DROP VIEW, DROP DATABASE, DROP FUNCTION, DROP TEMPORARY SYSTEM FUNCTION, DROP CATALOG, DROP MODEL, DROP MATERIALIZED TABLE, ALTER TABLE, ALTER VIEW, ALTER DATABASE, ALTER FUNCTION, ALTER CATALOG SET, ALTER CATALOG RESET, ALTER CATALOG COMMENT, ALTER MODEL, ALTER MODEL, ALTER MATERIALIZED TABLE, USE CATALOG, USE [CATALOG.]DATABASE, USE MODULES, LOAD MODULE, UNLOAD MODULE, ADD JAR.";
+
+/// Settings of a body, as texts.
+fn texts(settings: &Value) -> BTreeMap<String, String> {
+    let settings = settings.as_object().into_iter().flatten();
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    settings.map(|(key, value)| (key.clone(), text(value))).collect()
 }
 
 fn no_timeout(body: &Value, failed: &str) -> Result<(), Rejection> {

@@ -1,13 +1,15 @@
 //! Sessions, their handles and their operations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use http::Method;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::errors::{Answer, Rejection};
+use super::jobs::Jobs;
 use super::operation::{Operation, format};
+use super::workspace::{Context, Workspace};
 
 /// Where handles come from.
 #[derive(Debug)]
@@ -73,13 +75,38 @@ impl<'a> Action<'a> {
 #[derive(Debug)]
 pub(super) struct Session {
     touched: Duration,
-    pub(super) properties: Map<String, Value>,
+    pub(super) workspace: Workspace,
     operations: BTreeMap<String, Operation>,
+    /// Operations that have not been carried out, in the order in which they came.
+    pending: VecDeque<String>,
 }
 
 impl Session {
     pub(super) fn start(&mut self, handle: String, operation: Operation) {
+        if operation.is_pending() {
+            self.pending.push_back(handle.clone());
+        }
         self.operations.insert(handle, operation);
+    }
+
+    /// Carries out what is due, one after the other.
+    pub(super) fn run(&mut self, until: Duration, jobs: &mut Jobs) {
+        while let Some(handle) = self.pending.pop_front() {
+            let Some(operation) = self.operations.get_mut(&handle).filter(|operation| operation.is_pending()) else {
+                continue;
+            };
+            if operation.ready_at > until {
+                return self.pending.push_front(handle);
+            }
+            let (text, settings) = operation.statement.clone();
+            let mut context = Context { now: operation.ready_at, job: operation.job(), settings, jobs };
+            operation.finish(self.workspace.execute(&text, &mut context));
+        }
+    }
+
+    /// The jobs of its queries, which end with it.
+    pub(super) fn queries(&self) -> impl Iterator<Item = String> {
+        self.operations.values().filter(|operation| operation.is_query()).map(Operation::job)
     }
 
     /// Answers a request about an operation.
@@ -90,13 +117,18 @@ impl Session {
         now: Duration,
         base: &str,
         (version, query): (u32, &str),
+        jobs: &mut Jobs,
     ) -> Answer {
         if !is_uuid(handle) {
             return Err(Rejection::parameter("operation_handle", handle));
         }
         match (action, self.operations.get_mut(handle)) {
             (Action::Close, _) => {
-                self.operations.remove(handle);
+                if let Some(closed) = self.operations.remove(handle)
+                    && closed.is_query()
+                {
+                    jobs.end(&closed.job(), "CANCELED");
+                }
                 Ok(json!({"status": "CLOSED"}))
             }
             (_, None) => {
@@ -128,21 +160,41 @@ impl Session {
 pub(super) struct Sessions(BTreeMap<String, Session>);
 
 impl Sessions {
-    pub(super) fn open(&mut self, handle: String, properties: Map<String, Value>, now: Duration) {
-        self.0.insert(handle, Session { touched: now, properties, operations: BTreeMap::new() });
+    pub(super) fn open(&mut self, handle: String, workspace: Workspace, now: Duration) {
+        let (operations, pending) = (BTreeMap::new(), VecDeque::new());
+        self.0.insert(handle, Session { touched: now, workspace, operations, pending });
     }
 
-    pub(super) fn remove(&mut self, handle: &str) {
-        self.0.remove(handle);
+    /// Carries out what is due in all sessions.
+    pub(super) fn run(&mut self, until: Duration, jobs: &mut Jobs) {
+        for session in self.0.values_mut() {
+            session.run(until, jobs);
+        }
     }
 
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
+    pub(super) fn remove(&mut self, handle: &str, jobs: &mut Jobs) {
+        for job in self.0.remove(handle).iter().flat_map(Session::queries) {
+            jobs.end(&job, "CANCELED");
+        }
+    }
+
+    /// Closes all of them.
+    pub(super) fn clear(&mut self, jobs: &mut Jobs) {
+        for session in std::mem::take(&mut self.0).into_values() {
+            for job in session.queries() {
+                jobs.end(&job, "CANCELED");
+            }
+        }
     }
 
     /// Closes the sessions that no request has used for `idle_timeout`.
-    pub(super) fn expire(&mut self, now: Duration, idle_timeout: Duration) {
-        self.0.retain(|_, session| now.saturating_sub(session.touched) < idle_timeout);
+    pub(super) fn expire(&mut self, now: Duration, idle_timeout: Duration, jobs: &mut Jobs) {
+        let is_idle = |session: &Session| now.saturating_sub(session.touched) >= idle_timeout;
+        let idle: Vec<String> =
+            self.0.iter().filter(|(_, session)| is_idle(session)).map(|(handle, _)| handle.clone()).collect();
+        for handle in idle {
+            self.remove(&handle, jobs);
+        }
     }
 
     pub(super) fn count(&self) -> usize {

@@ -2,13 +2,17 @@
 
 use serde_json::{Value, json};
 
+use super::failure::Failure;
+use super::table::Column;
+use super::types::{Kind, Type};
+
 /// What comes of a statement.
 #[derive(Debug, Clone)]
 pub struct Script {
     pub(super) columns: Vec<Value>,
     pub(super) rows: Rows,
-    /// Class and message of the exception that the result is rejected with, once the rows are through.
-    pub(super) failure: Option<(String, String)>,
+    /// Why the result is rejected, once the rows are through.
+    pub(super) failure: Option<Failure>,
     pub(super) is_query: bool,
     pub(super) has_job: bool,
     pub(super) is_configuring: bool,
@@ -17,14 +21,35 @@ pub struct Script {
 #[derive(Debug, Clone)]
 pub(super) enum Rows {
     These(Vec<Vec<Value>>),
-    /// 0, 1, 2, …; perhaps without an end.
-    Numbers(Option<u64>),
+    /// Rows that are counted; perhaps without an end.
+    Counted(Vec<Counted>, Option<u64>),
     /// The id of the job that it starts.
     Job,
 }
 
+/// A column whose values are counted.
+#[derive(Debug, Clone)]
+pub(super) struct Counted {
+    pub(super) kind: Type,
+    /// The value in the first row.
+    pub(super) first: u64,
+}
+
+impl Counted {
+    pub(super) fn value(&self, row: u64) -> Value {
+        let number = self.first.saturating_add(row);
+        match &self.kind.kind {
+            Kind::Char(_) | Kind::Varchar(_) => json!(number.to_string()),
+            Kind::Plain("BOOLEAN", _) => json!(number % 2 == 1),
+            Kind::Plain("DATE", _) => Value::Null,
+            Kind::Plain(..) | Kind::Decimal(..) => json!(number),
+            _ => Value::Null,
+        }
+    }
+}
+
 impl Script {
-    /// A query with columns, by name and type as in `BIGINT`, and rows.
+    /// A query with columns, by name and type as in `BIGINT` or `VARCHAR(3) NOT NULL`, and rows.
     pub fn query<'a>(columns: impl IntoIterator<Item = (&'a str, &'a str)>, rows: Vec<Vec<Value>>) -> Self {
         let columns = columns.into_iter().map(|(name, kind)| column(name, kind)).collect();
         Self { columns, rows: Rows::These(rows), failure: None, is_query: true, has_job: true, is_configuring: false }
@@ -32,65 +57,48 @@ impl Script {
 
     /// Fails after its rows, with the class and the message of an exception.
     pub fn fails(mut self, class: impl Into<String>, message: impl Into<String>) -> Self {
-        self.failure = Some((class.into(), message.into()));
+        self.failure = Some(if self.has_job { Failure::of_job(class, message) } else { Failure::new(class, message) });
         self
     }
 
     /// One row "OK".
     pub fn ok() -> Self {
         let rows = vec![vec![json!("OK")]];
-        Self { is_query: false, has_job: false, is_configuring: true, ..Self::query([("result", "VARCHAR")], rows) }
+        Self { is_configuring: true, ..Self::table(&["result"], rows) }
+    }
+
+    /// Texts under these names, as of `SHOW`: without a job.
+    pub(super) fn table(names: &[&str], rows: Vec<Vec<Value>>) -> Self {
+        let columns = names.iter().map(|name| Column::new(*name, Kind::STRING.nullable()).described()).collect();
+        let (failure, is_query, has_job, is_configuring) = (None, false, false, false);
+        Self { columns, rows: Rows::These(rows), failure, is_query, has_job, is_configuring }
+    }
+
+    /// One column of texts, in their order.
+    pub(super) fn list<T: Into<Value>>(name: &str, items: impl IntoIterator<Item = T>) -> Self {
+        Self::table(&[name], items.into_iter().map(|item| vec![item.into()]).collect())
+    }
+
+    /// The statement is rejected.
+    pub(super) fn failure(failure: Failure) -> Self {
+        Self { failure: Some(failure), ..Self::table(&["result"], Vec::new()) }
+    }
+
+    /// A query whose columns are known.
+    pub(super) fn select(columns: &[Column], rows: Rows) -> Self {
+        Self { columns: columns.iter().map(Column::described).collect(), rows, ..Self::query([], Vec::new()) }
     }
 
     /// A job is submitted, and goes on: one row with its id.
     pub(super) fn job() -> Self {
-        Self { rows: Rows::Job, is_query: false, ..Self::query([("job id", "VARCHAR")], Vec::new()) }
-    }
-
-    /// The few statements that a gateway understands on its own.
-    pub(super) fn interpret(text: &str) -> Self {
-        let text = text.trim().trim_end_matches(';').trim_end();
-        let words: Vec<String> = text.split_whitespace().map(str::to_uppercase).collect();
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let numbers = |limit| Self { rows: Rows::Numbers(limit), ..Self::query([("n", "BIGINT")], Vec::new()) };
-        if text.contains(';') {
-            return Self::ok().fails("java.lang.IllegalArgumentException", "only single statement supported");
-        }
-        match words.as_slice() {
-            ["SET" | "RESET" | "USE" | "CREATE" | "DROP" | "ALTER" | "LOAD" | "UNLOAD" | "ADD", ..] => Self::ok(),
-            ["INSERT" | "EXECUTE", ..] => Self::job(),
-            ["SELECT", "N", "FROM", "NUMBERS"] => numbers(None),
-            ["SELECT", "N", "FROM", "NUMBERS", "LIMIT", limit] if limit.parse::<u64>().is_ok() => {
-                numbers(limit.parse().ok())
-            }
-            ["SELECT", number] if number.parse::<i32>().is_ok() => {
-                Self::query([("EXPR$0", "INTEGER")], vec![vec![json!(number.parse::<i32>().unwrap_or_default())]])
-            }
-            ["SELECT", .., "FROM", table] => {
-                let why = format!("Object '{}' not found", table.to_lowercase());
-                Self::ok().fails("org.apache.calcite.sql.validate.SqlValidatorException", why)
-            }
-            _ => {
-                let first = words.first().copied().unwrap_or("<EOF>");
-                let why = format!("Encountered \"{first}\" at line 1, column 1.");
-                Self::ok().fails("org.apache.flink.sql.parser.impl.ParseException", why)
-            }
-        }
-        .without_rows_if_failing()
-    }
-
-    fn without_rows_if_failing(mut self) -> Self {
-        if self.failure.is_some() {
-            self.rows = Rows::These(Vec::new());
-        }
-        self
+        Self { rows: Rows::Job, has_job: true, ..Self::table(&["job id"], Vec::new()) }
     }
 }
 
 fn column(name: &str, kind: &str) -> Value {
-    let mut logical = json!({"type": kind, "nullable": true});
-    if matches!(kind, "VARCHAR" | "VARBINARY") {
-        logical["length"] = json!(i32::MAX);
+    match Type::named(kind) {
+        Some(kind) => Column::new(name, kind).described(),
+        // The name of a type in JSON, such as `TIMESTAMP_WITHOUT_TIME_ZONE`.
+        None => json!({ "name": name, "logicalType": { "type": kind, "nullable": true }, "comment": null }),
     }
-    json!({"name": name, "logicalType": logical, "comment": null})
 }

@@ -1,5 +1,8 @@
 //! The gateway by itself, in its own words.
 
+mod catalog;
+mod statements;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -57,7 +60,9 @@ fn what_is_wrong_comes_with_the_result() {
     let operation = submit(&mut gateway, "SELEKT 1");
     let (status, answer) = ask(&mut gateway, 300, &format!("GET {operation}/result/0?rowFormat=JSON"), "");
     assert_eq!(status, 500);
-    assert!(errors(&answer).contains("Encountered \"SELEKT\" at line 1, column 1."), "{answer}");
+    let cause =
+        "Caused by: org.apache.calcite.runtime.CalciteException: Non-query expression encountered in illegal context";
+    assert!(errors(&answer).contains(cause), "{answer}");
     assert_eq!(ask(&mut gateway, 300, &format!("GET {operation}/status"), "").1, json!({"status": "ERROR"}));
     assert_eq!(ask(&mut gateway, 300, &format!("GET {operation}/result/0?rowFormat=XML"), "").0, 400);
 }
@@ -82,8 +87,11 @@ fn a_version_has_what_it_has() {
     for (line, status) in [
         (format!("POST /v1{session}/configure-session"), 404),
         (format!("POST /v2{session}/configure-session"), 500),
+        (format!("GET /v1{session}/complete-statement"), 404),
+        (format!("GET /v2{session}/complete-statement"), 400),
+        (format!("POST /v2{session}/complete-statement"), 404),
         (format!("POST /v2{session}/materialized-tables/t/refresh"), 404),
-        (format!("POST /v3{session}/materialized-tables/t/refresh"), 200),
+        (format!("POST /v3{session}/materialized-tables/t/refresh"), 501),
         (format!("POST /v4{session}/materialized-tables/t/refresh"), 404),
         (format!("POST /v3{session}/scripts"), 404),
         (format!("POST {session}/scripts"), 500),
@@ -115,4 +123,86 @@ fn the_table_of_routes_says_what_each_version_answers() {
 fn the_documentation_shows_the_table_of_routes() {
     assert!(include_str!("mod.rs").contains("//!\n#![doc = include_str!(\"routes.md\")]\n//!"));
     assert_eq!(routes().len(), 15);
+}
+
+/// The names of columns, the kind of the result, and the rows.
+type Outcome = (Vec<String>, String, Vec<Vec<Value>>);
+
+/// A session, and a clock.
+struct Session {
+    gateway: Gateway,
+    path: String,
+    now: u64,
+}
+
+impl Session {
+    fn new() -> Self {
+        Self::of(Gateway::new(Config::default()))
+    }
+
+    fn of(mut gateway: Gateway) -> Self {
+        let (_, session) = ask(&mut gateway, 0, "POST /v3/sessions", r#"{"properties":{"a":"b"}}"#);
+        let path = format!("/v3/sessions/{}", session["sessionHandle"].as_str().expect("a handle"));
+        Self { gateway, path, now: 0 }
+    }
+
+    fn submit(&mut self, statement: &str) -> String {
+        let body = json!({ "statement": statement }).to_string();
+        let (_, answer) = ask(&mut self.gateway, self.now, &format!("POST {}/statements", self.path), &body);
+        format!("{}/operations/{}", self.path, answer["operationHandle"].as_str().expect("a handle"))
+    }
+
+    /// What comes of a statement, or class and message of the first exception that it brings.
+    fn result(&mut self, statement: &str) -> Result<Outcome, String> {
+        let operation = self.submit(statement);
+        self.now += 300;
+        let (mut uri, mut rows) = (format!("{operation}/result/0"), Vec::new());
+        loop {
+            let (status, page) = ask(&mut self.gateway, self.now, &format!("GET {uri}"), "");
+            if status != 200 {
+                let text = errors(&page);
+                let mut causes = text.split("Caused by: ").skip_while(|cause| !cause.contains("Failed to execute the"));
+                return Err(causes.nth(1).unwrap_or(text).split("\n\tat").next().unwrap_or_default().to_owned());
+            }
+            let fields = |row: &Value| row["fields"].as_array().cloned().unwrap_or_default();
+            rows.extend(page["results"]["data"].as_array().expect("rows").iter().map(fields));
+            let Some(next) = page["nextResultUri"].as_str() else {
+                let columns = page["results"]["columns"].as_array().expect("columns");
+                let names = columns.iter().map(|column| column["name"].as_str().unwrap_or_default().to_owned());
+                return Ok((names.collect(), page["resultKind"].as_str().unwrap_or_default().to_owned(), rows));
+            };
+            next.clone_into(&mut uri);
+        }
+    }
+
+    fn ok(&mut self, statement: &str) -> &mut Self {
+        assert_eq!(
+            self.result(statement),
+            Ok((vec!["result".into()], "SUCCESS".into(), vec![vec![json!("OK")]])),
+            "{statement}"
+        );
+        self
+    }
+
+    /// The rows of a result with these columns.
+    fn rows(&mut self, statement: &str, columns: &[&str]) -> Vec<Vec<Value>> {
+        let (names, kind, rows) = self.result(statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
+        assert_eq!((names, kind.as_str()), (columns.iter().map(ToString::to_string).collect(), "SUCCESS_WITH_CONTENT"));
+        rows
+    }
+
+    /// The texts of a result with one column.
+    fn list(&mut self, statement: &str, column: &str) -> Vec<String> {
+        let text = |row: Vec<Value>| row[0].as_str().expect("a text").to_owned();
+        self.rows(statement, &[column]).into_iter().map(text).collect()
+    }
+
+    fn fails(&mut self, statement: &str, error: &str) -> &mut Self {
+        assert_eq!(self.result(statement), Err(error.to_owned()), "{statement}");
+        self
+    }
+
+    fn validation(&mut self, statement: &str, message: &str) -> &mut Self {
+        self.fails(statement, &format!("org.apache.flink.table.api.ValidationException: {message}"))
+    }
 }
