@@ -2,6 +2,7 @@
 //! read.
 
 mod history_server;
+mod proxy_recording;
 mod replies;
 mod requests;
 mod retries;

@@ -1,5 +1,7 @@
 //! [`Fault`]: what can go wrong with one exchange. [`FaultPlan`]: when it does.
 //!
+//! [`FaultPlan::parse`] reads a plan from a file.
+//!
 //! Every fault says whether the service carries the request out before things go wrong; see [`Fault::applied`].
 //!
 //! | fault | applied | what the flow sees |
@@ -19,6 +21,7 @@
 //! | [`DeliveredTwice`](Fault::DeliveredTwice) | **yes**, twice | the answer to the second delivery |
 
 pub(crate) mod answer;
+mod file;
 mod plan;
 
 use std::fmt;
@@ -26,6 +29,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+pub use self::file::PlanError;
 pub use self::plan::{FaultKind, FaultPlan};
 
 /// What goes wrong with one exchange. What each does is in the table of the [module](self).

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use pipewright::{Seed, Timestamp};
 
 use super::{Fault, RetryAfter};
@@ -29,6 +29,7 @@ use crate::random::{below, between, coin, unit};
 pub struct FaultPlan {
     seed: Seed,
     chances: BTreeMap<FaultKind, f64>,
+    routes: Vec<Route>,
     by_number: BTreeMap<u64, Fault>,
     by_operation: BTreeMap<(String, u64), Fault>,
     left: u64,
@@ -37,6 +38,31 @@ pub struct FaultPlan {
     downtimes: RangeInclusive<Duration>,
     exchanges: u64,
     exchanges_of: BTreeMap<&'static str, u64>,
+}
+
+/// The chances of the exchanges with one method and path.
+#[derive(Clone, Debug)]
+struct Route {
+    method: String,
+    path: String,
+    chances: BTreeMap<FaultKind, f64>,
+}
+
+impl Route {
+    fn matches(&self, method: &Method, path: &str) -> bool {
+        if self.method != "*" && self.method != method.as_str() {
+            return false;
+        }
+        let mut segments = path.split('/');
+        for pattern in self.path.split('/') {
+            match (pattern, segments.next()) {
+                ("**", _) => return true,
+                (pattern, Some(segment)) if pattern == "*" || pattern == segment => {}
+                _ => return false,
+            }
+        }
+        segments.next().is_none()
+    }
 }
 
 /// The kinds of [`Fault`]. What a kind leaves open is drawn from the plan's seed.
@@ -67,8 +93,8 @@ pub enum FaultKind {
     Restart,
     /// [`Fault::Unauthorized`].
     Unauthorized,
-    /// [`Fault::ProxyPage`]: 401, 403 and 404 of a proxy that has lost the service, not applied. A flow survives them once the
-    /// service has answered.
+    /// [`Fault::ProxyPage`]: 401, 403 and 404 of a proxy that has lost the service, not applied. A flow survives them
+    /// once the service has answered.
     LostRoute,
     /// [`Fault::DeliveredTwice`].
     DeliveredTwice,
@@ -143,6 +169,7 @@ impl FaultPlan {
         Self {
             seed: Seed::new(u128::from(seed)).split(),
             chances: BTreeMap::new(),
+            routes: Vec::new(),
             by_number: BTreeMap::new(),
             by_operation: BTreeMap::new(),
             left: u64::MAX,
@@ -192,6 +219,29 @@ impl FaultPlan {
         self
     }
 
+    /// How likely an exchange with this method and path meets a fault of this kind, from 0 to 1. Exchanges of such a
+    /// route meet these faults alone, and not those of [`chance`](Self::chance); of several routes that match, the one
+    /// that was named first counts. In `method`, `*` is any. In `path`, `*` is any one segment, and `**` at the end is
+    /// any rest.
+    ///
+    /// ```
+    /// # use pipewright_mock::{FaultKind, FaultPlan};
+    /// let plan = FaultPlan::flaky(7).chance_of("POST", "/v1/jobs/*/stop", FaultKind::ReplyLost, 0.5);
+    /// ```
+    pub fn chance_of(mut self, method: &str, path: &str, kind: FaultKind, probability: f64) -> Self {
+        let known = self.routes.iter_mut().find(|route| route.method == method && route.path == path);
+        if let Some(route) = known {
+            route.chances.insert(kind, probability);
+        } else {
+            self.routes.push(Route {
+                method: method.to_owned(),
+                path: path.to_owned(),
+                chances: BTreeMap::from([(kind, probability)]),
+            });
+        }
+        self
+    }
+
     /// This fault for the nth exchange under this plan, counted from 1.
     pub fn nth(mut self, n: u64, fault: Fault) -> Self {
         self.by_number.insert(n, fault);
@@ -230,7 +280,13 @@ impl FaultPlan {
     }
 
     /// The fault for the next exchange.
-    pub(crate) fn next(&mut self, now: Timestamp, operation: &'static str) -> Option<Fault> {
+    pub(crate) fn next(
+        &mut self,
+        now: Timestamp,
+        operation: &'static str,
+        method: &Method,
+        path: &str,
+    ) -> Option<Fault> {
         self.exchanges += 1;
         let of = self.exchanges_of.entry(operation).or_default();
         *of += 1;
@@ -243,7 +299,9 @@ impl FaultPlan {
             return None;
         }
         let mut at = unit(&mut self.seed);
-        let kind = self.chances.iter().find_map(|(kind, probability)| {
+        let route = self.routes.iter().find(|route| route.matches(method, path));
+        let chances = route.map_or(&self.chances, |route| &route.chances);
+        let kind = chances.iter().find_map(|(kind, probability)| {
             at -= probability;
             (at < 0.0).then_some(*kind)
         })?;

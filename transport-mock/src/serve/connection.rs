@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use socket2::SockRef;
 
+use super::gate::Seat;
 use super::head::{Head, Reader, Trouble};
 use super::site::Outcome;
 use super::stream::Stream;
@@ -37,14 +38,14 @@ pub(super) enum Next {
 }
 
 /// Serves a connection until either side ends it.
-pub(super) fn run<S: Service>(tcp: &TcpStream, shared: &Shared<S>) {
+pub(super) fn run<S: Service>(tcp: &TcpStream, seat: &Seat<'_>, shared: &Shared<S>) {
     if prepare(tcp).is_err() {
         return;
     }
     let Some(stream) = shared.accept(tcp) else { return };
     let reader = Reader::new(&stream, lock(&shared.site).longest_line());
-    let mut connection = Connection { stream: &stream, reader, shared };
-    until_the_end(tcp, || {
+    let mut connection = Connection { stream: &stream, reader, shared, seat };
+    until_the_end(tcp, seat, || {
         let next = connection.exchange();
         let is_down = shared.is_down();
         if is_down || next == Next::Farewell {
@@ -66,10 +67,11 @@ pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
 }
 
 /// Carries out exchanges one after another, and closes the connection.
-pub(super) fn until_the_end(stream: &TcpStream, mut exchange: impl FnMut() -> Next) {
+pub(super) fn until_the_end(stream: &TcpStream, seat: &Seat<'_>, mut exchange: impl FnMut() -> Next) {
     let next = loop {
         match exchange() {
-            Next::Request => {}
+            Next::Request if seat.finish() => {}
+            Next::Request => break Next::Farewell,
             next => break next,
         }
     };
@@ -98,6 +100,7 @@ struct Connection<'a, S> {
     stream: &'a Stream<'a>,
     reader: Reader<&'a Stream<'a>>,
     shared: &'a Shared<S>,
+    seat: &'a Seat<'a>,
 }
 
 /// What is shown of an exchange when it is over.
@@ -114,6 +117,7 @@ impl<S: Service> Connection<'_, S> {
             Ok(head) => head,
             Err(trouble) => return self.reject(&Method::GET, None, &trouble),
         };
+        self.seat.begin();
         let mut record = Record {
             request: format!("{} {}", request.method(), request.uri()),
             fault: lock(&self.shared.site).draw(self.shared.clock.now(), request.method(), request.uri().path()),
@@ -168,7 +172,7 @@ impl<S: Service> Connection<'_, S> {
                 Coming::Idle => LOOK,
             };
             first = Bytes::new();
-            if !self.shared.wait(wait) || self.stream.is_gone() {
+            if !self.shared.wait(wait) || self.seat.is_draining() || self.stream.is_gone() {
                 break false;
             }
         };

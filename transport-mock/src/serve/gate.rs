@@ -32,14 +32,47 @@ pub(super) struct Gate {
 #[derive(Default)]
 struct Open {
     stopping: bool,
+    /// No request is taken any more, but those that have come are finished.
+    draining: bool,
     opened: u64,
-    streams: BTreeMap<u64, Arc<TcpStream>>,
+    streams: BTreeMap<u64, Connected>,
+}
+
+struct Connected {
+    stream: Arc<TcpStream>,
+    /// Has a request.
+    busy: bool,
 }
 
 /// A connection that ends when the server stops.
 pub(super) struct Seat<'a> {
     gate: &'a Gate,
     number: u64,
+}
+
+impl Seat<'_> {
+    /// Notes that a request has come.
+    pub(super) fn begin(&self) {
+        self.set_busy(true);
+    }
+
+    /// Notes that it is finished; false if no other one is taken.
+    pub(super) fn finish(&self) -> bool {
+        self.set_busy(false)
+    }
+
+    /// Whether the server waits for this connection to end.
+    pub(super) fn is_draining(&self) -> bool {
+        lock(&self.gate.open).draining
+    }
+
+    fn set_busy(&self, busy: bool) -> bool {
+        let mut open = lock(&self.gate.open);
+        if let Some(connected) = open.streams.get_mut(&self.number) {
+            connected.busy = busy;
+        }
+        !open.draining
+    }
 }
 
 /// Also when the thread panics, so that its client is not left waiting.
@@ -57,7 +90,7 @@ impl Gate {
     }
 
     /// Gives every connection a thread that serves it with `run`, until the server stops and all of them have ended.
-    pub(super) fn listen(&self, listener: &TcpListener, run: impl Fn(&TcpStream) + Sync) {
+    pub(super) fn listen(&self, listener: &TcpListener, run: impl Fn(&TcpStream, &Seat<'_>) + Sync) {
         let run = &run;
         thread::scope(|scope| {
             while self.has_room() {
@@ -72,30 +105,27 @@ impl Gate {
                 let name = format!("connection {}", seat.number);
                 let thread = thread::Builder::new().name(name).stack_size(512 * 1024);
                 // Without a thread the seat is dropped here and now, and the connection closed with it.
-                let _ = thread.spawn_scoped(scope, move || {
-                    let _seat = seat;
-                    run(&stream);
-                });
+                let _ = thread.spawn_scoped(scope, move || run(&stream, &seat));
             }
         });
     }
 
     /// Waits until another connection is allowed; false when the server stops.
     fn has_room(&self) -> bool {
-        let full = |open: &mut Open| !open.stopping && open.streams.len() >= self.limit;
+        let full = |open: &mut Open| !open.draining && open.streams.len() >= self.limit;
         let open = self.changed.wait_while(lock(&self.open), full);
-        !open.unwrap_or_else(PoisonError::into_inner).stopping
+        !open.unwrap_or_else(PoisonError::into_inner).draining
     }
 
     /// Registers a connection; `None` when the server stops.
     pub(super) fn enter(&self, stream: &Arc<TcpStream>) -> Option<Seat<'_>> {
         let mut open = lock(&self.open);
-        if open.stopping {
+        if open.draining {
             return None;
         }
         open.opened += 1;
         let number = open.opened;
-        open.streams.insert(number, Arc::clone(stream));
+        open.streams.insert(number, Connected { stream: Arc::clone(stream), busy: false });
         Some(Seat { gate: self, number })
     }
 
@@ -106,13 +136,31 @@ impl Gate {
         !waited.unwrap_or_else(PoisonError::into_inner).0.stopping
     }
 
+    /// Takes no more connections, and no more requests on those that there are.
+    pub(super) fn drain(&self) {
+        let mut open = lock(&self.open);
+        open.draining = true;
+        for connected in open.streams.values().filter(|connected| !connected.busy) {
+            // What has come already is still read. One that is closed already needs no closing.
+            let _ = connected.stream.shutdown(Shutdown::Read);
+        }
+        drop(open);
+        self.changed.notify_all();
+    }
+
+    /// Waits until all connections have ended; false if they have not in this time.
+    pub(super) fn wait_empty(&self, time: Duration) -> bool {
+        let waited = self.changed.wait_timeout_while(lock(&self.open), time, |open| !open.streams.is_empty());
+        waited.unwrap_or_else(PoisonError::into_inner).0.streams.is_empty()
+    }
+
     /// Ends all connections, and takes no more.
     pub(super) fn close(&self) {
         let mut open = lock(&self.open);
-        open.stopping = true;
-        for stream in open.streams.values() {
+        (open.stopping, open.draining) = (true, true);
+        for connected in open.streams.values() {
             // One that is closed already needs no closing.
-            let _ = stream.shutdown(Shutdown::Both);
+            let _ = connected.stream.shutdown(Shutdown::Both);
         }
         drop(open);
         self.changed.notify_all();

@@ -20,7 +20,7 @@
 //! A [`Proxy`] lets the same things go wrong in front of a real server:
 //!
 //! ```text
-//! pipewright-sim proxy --upstream http://127.0.0.1:8081 --port 8082 --faults flaky --seed 7
+//! pipewright-sim proxy --upstream http://127.0.0.1:8081 --port 8082 --faults flaky --seed 7 --record flink.har
 //! ```
 //!
 //! A Snowflake account has two hosts, and here they are one: `GET /v2/streaming/hostname` answers the `Host` it was
@@ -295,7 +295,7 @@ impl<S: Service + 'static> Server<S> {
             gate: Gate::new(options.connections),
         });
         let own = Arc::clone(&shared);
-        let serve = move || own.gate.listen(&listener, |stream| connection::run(stream, &own));
+        let serve = move || own.gate.listen(&listener, |stream, seat| connection::run(stream, seat, &own));
         let thread = thread::Builder::new().name("pipewright-sim".into()).spawn(serve)?;
         let url = format!("{}://{address}", shared.scheme());
         Ok(Self { url, shared, listener: Some(thread) })
@@ -335,6 +335,20 @@ impl<S: Service + 'static> Server<S> {
         if let Some(thread) = self.listener.take() {
             let _ = thread.join();
         }
+    }
+
+    /// Whether it has not ended by itself; see [`wait`](Self::wait).
+    pub fn is_running(&self) -> bool {
+        self.listener.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// Takes no more requests, waits for at most `time` until those that have come are finished, and ends all
+    /// connections. Streaming responses are cut off at once. Returns whether nothing took longer.
+    pub fn shutdown(self, time: Duration) -> bool {
+        self.shared.gate.drain();
+        // The listener is waiting for a connection.
+        let _ = TcpStream::connect(self.shared.address);
+        self.shared.gate.wait_empty(time)
     }
 
     /// Lets the service fail now and be back after `downtime` of the simulator's time.

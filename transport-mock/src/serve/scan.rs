@@ -1,6 +1,41 @@
 //! Where a body ends, found while its bytes pass by unchanged.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use super::head::{Framing, Trouble};
+
+/// The payload of a body for a recording, as long as it is not too long.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Tap {
+    /// Empty if there is more than the limit.
+    pub(super) bytes: Vec<u8>,
+    /// How much there is.
+    pub(super) length: u64,
+    limit: usize,
+}
+
+/// A tap that the recording and the scanner of one connection have in common.
+pub(super) type SharedTap = Rc<RefCell<Tap>>;
+
+impl Tap {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { bytes: Vec::new(), length: 0, limit }
+    }
+
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        self.length += bytes.len() as u64;
+        if self.is_too_long() {
+            self.bytes = Vec::new();
+        } else {
+            self.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    pub(super) fn is_too_long(&self) -> bool {
+        self.length > self.limit as u64
+    }
+}
 
 /// Finds the end of a body whose bytes come in pieces.
 #[derive(Debug, PartialEq, Eq)]
@@ -8,6 +43,7 @@ pub(super) struct Scanner {
     part: Part,
     /// The payload without the framing of chunks, if it is kept.
     decoded: Option<Vec<u8>>,
+    tap: Option<SharedTap>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +75,22 @@ impl Scanner {
             Framing::Length(length) => Part::Length(length),
             Framing::Chunked => Part::Size { size: None, extension: false },
         };
-        Self { part, decoded: None }
+        Self { part, decoded: None, tap: None }
     }
 
     /// A body that ends when the connection does.
     pub(super) fn until_close() -> Self {
-        Self { part: Part::Close, decoded: None }
+        Self { part: Part::Close, decoded: None, tap: None }
+    }
+
+    /// Shows the payload to a tap from now on.
+    pub(super) fn tap(&mut self, tap: &SharedTap) {
+        self.tap = Some(Rc::clone(tap));
+    }
+
+    /// The tap, if there is one.
+    pub(super) fn tapped(&self) -> Option<SharedTap> {
+        self.tap.clone()
     }
 
     /// Keeps the payload from now on; [`into_payload`](Self::into_payload) has it.
@@ -102,8 +148,12 @@ impl Scanner {
 
     fn take(&mut self, bytes: &[u8], left: u64) -> (usize, u64) {
         let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+        let payload = bytes.get(..taken).unwrap_or_default();
         if let Some(decoded) = &mut self.decoded {
-            decoded.extend_from_slice(bytes.get(..taken).unwrap_or_default());
+            decoded.extend_from_slice(payload);
+        }
+        if let Some(tap) = &self.tap {
+            tap.borrow_mut().add(payload);
         }
         (taken, left.saturating_sub(taken as u64))
     }
@@ -162,6 +212,20 @@ mod tests {
         }
         assert_eq!(scanned(Framing::Length(0), b"GET /", 9), Ok((Vec::new(), 0, true)));
         assert_eq!(scanned(Framing::Length(6), b"hello", 9), Ok((b"hello".to_vec(), 5, false)));
+    }
+
+    #[test]
+    fn a_tap_has_the_payload_unless_it_is_too_long() {
+        let chunked = b"5\r\nhello\r\n2\r\n!!\r\n0\r\n\r\n";
+        for (limit, kept) in [(7, &b"hello!!"[..]), (6, b"")] {
+            let tap = SharedTap::new(RefCell::new(Tap::new(limit)));
+            let mut scanner = Scanner::new(Framing::Chunked);
+            scanner.tap(&tap);
+            for piece in chunked.chunks(2) {
+                scanner.scan(piece).expect("chunks");
+            }
+            assert_eq!((&tap.borrow().bytes[..], tap.borrow().length), (kept, 7));
+        }
     }
 
     #[test]

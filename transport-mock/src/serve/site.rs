@@ -41,7 +41,7 @@ impl<S: Service> Site<S> {
         if path.starts_with("/_simulator/") {
             return None;
         }
-        self.faults.next(now, operation(self.service, method, path))
+        self.faults.next(now, operation(self.service, method, path), method, path)
     }
 
     /// How long a request line may be: what the server takes. Feldera's queries stand in theirs.

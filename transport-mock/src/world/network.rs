@@ -129,7 +129,7 @@ impl Network {
         self.sent += 1;
         let head = Head::new(exchange);
         let latency = between(&mut self.seed, &self.latency);
-        let fault = self.plan.next(self.now, head.operation);
+        let fault = self.plan.next(self.now, head.operation, &head.method, head.uri.path());
         let mut trip = Trip {
             number: self.sent,
             exchange: head,

@@ -9,6 +9,8 @@ mod flink;
 mod pipewright_sim;
 #[cfg(feature = "serve")]
 mod proxy;
+#[cfg(feature = "serve")]
+mod recording;
 mod script;
 #[cfg(feature = "serve")]
 mod serve;

@@ -231,3 +231,59 @@ fn the_simulator_exits_with_2_and_a_reason_if_its_usage_is_wrong() {
     let help = run(&["flink", "--help"]);
     assert!(help.status.success() && help.stdout.starts_with(b"usage: "));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_it_in_good_order() {
+    let arguments = ["proxy", "--upstream", "http://127.0.0.1:1"];
+    for (command, signal) in [(&["flink"][..], "TERM"), (&["feldera"], "INT"), (&arguments, "TERM")] {
+        let (mut process, url) = listening(command);
+        let mut idle = TcpStream::connect(url.strip_prefix("http://").expect("an address")).expect("a connection");
+        let killed = Command::new("kill").args([format!("-{signal}"), process.0.id().to_string()]).status();
+        assert!(killed.expect("the program kill").success());
+        assert_eq!(process.0.wait().expect("its end").code(), Some(0), "{command:?}");
+        assert_eq!(idle.read(&mut [0]).unwrap_or(0), 0);
+        let mut said = String::new();
+        process.0.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
+        assert_eq!(said, "shut down\n", "{command:?}");
+    }
+}
+
+#[test]
+fn faults_come_from_a_file_and_what_passes_is_recorded() {
+    let folder = std::env::temp_dir();
+    let file = |name: &str| folder.join(format!("pipewright-sim-{}-{name}", std::process::id())).display().to_string();
+    let (plan, wrong, recording) = (file("plan"), file("wrong"), file("recording.har"));
+    std::fs::write(&plan, "at-most = 2\n[GET /v1/*]\nunavailable = 1\n").expect("written");
+    std::fs::write(&wrong, "\nreply-lots = 1\n").expect("written");
+    let (server, upstream) = listening(&["flink", "--faults", &plan]);
+    let arguments = ["proxy", "--upstream", &upstream, "--faults", &plan, "--record", &recording];
+    let (proxy, url) = listening(&arguments);
+    // Two of the proxy, two of the simulator; the bare path meets none.
+    let statuses =
+        ["/overview", "/v1/overview", "/v1/jobs", "/v1/overview", "/v1/overview", "/v1/overview"].map(|path| {
+            let mut stream =
+                TcpStream::connect(url.strip_prefix("http://").expect("an address")).expect("a connection");
+            write!(stream, "GET {path} HTTP/1.1\r\nConnection: close\r\n\r\n").expect("written");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).expect("an answer");
+            answer.get(9..12).unwrap_or_default().to_owned()
+        });
+    assert_eq!(statuses, ["200", "503", "503", "503", "503", "200"]);
+    // Killed in whatever state it is.
+    drop((server, proxy));
+    let text = std::fs::read_to_string(&recording).expect("a recording");
+    let document: serde_json::Value = serde_json::from_str(&text).expect("whole JSON");
+    assert!(document["log"]["entries"].as_array().is_some_and(|entries| entries.len() == 6), "{text}");
+
+    for (value, problem) in
+        [(&wrong, "line 2: unknown setting \"reply-lots\""), (&file("absent"), "use none, flaky, hostile")]
+    {
+        let output = run(&["flink", "--faults", value]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && said.contains(problem), "{said}");
+    }
+    for file in [plan, wrong, recording] {
+        std::fs::remove_file(file).expect("deleted");
+    }
+}

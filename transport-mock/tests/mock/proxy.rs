@@ -13,18 +13,18 @@ use socket2::{Domain, SockRef, Socket, Type};
 const ANSWER: &str = "HTTP/1.1 201 Made\r\nX-Odd:  spaced \r\nContent-Length: 12\r\n\r\n{\"a\": [1,2]}";
 
 /// A server that keeps the bytes of every request, and gives every one the same answer.
-struct Upstream {
-    url: String,
+pub(crate) struct Upstream {
+    pub(crate) url: String,
     seen: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
 impl Upstream {
-    fn new(answer: &'static str) -> Self {
+    pub(crate) fn new(answer: &'static str) -> Self {
         Self::with(move |stream, _| stream.write_all(answer.as_bytes()).is_ok())
     }
 
     /// A server that answers a request on a stream, and says whether the connection stays open.
-    fn with(answer: impl Fn(&mut TcpStream, usize) -> bool + Send + Sync + 'static) -> Self {
+    pub(crate) fn with(answer: impl Fn(&mut TcpStream, usize) -> bool + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let seen: Arc<Mutex<Vec<Vec<u8>>>> = Arc::default();
@@ -89,7 +89,7 @@ fn connect(proxy: &Proxy) -> TcpStream {
 }
 
 /// Sends a request that is the last one, and reads all that comes back.
-fn ask(proxy: &Proxy, request: &str) -> String {
+pub(crate) fn ask(proxy: &Proxy, request: &str) -> String {
     let mut stream = connect(proxy);
     stream.write_all(request.as_bytes()).expect("written");
     read_all(&mut stream)

@@ -1,5 +1,8 @@
 //! [`Proxy`]: the same faults in front of a real server.
 
+mod har;
+mod recorder;
+mod redact;
 mod relay;
 mod upstream;
 
@@ -8,6 +11,7 @@ use std::collections::btree_map::Entry;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -15,6 +19,7 @@ use std::time::{Duration, Instant};
 use http::{Method, Uri};
 use pipewright::Timestamp;
 
+use self::recorder::Recorder;
 use super::clock::ScaledClock;
 use super::gate::{self, Gate};
 use super::{Served, Time, Watcher, site};
@@ -29,6 +34,7 @@ pub struct ProxyOptions {
     port: u16,
     faults: FaultPlan,
     connections: usize,
+    recording: Option<PathBuf>,
     watcher: Option<Box<Watcher>>,
 }
 
@@ -44,13 +50,22 @@ impl ProxyOptions {
             io::Error::new(io::ErrorKind::InvalidInput, message)
         };
         let uri: Uri = upstream.parse().map_err(|_| invalid())?;
+        if uri.scheme_str() == Some("https") {
+            let host = uri.host().unwrap_or_default();
+            let target = format!("{host}:{}", uri.port_u16().unwrap_or(443));
+            let message = format!(
+                "upstream {upstream:?}: the proxy speaks no TLS to the server; give `http://HOST:PORT`, such as that of \
+                 `socat TCP-LISTEN:8443,bind=127.0.0.1,fork,reuseaddr OPENSSL:{target}`"
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
         let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http")).ok_or_else(invalid)?;
         if uri.query().is_some() || !matches!(uri.path(), "" | "/") || authority.as_str().contains('@') {
             return Err(invalid());
         }
         let upstream = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80));
         let faults = FaultPlan::none();
-        Ok(Self { upstream, service: "", port: 0, faults, connections: 512, watcher: None })
+        Ok(Self { upstream, service: "", port: 0, faults, connections: 512, recording: None, watcher: None })
     }
 
     /// Names the service, so that [`FaultPlan::nth_of`] recognises its operations: `flink`, `flink-sql-gateway`,
@@ -75,6 +90,20 @@ impl ProxyOptions {
     /// Sets how many clients' connections may be open at once, at least 1. 512 by default.
     pub fn connections(mut self, limit: usize) -> Self {
         self.connections = limit.max(1);
+        self
+    }
+
+    /// Records each exchange in a [HAR 1.2](http://www.softwareishard.com/blog/har-12-spec/) file, which is replaced.
+    ///
+    /// An entry is what the client sent and what it was sent; its `comment` names the fault. The file is complete after
+    /// each entry, also if the process is killed. An exchange is recorded when it is over.
+    ///
+    /// A body of more than 1 MiB is not recorded: its `comment` says so, and its size is there. Compressed bodies
+    /// (gzip, zstd) are recorded decompressed. The proxy does not record the values of headers, parameters and JSON
+    /// fields whose names are those of credentials, such as `Authorization`, `api_key` or `password`, nor bodies that
+    /// are tokens. It cannot know which rows and texts are confidential.
+    pub fn record(mut self, file: impl Into<PathBuf>) -> Self {
+        self.recording = Some(file.into());
         self
     }
 
@@ -147,10 +176,11 @@ impl Proxy {
     /// Opens the port and starts forwarding.
     ///
     /// # Errors
-    /// If the port is taken. Whether the server can be reached is not checked.
+    /// If the port is taken, or if the recording cannot be created. Whether the server can be reached is not checked.
     pub fn start(options: ProxyOptions) -> io::Result<Self> {
         let listener = gate::bind(options.port)?;
         let address = listener.local_addr()?;
+        let recorder = options.recording.as_deref().map(Recorder::create).transpose()?;
         let wire = Arc::new(Wire {
             upstream: options.upstream,
             service: options.service,
@@ -159,11 +189,12 @@ impl Proxy {
             counts: Mutex::default(),
             clock: ScaledClock::new(Time::Real),
             watcher: options.watcher,
+            recorder,
             clients: Gate::new(options.connections),
             servers: Gate::new(usize::MAX),
         });
         let own = Arc::clone(&wire);
-        let serve = move || own.clients.listen(&listener, |stream| relay::run(stream, &own));
+        let serve = move || own.clients.listen(&listener, |stream, seat| relay::run(stream, seat, &own));
         let thread = thread::Builder::new().name("pipewright-sim proxy".into()).spawn(serve)?;
         Ok(Self { address, url: format!("http://{address}"), wire, listener: Some(thread) })
     }
@@ -177,6 +208,26 @@ impl Proxy {
     pub fn set_faults(&self, plan: FaultPlan) {
         *lock(&self.wire.down_until) = None;
         *lock(&self.wire.plan) = plan;
+    }
+
+    /// Takes no more requests, waits for at most `time` until those that have come are finished, and ends all
+    /// connections. Whatever takes longer is cut off, such as an answer without an end. Returns whether nothing took
+    /// longer. A recording is complete after that.
+    pub fn shutdown(&self, time: Duration) -> bool {
+        self.wire.clients.drain();
+        // The listener waits for a connection.
+        let _ = TcpStream::connect(self.address);
+        let finished = self.wire.clients.wait_empty(time);
+        self.wire.clients.close();
+        self.wire.servers.close();
+        self.wire.clients.wait_empty(time);
+        finished
+    }
+
+    /// Returns why the recording is not complete, for example because the disk is full. `None` if it is, or if nothing
+    /// is recorded.
+    pub fn recording_failure(&self) -> Option<String> {
+        self.wire.recorder.as_ref().and_then(Recorder::failure)
     }
 
     /// Returns how often each kind of fault was drawn for a request, under all plans. A fault counts from the moment
@@ -216,6 +267,7 @@ struct Wire {
     counts: Mutex<BTreeMap<FaultKind, u64>>,
     clock: ScaledClock,
     watcher: Option<Box<Watcher>>,
+    recorder: Option<Recorder>,
     clients: Gate,
     servers: Gate,
 }
@@ -230,7 +282,8 @@ impl Wire {
         if lock(&self.down_until).is_some_and(|until| Instant::now() < until) {
             return Some(Fault::NotSent);
         }
-        let fault = lock(&self.plan).next(self.now(), site::operation(self.service, method, path))?;
+        let operation = site::operation(self.service, method, path);
+        let fault = lock(&self.plan).next(self.now(), operation, method, path)?;
         *lock(&self.counts).entry(fault.kind()).or_default() += 1;
         Some(fault)
     }

@@ -5,14 +5,16 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, Response, StatusCode, header};
+use http::{HeaderMap, Method, Response, StatusCode, header};
 
 use super::Wire;
+use super::har::{Exchange, tap};
 use super::upstream::Upstream;
 use crate::fault::answer::{Answer, proxy_page};
 use crate::fault::{Fault, RetryAfter};
 use crate::serve::Served;
 use crate::serve::connection::{Next, prepare, until_the_end, write};
+use crate::serve::gate::Seat;
 use crate::serve::head::{HEAD, Head, Reader, Trouble};
 use crate::serve::reply::Reply;
 use crate::serve::scan::Scanner;
@@ -26,10 +28,10 @@ const ENDS_WITHIN: Duration = Duration::from_secs(1);
 const CHECK: Duration = Duration::from_millis(250);
 
 /// Serves a connection until either side ends it.
-pub(super) fn run(stream: &TcpStream, wire: &Wire) {
+pub(super) fn run(stream: &TcpStream, seat: &Seat<'_>, wire: &Wire) {
     if prepare(stream).is_ok() {
-        let mut relay = Relay { stream, reader: Reader::new(stream, HEAD), wire, upstream: None };
-        until_the_end(stream, || relay.exchange());
+        let mut relay = Relay { stream, reader: Reader::new(stream, HEAD), wire, seat, upstream: None };
+        until_the_end(stream, seat, || relay.exchange());
     }
 }
 
@@ -37,6 +39,7 @@ struct Relay<'a> {
     stream: &'a TcpStream,
     reader: Reader<&'a TcpStream>,
     wire: &'a Wire,
+    seat: &'a Seat<'a>,
     upstream: Option<Upstream<'a>>,
 }
 
@@ -69,6 +72,24 @@ struct Record {
     request: String,
     fault: Option<Fault>,
     since: Instant,
+    /// What is recorded.
+    exchange: Option<Box<Exchange>>,
+}
+
+impl Record {
+    /// Notes the answer that is passed on, for a recording.
+    fn answered(&mut self, reply: &Reply) {
+        if let (Some(exchange), Some(body)) = (&mut self.exchange, reply.scanner.tapped()) {
+            exchange.answered(reply.status, &reply.headers, body);
+        }
+    }
+
+    /// Notes an answer whose body is sent as far as this.
+    fn answered_with(&mut self, status: StatusCode, headers: &HeaderMap, body: &[u8]) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.answered_with(status, headers, body);
+        }
+    }
 }
 
 impl Relay<'_> {
@@ -77,9 +98,16 @@ impl Relay<'_> {
             Ok(head) => head,
             Err(trouble) => return self.reject(&trouble),
         };
+        self.seat.begin();
         let fault = self.wire.draw(request.method(), request.uri().path());
         let target = format!("{} {}", request.method(), request.uri());
-        let mut record = Record { request: target, fault, since: Instant::now() };
+        let mut rest = Scanner::new(framing);
+        let exchange = self.wire.recorder.is_some().then(|| {
+            let body = tap();
+            rest.tap(&body);
+            Box::new(Exchange::new(self.wire.now(), &self.wire.upstream, request.clone(), body))
+        });
+        let mut record = Record { request: target, fault, since: Instant::now(), exchange };
         if fault == Some(Fault::NotSent) {
             return self.end(record);
         }
@@ -87,7 +115,7 @@ impl Relay<'_> {
             return self.end(record);
         }
         let method = request.method().clone();
-        let mut request = Incoming { method, head: raw, held: BytesMut::new(), rest: Scanner::new(framing), last };
+        let mut request = Incoming { method, head: raw, held: BytesMut::new(), rest, last };
         if matches!(fault, Some(Fault::DelayRequest(_) | Fault::DeliveredTwice)) && self.hold(&mut request).is_err() {
             return self.end(record);
         }
@@ -201,6 +229,9 @@ impl Relay<'_> {
         }
         let mut reply = upstream.reply(&request.method).map_err(|_| Lost::Closed)?;
         reply.last |= sent.is_err();
+        if self.wire.recorder.is_some() {
+            reply.scanner.tap(&tap());
+        }
         Ok(reply)
     }
 
@@ -225,7 +256,7 @@ impl Relay<'_> {
     }
 
     /// Passes on the head of an answer and half of its body.
-    fn cut(&self, reply: Reply, collected: &Collected, record: Record) -> Next {
+    fn cut(&self, reply: Reply, collected: &Collected, mut record: Record) -> Next {
         let Collected { raw, whole } = collected;
         if raw.is_empty() {
             return self.end(record);
@@ -235,8 +266,11 @@ impl Relay<'_> {
             let mut response = reply.with_body();
             let length = response.body().len();
             response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+            let half = response.body().get(..length / 2).unwrap_or_default();
+            record.answered_with(status, response.headers(), half);
             write(self.stream, &response, length / 2)
         } else {
+            record.answered(&reply);
             let half = raw.get(..raw.len() / 2).unwrap_or_default();
             (&mut &*self.stream).write_all(&reply.raw).and_then(|()| (&mut &*self.stream).write_all(half))
         };
@@ -245,7 +279,8 @@ impl Relay<'_> {
     }
 
     /// Passes on an answer as it comes; `first` is what was read of its body already.
-    fn pass(&mut self, mut reply: Reply, first: &[u8], last: bool, record: Record) -> Next {
+    fn pass(&mut self, mut reply: Reply, first: &[u8], last: bool, mut record: Record) -> Next {
+        record.answered(&reply);
         let status = reply.status;
         let last = last || reply.last;
         let mut stream = self.stream;
@@ -292,10 +327,12 @@ impl Relay<'_> {
     }
 
     /// Answers with a response that is not passed on as it came. What is unread of the request ends the connection.
-    fn answer(&self, request: &Incoming, mut response: Response<Bytes>, last: bool, record: Record) -> Next {
+    fn answer(&self, request: &Incoming, mut response: Response<Bytes>, last: bool, mut record: Record) -> Next {
         let length = response.body().len();
         response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
         let shown = if request.method == Method::HEAD { 0 } else { length };
+        let body = response.body().get(..shown).unwrap_or_default();
+        record.answered_with(response.status(), response.headers(), body);
         let written = write(self.stream, &response, shown);
         self.show(record, Some(response.status()));
         match written {
@@ -308,7 +345,7 @@ impl Relay<'_> {
     /// Answers what is not HTTP.
     fn reject(&self, trouble: &Trouble) -> Next {
         let Trouble::Unreadable(what) = trouble else { return Next::End };
-        let record = Record { request: (*what).to_owned(), fault: None, since: Instant::now() };
+        let record = Record { request: (*what).to_owned(), fault: None, since: Instant::now(), exchange: None };
         let page = proxy_page(StatusCode::BAD_REQUEST, RetryAfter::Absent, self.wire.now());
         let written = write(self.stream, &page, page.body().len());
         self.show(record, Some(page.status()));
@@ -328,7 +365,10 @@ impl Relay<'_> {
     }
 
     fn show(&self, record: Record, status: Option<StatusCode>) {
-        let Record { request, fault, since } = record;
+        let Record { request, fault, since, exchange } = record;
+        if let (Some(recorder), Some(exchange)) = (&self.wire.recorder, exchange) {
+            recorder.add(&exchange.entry(fault.map(|fault| fault.to_string())));
+        }
         self.wire.show(&Served { request, status, fault, took: since.elapsed(), remark: None });
     }
 }

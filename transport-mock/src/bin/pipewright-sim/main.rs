@@ -3,6 +3,10 @@
 //!
 //! Prints where it listens, and then one line for each request on the standard error output.
 
+mod jar;
+mod proxy;
+mod signals;
+
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -14,14 +18,17 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use lexopt::prelude::*;
-use pipewright_mock::flink::{Exits, Program};
-use pipewright_mock::serve::{Options, Proxy, ProxyOptions, Served, Server, Time};
-use pipewright_mock::{FaultKind, FaultPlan, Route, Service, feldera, flink, snowpipe, sql_gateway};
+use pipewright_mock::serve::{Options, Served, Server, Time};
+use pipewright_mock::{FaultPlan, Route, Service, feldera, flink, snowpipe, sql_gateway};
+
+use self::signals::Signals;
 
 const USAGE: &str = "\
-usage: pipewright-sim flink|flink-sql-gateway|snowpipe|feldera [--port N] [--seed S] [--faults none|flaky|hostile] [--time real|fast:K]
+usage: pipewright-sim flink|flink-sql-gateway|snowpipe|feldera [--port N] [--seed S] [--faults none|flaky|hostile|FILE]
+                      [--time real|fast:K]
                       [--tls]
-       pipewright-sim proxy --upstream http://HOST:PORT [--port N] [--seed S] [--faults none|flaky|hostile] [--chance KIND=P]...
+       pipewright-sim proxy --upstream http://HOST:PORT [--port N] [--seed S] [--faults none|flaky|hostile|FILE]
+                            [--record FILE.har] [--chance KIND=P]...
                             [--at-most N] [--delays S..S]
        pipewright-sim flink|flink-sql-gateway|snowpipe|feldera --routes
        pipewright-sim jar endless|bounded|failing|exiting -o FILE [--name NAME] [--rate N] [--records N]
@@ -35,7 +42,9 @@ feldera  a simulated Feldera, whose programs have tables and views that are SELE
   --routes           prints the routes of the real service and whether they are simulated; those that are not are answered
                      501, with the header `x-pipewright-sim: not-simulated`
   --seed S           what ids and faults are drawn from; 0 by default
-  --faults PLAN      what goes wrong: `none` (default), `flaky` (one request in ten), `hostile` (one in three)
+  --faults PLAN      what goes wrong: `none` (default), `flaky` (one request in ten), `hostile` (one in three), or a
+                     file with a plan: lines such as `start = flaky`, `reply-lost = 0.1`, `at-most = 20`, and sections such
+                     as `[POST /v1/jobs/*/stop]` with chances of their own; see `FaultPlan::parse`
   --time PACE        `real` (default), or `fast:K`: K times as fast as the machine's clock
   --tls              serves HTTPS; the path of the CA certificate that clients have to trust is printed behind the URL
   --slots N          flink: task slots; 4 by default
@@ -52,9 +61,13 @@ feldera  a simulated Feldera, whose programs have tables and views that are SELE
                      the `Host` of the request, with its port, by default
   --token T          snowpipe: what its account host takes after `Bearer`; anything by default
 
+SIGTERM and Ctrl-C end a server: it takes no more connections, finishes the requests that it has within 5 s, and exits with 0.
+
 proxy    forwards to a real server and lets requests go wrong as in a simulator; delays pass in real time
   --upstream URL     the server, as in http://127.0.0.1:8081
   --port N           as above, and so are --seed and --faults
+  --record FILE.har  writes each exchange to a HAR file, which is replaced. Bodies of more than 1 MiB and credentials are
+                     left out; the comment of an entry names its fault
   --chance KIND=P    how likely this kind of fault is, from 0 to 1, as in `reply-lost=0.1`; may be given several times. Kinds:
                      not-sent reply-lost delay-request delay-reply too-many-requests unavailable proxy-page cut-off
                      short-body malformed-body restart unauthorized lost-route delivered-twice leader-lost
@@ -75,6 +88,9 @@ jar      a file for it to run
   --state-dropped       it has no operator any more for some state of a savepoint
   --exits WHEN       when its main method calls System.exit: `always` (planned or run; default of `exiting`),
                      `before-execute` or `after-execute` (only when it is run)";
+
+/// How long requests may take to finish after SIGTERM.
+const GRACE: Duration = Duration::from_secs(5);
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
@@ -99,8 +115,8 @@ const COMMANDS: [(&str, Read); 6] = [
     ("feldera", |parser| {
         simulator(parser, feldera::routes, feldera_option, |config, seed| config.seed = seed, Options::feldera)
     }),
-    ("proxy", proxy),
-    ("jar", jar),
+    ("proxy", proxy::proxy),
+    ("jar", jar::jar),
 ];
 
 fn main() -> ExitCode {
@@ -158,9 +174,13 @@ fn serve<S: Service + 'static>(port: u16, options: Options<S>) -> Result<()> {
     let file = server.ca_certificate().map(write_ca).transpose()?;
     #[cfg(not(feature = "tls"))]
     let file = None::<PathBuf>;
+    let signals = Signals::register()?;
     announce(server.url(), file.as_deref())?;
-    server.wait();
-    eprintln!("the service was shut down");
+    if signals.wait_while(|| server.is_running()) {
+        report(server.shutdown(GRACE));
+    } else {
+        eprintln!("the service was shut down");
+    }
     Ok(())
 }
 
@@ -189,11 +209,12 @@ fn announce(url: &str, ca_file: Option<&Path>) -> Result<()> {
     Ok(std::io::stdout().flush()?)
 }
 
-/// Says where the server listens, and waits until the process is ended.
-fn wait(url: &str) -> Result<()> {
-    announce(url, None)?;
-    loop {
-        std::thread::park_timeout(Duration::from_secs(3600));
+/// Says how a shutdown went.
+fn report(finished: bool) {
+    if finished {
+        eprintln!("shut down");
+    } else {
+        eprintln!("shut down; requests that took longer than {} s were cut off", GRACE.as_secs());
     }
 }
 
@@ -203,12 +224,19 @@ struct FlowContext {
     seed: u64,
     time: Time,
     tls: bool,
-    faults: fn(u64) -> FaultPlan,
+    faults: Faults,
+}
+
+/// Where the faults come from.
+enum Faults {
+    Named(fn(u64) -> FaultPlan),
+    /// The text of a file, and its name.
+    File(String, String),
 }
 
 impl FlowContext {
     fn new() -> Self {
-        Self { port: 0, seed: 0, time: Time::Real, tls: false, faults: |_| FaultPlan::none() }
+        Self { port: 0, seed: 0, time: Time::Real, tls: false, faults: Faults::Named(|_| FaultPlan::none()) }
     }
 
     /// Reads an option's value; false when it is none of these options.
@@ -221,76 +249,43 @@ impl FlowContext {
             "tls" => return Err("--tls: this program was built without TLS; build it with `--features tls`".into()),
             "faults" => {
                 self.faults = match parser.value()?.to_string_lossy().as_ref() {
-                    "none" => |_| FaultPlan::none(),
-                    "flaky" => FaultPlan::flaky,
-                    "hostile" => FaultPlan::hostile,
-                    other => return Err(format!("--faults {other}: it is `none`, `flaky` or `hostile`").into()),
+                    "none" => Faults::Named(|_| FaultPlan::none()),
+                    "flaky" => Faults::Named(FaultPlan::flaky),
+                    "hostile" => Faults::Named(FaultPlan::hostile),
+                    file => {
+                        let text = std::fs::read_to_string(file).map_err(|error| {
+                            format!("--faults {file}: {error}; use none, flaky, hostile or a file with a plan")
+                        })?;
+                        Faults::File(text, file.to_owned())
+                    }
                 };
+                self.plan()?;
             }
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    fn applied<S>(&self, options: Options<S>) -> Options<S> {
-        let options = options.port(self.port).time(self.time).faults((self.faults)(self.seed));
+    fn plan(&self) -> Result<FaultPlan> {
+        match &self.faults {
+            Faults::Named(plan) => Ok(plan(self.seed)),
+            Faults::File(text, file) => {
+                FaultPlan::parse(text, self.seed).map_err(|error| format!("--faults {file}: {error}").into())
+            }
+        }
+    }
+
+    fn applied<S>(&self, options: Options<S>) -> Result<Options<S>> {
+        let options = options.port(self.port).time(self.time).faults(self.plan()?);
         #[cfg(feature = "tls")]
         let options = if self.tls { options.tls() } else { options };
-        options.on_request(log)
+        Ok(options.on_request(log))
     }
 }
 
 /// Writes a line for a request. A reader that has closed the output does not want to know.
 fn log(served: &Served) {
     let _ = writeln!(std::io::stderr(), "{served}");
-}
-
-fn proxy(mut parser: lexopt::Parser) -> Result<Run> {
-    let (mut common, mut upstream) = (FlowContext::new(), None);
-    let mut changes: Vec<Box<dyn FnOnce(FaultPlan) -> FaultPlan>> = Vec::new();
-    while let Some(argument) = parser.next()? {
-        let name = match argument {
-            Long("help") | Short('h') => return Ok(help()),
-            Long("upstream") => {
-                upstream = Some(parser.value()?.string()?);
-                continue;
-            }
-            Long("chance") => {
-                let (kind, chance) = chance(&parser.value()?.string()?)?;
-                changes.push(Box::new(move |plan| plan.chance(kind, chance)));
-                continue;
-            }
-            Long("at-most") => {
-                let faults = value(&mut parser, "--at-most")?;
-                changes.push(Box::new(move |plan| plan.at_most(faults)));
-                continue;
-            }
-            Long("delays") => {
-                let delays = seconds(&mut parser, "--delays")?;
-                changes.push(Box::new(move |plan| plan.delays(delays)));
-                continue;
-            }
-            Long(name @ ("port" | "seed" | "faults")) => name.to_owned(),
-            other => return Err(other.unexpected().into()),
-        };
-        common.read(&name, &mut parser)?;
-    }
-    let upstream = upstream.ok_or("a proxy needs a server: --upstream http://HOST:PORT")?;
-    let plan = changes.into_iter().fold((common.faults)(common.seed), |plan, change| change(plan));
-    let options = ProxyOptions::new(&upstream)?.port(common.port).faults(plan).on_request(log);
-    Ok(Box::new(move || {
-        let port = common.port;
-        let proxy = Proxy::start(options).map_err(|error| format!("port {port} of 127.0.0.1: {error}"))?;
-        wait(proxy.url())
-    }))
-}
-
-/// A kind of fault and how likely it is.
-fn chance(text: &str) -> Result<(FaultKind, f64)> {
-    let wrong = || format!("--chance {text}: it is a kind of fault and a number from 0 to 1, as in `reply-lost=0.1`");
-    let (kind, chance) = text.split_once('=').ok_or_else(wrong)?;
-    let chance = chance.parse().ok().filter(|chance| (0.0..=1.0).contains(chance)).ok_or_else(wrong)?;
-    Ok((kind.parse()?, chance))
 }
 
 /// Reads arguments up to the end: common options, and those of one simulator, which are read into its configuration.
@@ -314,7 +309,7 @@ fn simulator<C: Default + 'static, S: Service + 'static>(
         }
     }
     seed(&mut config, common.seed);
-    Ok(Box::new(move || serve(common.port, common.applied(options(config)))))
+    Ok(Box::new(move || serve(common.port, common.applied(options(config))?)))
 }
 
 fn flink_option(config: &mut flink::Config, name: &str, parser: &mut lexopt::Parser) -> Result<bool> {
@@ -405,43 +400,6 @@ fn release(text: OsString) -> Result<String> {
     Ok(text)
 }
 
-fn jar(mut parser: lexopt::Parser) -> Result<Run> {
-    let (mut kind, mut file, mut name, mut records) = (None, None, None, None);
-    let mut changes: Vec<Box<dyn FnOnce(Program) -> Program>> = Vec::new();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Value(word) if kind.is_none() => kind = Some(word.string()?),
-            Short('o') | Long("output") => file = Some(PathBuf::from(parser.value()?)),
-            Long("name") => name = Some(parser.value()?.string()?),
-            Long("records") => records = Some(value(&mut parser, "--records")?),
-            Long("rate") => changes.push(with(value(&mut parser, "--rate")?, Program::rate)),
-            Long("parallelism") => changes.push(with(value(&mut parser, "--parallelism")?, Program::parallelism)),
-            Long("restarts") => changes.push(with(value(&mut parser, "--restarts")?, Program::restarts)),
-            Long("exits") => changes.push(with(exits(&mut parser)?, Program::exits)),
-            Long("state-incompatible") => changes.push(Box::new(Program::state_incompatible)),
-            Long("state-dropped") => changes.push(Box::new(Program::state_dropped)),
-            Long("help") | Short('h') => return Ok(help()),
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    let kind = kind.ok_or("which jar: `endless`, `bounded`, `failing` or `exiting`?")?;
-    let file = file.ok_or("a jar needs a file to be written to: -o FILE")?;
-    let name = name.unwrap_or_else(|| kind.clone());
-    let program = match (kind.as_str(), records) {
-        ("endless", None) => Program::endless(name),
-        ("endless", Some(_)) => return Err("--records: an endless jar has no number of them".into()),
-        ("bounded", records) => Program::bounded(name, records.unwrap_or(1000)),
-        ("failing", records) => Program::endless(name).fails_after(records.unwrap_or(500)).restarts(2),
-        ("exiting", None) => Program::endless(name).exits(Exits::Always),
-        ("exiting", Some(_)) => return Err("--records: an exiting jar has no number of them".into()),
-        (other, _) => return Err(format!("`{other}` is none of `endless`, `bounded`, `failing` and `exiting`").into()),
-    };
-    let program = changes.into_iter().fold(program, |program, change| change(program));
-    Ok(Box::new(move || {
-        std::fs::write(&file, program.jar()).map_err(|error| format!("{}: {error}", file.display()).into())
-    }))
-}
-
 /// The value of an option; an error names it.
 fn value<T: FromStr<Err: Display>>(parser: &mut lexopt::Parser, option: &str) -> Result<T> {
     let text = parser.value()?.string()?;
@@ -452,17 +410,4 @@ fn value<T: FromStr<Err: Display>>(parser: &mut lexopt::Parser, option: &str) ->
 fn port(parser: &mut lexopt::Parser) -> Result<u16> {
     let text = parser.value()?.string()?;
     text.parse().map_err(|_| format!("--port {text}: it is a number from 0, which means any free one, to 65535").into())
-}
-
-fn exits(parser: &mut lexopt::Parser) -> Result<Exits> {
-    match parser.value()?.to_string_lossy().as_ref() {
-        "always" => Ok(Exits::Always),
-        "before-execute" => Ok(Exits::BeforeExecute),
-        "after-execute" => Ok(Exits::AfterExecute),
-        other => Err(format!("--exits {other}: it is `always`, `before-execute` or `after-execute`").into()),
-    }
-}
-
-fn with<T: 'static>(value: T, change: fn(Program, T) -> Program) -> Box<dyn FnOnce(Program) -> Program> {
-    Box::new(move |program| change(program, value))
 }

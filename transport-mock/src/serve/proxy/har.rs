@@ -1,0 +1,222 @@
+//! One exchange as an entry of a recording: [HAR 1.2](http://www.softwareishard.com/blog/har-12-spec/).
+
+use std::cell::RefCell;
+use std::io::Read;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, Request, StatusCode, header};
+use pipewright::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::redact::{self, REDACTED};
+use crate::serve::scan::{SharedTap, Tap};
+
+/// The longest body that is recorded.
+pub(super) const LONGEST: usize = 1 << 20;
+
+/// A request, and what the client was sent.
+pub(super) struct Exchange {
+    started: Timestamp,
+    since: Instant,
+    upstream: String,
+    request: Request<()>,
+    body: SharedTap,
+    answer: Option<Answered>,
+}
+
+struct Answered {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: SharedTap,
+    waited: Duration,
+}
+
+/// A tap without content.
+pub(super) fn tap() -> SharedTap {
+    Rc::new(RefCell::new(Tap::new(LONGEST)))
+}
+
+impl Exchange {
+    pub(super) fn new(started: Timestamp, upstream: &str, request: Request<()>, body: SharedTap) -> Self {
+        let upstream = upstream.to_owned();
+        Self { started, since: Instant::now(), upstream, request, body, answer: None }
+    }
+
+    /// Notes an answer whose body passes by.
+    pub(super) fn answered(&mut self, status: StatusCode, headers: &HeaderMap, body: SharedTap) {
+        let waited = self.since.elapsed();
+        self.answer = Some(Answered { status, headers: headers.clone(), body, waited });
+    }
+
+    /// Notes an answer whose body was sent as far as this.
+    pub(super) fn answered_with(&mut self, status: StatusCode, headers: &HeaderMap, body: &[u8]) {
+        let tap = tap();
+        tap.borrow_mut().add(body);
+        self.answered(status, headers, tap);
+    }
+
+    /// The entry. `fault` is its comment.
+    pub(super) fn entry(&self, fault: Option<String>) -> Value {
+        let took = self.since.elapsed();
+        let waited = self.answer.as_ref().map_or(took, |answer| answer.waited);
+        let started = self.started.to_string();
+        let second = started.get(..19).unwrap_or_default();
+        let mut entry = json!({
+            "startedDateTime": format!("{second}.{:03}Z", self.started.as_millis() % 1000),
+            "time": millis(took),
+            "request": self.request(),
+            "response": self.response(),
+            "cache": {},
+            "timings": {"send": 0, "wait": millis(waited), "receive": millis(took.saturating_sub(waited))},
+        });
+        if let (Some(fault), Value::Object(fields)) = (fault, &mut entry) {
+            fields.insert("comment".to_owned(), fault.into());
+        }
+        entry
+    }
+
+    fn path(&self) -> &str {
+        self.request.uri().path()
+    }
+
+    fn request(&self) -> Value {
+        let request = &self.request;
+        let target = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        let query = request.uri().query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        let query: Vec<Value> = query
+            .map(|pair| {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                json!({"name": name, "value": if redact::is_secret(name) { REDACTED } else { value }})
+            })
+            .collect();
+        let tap = self.body.borrow();
+        let mut text = json!({
+            "method": request.method().as_str(),
+            "url": format!("http://{}{}", self.upstream, redact::address(target)),
+            "httpVersion": "HTTP/1.1",
+            "cookies": [],
+            "headers": headers(request.headers()),
+            "queryString": query,
+            "headersSize": -1,
+            "bodySize": tap.length,
+        });
+        if let Value::Object(fields) = &mut text
+            && tap.length > 0
+        {
+            let mut data = content(&tap, request.headers(), self.path());
+            data.insert("mimeType".to_owned(), mime_type(request.headers()).into());
+            fields.insert("postData".to_owned(), data.into());
+        }
+        text
+    }
+
+    /// Status 0 if there was no answer, as browsers write it.
+    fn response(&self) -> Value {
+        let Some(answer) = &self.answer else {
+            return json!({
+                "status": 0,
+                "statusText": "",
+                "httpVersion": "HTTP/1.1",
+                "cookies": [],
+                "headers": [],
+                "content": {"size": 0, "mimeType": "x-unknown"},
+                "redirectURL": "",
+                "headersSize": -1,
+                "bodySize": -1,
+            });
+        };
+        let tap = answer.body.borrow();
+        let mut content = content(&tap, &answer.headers, self.path());
+        content.insert("size".to_owned(), tap.length.into());
+        content.insert("mimeType".to_owned(), mime_type(&answer.headers).into());
+        let location = answer.headers.get(header::LOCATION).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        json!({
+            "status": answer.status.as_u16(),
+            "statusText": answer.status.canonical_reason().unwrap_or_default(),
+            "httpVersion": "HTTP/1.1",
+            "cookies": [],
+            "headers": headers(&answer.headers),
+            "content": content,
+            "redirectURL": location.map_or_else(String::new, |location| redact::address(&location)),
+            "headersSize": -1,
+            "bodySize": tap.length,
+        })
+    }
+}
+
+fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn mime_type(headers: &HeaderMap) -> String {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.unwrap_or("x-unknown").to_owned()
+}
+
+fn headers(headers: &HeaderMap) -> Vec<Value> {
+    let shown = headers.iter().map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let value = match name.as_str() {
+            name if redact::is_secret(name) => REDACTED.to_owned(),
+            "location" | "referer" => redact::address(&value),
+            _ => value.into_owned(),
+        };
+        json!({"name": name.as_str(), "value": value})
+    });
+    shown.collect()
+}
+
+/// The text of a body, or why there is none.
+fn content(tap: &Tap, headers: &HeaderMap, path: &str) -> Map<String, Value> {
+    let mut fields = Map::new();
+    let mut field = |name: &str, value: String| fields.insert(name.to_owned(), value.into());
+    if tap.length == 0 {
+        field("text", String::new());
+    } else if redact::is_secret_path(path) {
+        field("comment", "not recorded: it is or holds a token".to_owned());
+    } else if tap.is_too_long() {
+        field("comment", format!("not recorded: more than {LONGEST} bytes"));
+    } else {
+        match decoded(&tap.bytes, headers) {
+            Err(why) => {
+                field("comment", format!("not recorded: {why}"));
+            }
+            Ok(bytes) => match String::from_utf8(bytes) {
+                Ok(text) if mime_type(headers).starts_with("application/x-www-form-urlencoded") => {
+                    field("text", redact::parameters(&text));
+                }
+                Ok(text) => {
+                    field("text", redact::json(&text));
+                }
+                Err(binary) => {
+                    field("encoding", "base64".to_owned());
+                    field("text", STANDARD.encode(binary.as_bytes()));
+                }
+            },
+        }
+    }
+    fields
+}
+
+/// A body as it was before it was compressed.
+fn decoded(bytes: &[u8], headers: &HeaderMap) -> Result<Vec<u8>, String> {
+    let encoding = headers.get(header::CONTENT_ENCODING).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    match encoding.as_deref() {
+        None | Some("identity") => Ok(bytes.to_vec()),
+        Some("gzip") => bounded(flate2::read::MultiGzDecoder::new(bytes)),
+        Some("zstd") => {
+            bounded(ruzstd::decoding::StreamingDecoder::new(bytes).map_err(|error| format!("not zstd: {error}"))?)
+        }
+        Some(other) => Err(format!("its content encoding is {other}")),
+    }
+}
+
+fn bounded(decoder: impl Read) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = decoder.take(LONGEST as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error| format!("it cannot be decompressed: {error}"))?;
+    if bytes.len() > LONGEST { Err(format!("more than {LONGEST} bytes")) } else { Ok(bytes) }
+}
