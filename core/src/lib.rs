@@ -1,20 +1,54 @@
-//! Controls and feeds Feldera, Apache Flink and Snowpipe Streaming, without doing any I/O itself.
+//! Controls and feeds Feldera, Apache Flink and Snowpipe Streaming: blocking, async, or in your own event loop.
 //!
-//! This crate builds `http::Request`s, parses `http::Response`s and holds the state machines in between. A *runtime*
-//! sends the requests, reads the clock and sleeps: the blocking transport `pipewright-ureq`, the simulators of
-//! `pipewright-mock`, or the program's own event loop. The same flow runs in a plain thread, in any event loop,
-//! and with a virtual clock in a property test. Ten thousand flows can run on one thread.
-//!
-//! ```text
-//!   your program            this crate                                      runtime
-//!  ┌────────────┐   ┌─────────────────────────────────────┐   ┌──────────────────────────────────────┐
-//!  │ goal ──────┼──▶│ Flow: phases, waits, ambiguity      │   │                                      │
-//!  │            │   │   └ Call: attempts, credential,     │   │  Transport: one exchange             │
-//!  │ notices ◀──┼───│     │     deadline                  │──▶│  Clock: the time, sleeping           │
-//!  │            │   │     └ Operation: one request,       │   │  Entropy: bits for ids and jitter    │
-//!  │ result ◀───┼───│                  one response       │◀──│  Credentials: Authorization headers  │
-//!  └────────────┘   └─────────────────────────────────────┘   └──────────────────────────────────────┘
+//! ```sh
+//! cargo add pipewright pipewright-ureq
 //! ```
+//!
+//! This program stops a Flink job with a savepoint, and prints the path of the savepoint:
+//!
+//! ```
+//! # mod pipewright_ureq {
+//! #     pub struct Ureq;
+//! #     impl Ureq {
+//! #         pub fn new() -> pipewright::driver::Canned {
+//! #             pipewright::driver::Canned::new([
+//! #                 ("POST /v1/jobs/4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f/stop", 202,
+//! #                     r#"{"request-id":"00000000000000000000000000000001"}"#),
+//! #                 ("GET /v1/jobs/4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f/savepoints/00000000000000000000000000000001", 200,
+//! #                     r#"{"status":{"id":"COMPLETED"},"operation":{"location":"file:/savepoints/1"}}"#),
+//! #                 ("GET /v1/jobs/4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f/status", 200, r#"{"status":"FINISHED"}"#),
+//! #             ])
+//! #         }
+//! #     }
+//! # }
+//! use pipewright::flink::{Flink, StopWithSavepoint};
+//! use pipewright_ureq::Ureq;
+//!
+//! let flink = Flink::new("http://127.0.0.1:8081".parse()?, Ureq::new());
+//! let job = "4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f".parse()?;
+//! let stopped = flink.run(StopWithSavepoint::new(job))?;
+//! println!("{}", stopped.location);
+//! # assert_eq!(stopped.location, "file:/savepoints/1");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! If a response is lost, the program still ends with the truth: the flow finds out whether the job was stopped, or
+//! returns [`FlowError::Ambiguous`](error::FlowError::Ambiguous).
+//!
+//! The crate is **sans-IO**. It builds `http::Request`s, parses `http::Response`s and holds the state machines in
+//! between. It opens no socket, reads no clock and starts no thread: a *runtime* does.
+//!
+//! # Which door is yours
+//!
+//! | your program | start here |
+//! |---|---|
+//! | is blocking | [`driver::Client`] with `pipewright-ureq`, as above |
+//! | is async, on any executor | [`driver::AsyncDriver`]: three closures for your HTTP client and timer |
+//! | has its own event loop | [`flow::Flow::poll`], [below](#a-flow-by-hand); [`flow::Many`] for thousands of flows |
+//! | only needs requests and responses | [`Operation::request`] and [`Operation::parse`] |
+//! | is under test | `pipewright-mock`: simulators of all three services on a virtual clock, with faults |
+//!
+//! # Modules
 //!
 //! | module | content |
 //! |---|---|
@@ -22,12 +56,41 @@
 //! | [`flink`] | Apache Flink: operations, flows; SQL Gateway and HistoryServer |
 //! | [`snowpipe`] | Snowpipe Streaming: operations, flows, key-pair tokens, sessions, batches of rows |
 //! | [`oauth`] | OAuth 2.0 client credentials, for services behind an identity provider |
-//! | [`operation`] | [`Operation`]: one exchange as data; [`Effect`]: the effect of sending it twice |
+//! | [`operation`] | [`Operation`]: one HTTP exchange as data; [`Effect`]: the effect of sending it twice |
 //! | [`flow`] | [`Flow`](flow::Flow), [`Step`](flow::Step), [`Call`](flow::Call): several exchanges towards one goal |
 //! | [`driver`] | the loops that run a flow, and what they need: [`Transport`](driver::Transport), [`Clock`](driver::Clock), … |
 //! | [`decode`] | decoders for streaming responses |
 //! | [`error`] | the five error types and how they nest |
 //! | [`url`] | base addresses and path templates |
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `feldera`, `flink`, `snowpipe` | yes | the module of each service |
+//! | `oauth` | yes | the module `oauth`, and HTTP Basic authentication |
+//! | `gzip`, `zstd` | no | compressed batches of rows for Snowpipe; `zstd` needs a C compiler |
+//! | `url` | no | conversions between [`Base`] and `url::Url`; adds 32 crates |
+//!
+//! With the default features the crate depends on 11 crates, and on no procedural macro.
+//!
+//! # How it works
+//!
+//! ```text
+//!  your program          this crate                        runtime
+//! ┌──────────┐   ┌──────────────────────────┐   ┌───────────────────────────┐
+//! │ goal ────┼──▶│ Flow: phases, waits      │   │ Transport: one exchange   │
+//! │          │   │  └ Call: attempts,       │──▶│ Clock: the time, sleeping │
+//! │ notices ◀┼───│    │ credential, limits   │   │ Entropy: random bits      │
+//! │          │   │    └ Operation: request, │◀──│ Credentials: the header   │
+//! │ result ◀─┼───│        response          │   │   Authorization           │
+//! └──────────┘   └──────────────────────────┘   └───────────────────────────┘
+//! ```
+//!
+//! The same flow runs in a plain thread, in any event loop, and with a virtual clock in a property test. Ten thousand
+//! flows can run on one thread.
+//!
+//! # A flow by hand
 //!
 //! This flow waits until a job has ended. In this example, the program itself supplies the responses of the cluster:
 //!

@@ -1,6 +1,36 @@
 //! Feldera: the [API](https://docs.feldera.com/api/) of its manager, and of pipelines through the manager; releases
 //! 0.104 to 0.375.
 //!
+//! This program deploys a pipeline and reads a view of it:
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
+//! # mod pipewright_ureq {
+//! #     pub struct Ureq;
+//! #     impl Ureq {
+//! #         pub fn new() -> pipewright::driver::Canned {
+//! #             pipewright::driver::Canned::new([])
+//! #         }
+//! #     }
+//! # }
+//! # fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use pipewright::feldera::stream::{AdhocQuery, QueryFormat};
+//! use pipewright::feldera::{Deploy, Feldera};
+//! use pipewright_ureq::Ureq;
+//!
+//! let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, Ureq::new());
+//! let sql = "CREATE TABLE t (id INT); CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS n FROM t;";
+//! feldera.run(Deploy::new("orders", sql))?;
+//! let mut rows = feldera.open(AdhocQuery::new("orders", "SELECT * FROM totals", QueryFormat::Json))?;
+//! while let Some(row) = rows.next_item()? {
+//!     println!("{}", String::from_utf8_lossy(row));
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! `run` carries out a [goal](#flows), which takes several exchanges. `call` sends one [operation](#all-operations), and
+//! `open` an operation with a streaming response.
+//!
 //! | module | content |
 //! |---|---|
 //! | [`platform`], [`health`] | login, configuration, session, events and health of the platform |
@@ -14,26 +44,7 @@
 //! | [`stream`] | changes of views, queries, logs, time series |
 //! | [flows](#flows) | goals that take several exchanges: compile, deploy, start, stop, ingest, checkpoint and others |
 //!
-//! With a blocking runtime, common use is one line each:
-//!
-//! ```no_run
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
-//! # fn with(runtime: impl pipewright::driver::Runtime)
-//! # -> Result<(), Box<dyn std::error::Error>> {
-//! use pipewright::feldera::{Deploy, Feldera};
-//! use pipewright::feldera::stats::GetStats;
-//! use pipewright::feldera::stream::{AdhocQuery, QueryFormat};
-//!
-//! let feldera = Feldera::new("http://127.0.0.1:8080".parse()?, runtime);
-//! let sql = "CREATE TABLE t (id INT); CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS n FROM t;";
-//! feldera.run(Deploy::new("orders", sql))?;
-//! println!("{:?}", feldera.call(GetStats::new("orders"))?.global_metrics.state);
-//! let mut rows = feldera.open(AdhocQuery::new("orders", "SELECT * FROM totals", QueryFormat::Json))?;
-//! while let Some(row) = rows.next_item()? {
-//!     println!("{}", String::from_utf8_lossy(row));
-//! }
-//! # Ok(()) }
-//! ```
+//! # Traps
 //!
 //! What to know about Feldera, and how the types and flows handle it:
 //!

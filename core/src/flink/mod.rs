@@ -1,5 +1,32 @@
 //! Apache Flink: the [REST API](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/) of
-//! JobManagers from 1.18 on.
+//! JobManagers from 1.18 to 2.3, the SQL Gateway and the HistoryServer.
+//!
+//! This program takes a savepoint of each running job:
+//!
+//! ```
+//! # mod pipewright_ureq {
+//! #     pub struct Ureq;
+//! #     impl Ureq {
+//! #         pub fn new() -> pipewright::driver::Canned {
+//! #             pipewright::driver::Canned::new([("GET /v1/jobs/overview", 200, r#"{"jobs":[]}"#)])
+//! #         }
+//! #     }
+//! # }
+//! use pipewright::flink::jobs::{GetJobsOverview, JobState};
+//! use pipewright::flink::{Flink, TakeSavepoint};
+//! use pipewright_ureq::Ureq;
+//!
+//! let flink = Flink::new("http://127.0.0.1:8081".parse()?, Ureq::new());
+//! for job in flink.call(GetJobsOverview::new())?.jobs {
+//!     if job.state == JobState::Running {
+//!         let savepoint = flink.run(TakeSavepoint::new(job.id).target_directory("s3://bucket/savepoints"))?;
+//!         println!("{}: {}", job.name, savepoint.location);
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! `call` sends one [operation](#all-operations), and `run` carries out a [goal](#flows), which takes several exchanges.
 //!
 //! | module | content |
 //! |---|---|
@@ -17,23 +44,9 @@
 //! | [`disposal`], [`datasets`] | delete savepoints and cluster data sets |
 //! | [`flamegraph`], [`profiler`] | samples of what the threads are doing |
 //! | [`sql_gateway`] | the SQL Gateway, a service of its own: sessions, statements, pages of rows |
-//! | [flows](#flows) | [`RunJar`], [`AwaitJob`], [`WatchJob`], [`WatchJobs`], [`TakeSavepoint`], [`StopWithSavepoint`], [`TriggerCheckpoint`], [`AwaitCheckpoint`], [`Cancel`], [`UpgradeJob`], [`Rescale`], [`DisposeSavepoint`], [`DeleteDataset`], [`SampleFlameGraph`], [`Profile`], [`ReadMetrics`], [`ReadAggregatedMetrics`] |
+//! | [flows](#flows) | goals that take several exchanges: run, watch, upgrade, rescale and stop jobs, take savepoints, read metrics |
 //!
-//! With a blocking runtime, common use is one line each:
-//!
-//! ```no_run
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
-//! # fn with(runtime: impl pipewright::driver::Runtime, job: pipewright::flink::JobId)
-//! # -> Result<(), Box<dyn std::error::Error>> {
-//! use pipewright::flink::{Flink, TakeSavepoint};
-//! use pipewright::flink::jobs::GetJobsOverview;
-//!
-//! let flink = Flink::new("http://127.0.0.1:8081".parse()?, runtime);
-//! let jobs = flink.call(GetJobsOverview::new())?;
-//! let savepoint = flink.run(TakeSavepoint::new(job).target_directory("s3://bucket/savepoints"))?;
-//! println!("{} of {} jobs", savepoint.location, jobs.jobs.len());
-//! # Ok(()) }
-//! ```
+//! # Traps
 //!
 //! What to know about Flink, and how the types and flows handle it:
 //!

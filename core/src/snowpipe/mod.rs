@@ -1,6 +1,35 @@
 //! Snowpipe Streaming, high-performance architecture: its [REST
 //! API](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api).
 //!
+//! This program loads a million rows into a table, exactly once. If it is killed, start it again with the same rows: it
+//! skips the committed rows.
+//!
+//! ```no_run
+//! # use std::collections::BTreeMap;
+//! # mod pipewright_ureq {
+//! #     #[derive(Clone)]
+//! #     pub struct Ureq;
+//! #     impl Ureq {
+//! #         pub fn new() -> std::sync::Arc<pipewright::driver::Canned> {
+//! #             std::sync::Arc::new(pipewright::driver::Canned::new([]))
+//! #         }
+//! #     }
+//! # }
+//! use pipewright::Secret;
+//! use pipewright::snowpipe::account::TokenType;
+//! use pipewright::snowpipe::{Account, ChannelPath, Load, OpenSession, Rows, SnowpipeAccount};
+//! use pipewright_ureq::Ureq;
+//!
+//! let token = Secret::new(std::env::var("SNOWFLAKE_TOKEN")?);
+//! let account = Account::new(SnowpipeAccount::base("MYORG-MYACCOUNT")?, Ureq::new()).with_credentials(token);
+//! let ingest = account.open_session(OpenSession::new(TokenType::ProgrammaticAccessToken))?;
+//! let path = ChannelPath::of_table("DB", "PUBLIC", "ORDERS", "loader-1");
+//! let rows = Rows::new((1..=1_000_000).map(|number| BTreeMap::from([("ID", number)])));
+//! let summary = ingest.load(Load::from(ingest.open_writer(path)), rows)?;
+//! println!("{summary}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! | module or type | what |
 //! |---|---|
 //! | [`account`] | the account host: returns the ingest host and the token for it |
@@ -13,6 +42,8 @@
 //! | [`IngestClient`] | a client for the ingest host, which runs goals and operations: [`Account::open_session`] |
 //! | [`session`] | ingest host and token, shared by channels and threads: [`OpenSession`] |
 //! | [`jwt`] | key-pair tokens: names and claims; signing is a trait |
+//!
+//! # Two hosts
 //!
 //! There are two hosts, and an operation belongs to one of them by type: those of [`SnowpipeAccount`] go to the
 //! account's own host with the account's credential; those of [`SnowpipeIngest`] go to the host that
@@ -41,6 +72,8 @@
 //! assert!(request.uri().query().is_some_and(|query| query.starts_with("startOffsetToken=1&endOffsetToken=1&")));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Traps
 //!
 //! What to know, and how the types handle it:
 //!

@@ -1,4 +1,4 @@
-//! Feldera: SQL with a mistake, rows of which an answer gets lost, a process that dies, and somebody else at the same
+//! Feldera: SQL with a mistake, rows whose answer gets lost, a process that dies, and another client of the same
 //! pipeline.
 
 use std::error::Error;
@@ -15,7 +15,7 @@ use pipewright_mock::feldera::{Config, Edition};
 use pipewright_mock::{Fault, FaultPlan, World};
 use serde_json::json;
 
-use crate::{line, section, show, tell};
+use crate::story::{event, proved, section, shorten, show, tell};
 
 const SQL: &str = "CREATE TABLE orders (id BIGINT NOT NULL PRIMARY KEY, item VARCHAR);
 CREATE MATERIALIZED VIEW sold AS SELECT * FROM orders;";
@@ -26,19 +26,12 @@ pub(crate) fn tour() -> Result<(), Box<dyn Error>> {
     let config = Config { edition: Edition::Enterprise, ..Config::default() };
     let service = world.feldera("http://feldera.example:8080".parse()?, config);
     let feldera = Feldera::new(service.base(), world.clone());
-    world.on_event(move |event| {
-        let line = line(start, "http://feldera.example:8080/v0", event);
-        if !is_a_look(&line) {
-            println!("{line}");
-        }
-    });
+    world.on_event(move |incident| event(start, "http://feldera.example:8080/v0", incident));
 
     section("A simulated Feldera, and SQL with a mistake");
-    println!("  Flows wait by looking again and again. Here only what they see is told, as it changes.\n");
     let wrong = SQL.replace("FROM orders", "FROM oders");
     let error = tell(&feldera, Deploy::new("shop", &*wrong)).err().ok_or("it was not expected to compile")?;
     let Some(Interruption::NotCompiled { error, .. }) = Interruption::of(&error) else { return Err(error.into()) };
-    println!();
     for message in error.sql_errors() {
         let line = usize::try_from(message.start_line_number.unwrap_or(1))?;
         let source = wrong.lines().nth(line - 1).unwrap_or_default();
@@ -49,10 +42,7 @@ pub(crate) fn tour() -> Result<(), Box<dyn Error>> {
     tell(&feldera, Deploy::new("shop", SQL))?;
 
     section("Rows go in, and an answer gets lost");
-    println!("  Two rows go out at a time. The second answer will not arrive, and Feldera has nothing to find out by");
-    println!(
-        "  whether the rows did. The session hands them to us: the table has a key, so we have them sent again.\n"
-    );
+    println!("  Feldera offers no way to check whether the rows arrived. The table has a key, so we send them again.");
     let mut view = feldera.open(HttpOutput::new("shop", "sold", DataFormat::Json).backpressure(true))?;
     world.set_faults(FaultPlan::none().nth_of("http_input", 2, Fault::ReplyLost));
     let mut rows = Ingest::new("shop", "orders").chunk_bytes(80).start(feldera.config(), feldera.seed());
@@ -62,9 +52,7 @@ pub(crate) fn tour() -> Result<(), Box<dyn Error>> {
     rows.push(json!({ "id": "five", "item": "a mistake" }))?;
     rows.finish();
     while feed(&feldera, &mut rows)? {}
-    println!(
-        "\n  What has changed in the view. The second copies replaced the first ones, and nothing is there twice:\n"
-    );
+    println!("  The changes of the view. The second copies replaced the first copies:");
     changes(&mut view)?;
     drop(view);
 
@@ -74,52 +62,51 @@ pub(crate) fn tour() -> Result<(), Box<dyn Error>> {
     rows.push(json!({ "id": 6, "item": "washer" }))?;
     rows.finish();
     feed(&feldera, &mut rows)?;
-    println!("\n  The row is in, but nobody has said yet that it is processed. The process is killed.\n");
+    println!("  The row is in, but not yet processed. The process is killed.");
     service.with(|manager| manager.kill("shop"));
     let error = feed(&feldera, &mut rows).err().ok_or("the process was killed")?;
-    println!("\n  The session does not take the row for processed, because {error}.");
-    println!("  Another process, from the checkpoint, and the row once more:\n");
+    let error = error.to_string();
+    println!("  The row does not count as processed: {}", error.split(": ").nth(1).unwrap_or(&error));
+    println!("  Another process starts from the checkpoint, and gets the row once more:");
     tell(&feldera, EnsureRunning::new("shop"))?;
-    println!("\n  The view holds what the checkpoint had, without order 6:\n");
-    held(&feldera)?;
-    println!();
+    let kept = held(&feldera)?;
+    println!("  The view holds what the checkpoint had, {kept} orders, without order 6.");
     let mut rows = Ingest::new("shop", "orders").start(feldera.config(), feldera.seed());
     rows.push(json!({ "id": 6, "item": "washer" }))?;
     rows.finish();
     while feed(&feldera, &mut rows)? {}
 
-    section("Somebody else wants something else");
-    println!(
-        "  We want it paused; a colleague stops it at that moment. Two programs that insist would go on for ever.\n"
-    );
+    section("Another client wants another status");
+    println!("  We want the pipeline paused; a colleague stops it at that moment.");
     let colleague = Feldera::new(service.base(), world.clone());
     let mut asked = false;
     let paused = feldera.run_with(EnsurePaused::new("shop"), |notice| {
-        show(&notice);
+        show(Some("EnsurePaused"), &notice);
         if matches!(notice, Notice::Phase { .. }) && !std::mem::replace(&mut asked, true) {
             colleague.call(StopPipeline::new("shop").force(true)).map(drop)
         } else {
             Ok(())
         }
     });
-    println!("\n  {}.", paused.err().ok_or("it was stopped")?);
+    println!("  {}", paused.err().ok_or("it was stopped")?);
 
-    section("The end of Feldera's chapter");
-    println!(
-        "  What the colleague's stop has cost is what came after the last checkpoint. Now with one at the stop.\n"
-    );
+    section("A stop with a checkpoint");
     tell(&feldera, EnsureRunning::new("shop"))?;
     let stopped = tell(&feldera, Stop::new("shop"))?;
     let checkpoint = stopped.checkpoint.ok_or("this edition makes checkpoints")?;
-    println!("\n  Stopped, with checkpoint {}.", crate::shorten(&checkpoint.uuid));
-    println!("  {:.1} s passed on the virtual clock, and none on yours.", world.now().since(start).as_secs_f64());
-    println!("  The same flows run on a real Feldera: see transport-ureq/examples/feldera_session.rs.");
+    println!("  Stopped, with checkpoint {}", shorten(&checkpoint.uuid));
+    let facts = [
+        "rows whose answer was lost are in the view once, and a bad row kept no other row out",
+        "a row that died with its process was not reported as processed",
+        "two clients that disagree do not fight: one flow ends with an error that says why",
+    ];
+    proved(&world, start, &facts, "transport-ureq/examples/feldera_session.rs");
     Ok(())
 }
 
 /// One event of the session; whether it is not the last.
 fn feed(feldera: &Feldera<World>, rows: &mut Ingestion) -> Result<bool, Box<dyn Error>> {
-    match feldera.drive(rows, |notice| show(&notice))? {
+    match feldera.drive(rows, |notice| show(None, &notice))? {
         IngestEvent::Accepted(accepted) => println!("  rows {:?} are in", accepted.rows),
         IngestEvent::Rejected(rejected) => {
             for bad in &rejected.rows {
@@ -127,11 +114,7 @@ fn feed(feldera: &Feldera<World>, rows: &mut Ingestion) -> Result<bool, Box<dyn 
             }
         }
         IngestEvent::Unconfirmed(unconfirmed) => {
-            println!(
-                "  rows {:?} may or may not have been ingested: {}",
-                unconfirmed.chunk().rows(),
-                unconfirmed.cause()
-            );
+            println!("  rows {:?} may or may not have been ingested", unconfirmed.chunk().rows());
             rows.resend(unconfirmed).map_err(|_| "it is this session's")?;
         }
         IngestEvent::Finished(progress) => {
@@ -143,29 +126,25 @@ fn feed(feldera: &Feldera<World>, rows: &mut Ingestion) -> Result<bool, Box<dyn 
     Ok(true)
 }
 
-/// Whether an event is one of many like it: a wait, or a look that brought an answer.
-fn is_a_look(line: &str) -> bool {
-    let looks = ["selector=status", "/completion_status", "/checkpoint_status"];
-    line.contains(" waited ") || line.contains(": 200 after ") && looks.iter().any(|look| line.contains(look))
-}
-
-/// What has changed up to the silence that comes after it.
+/// Prints what has changed, up to the silence after it.
 fn changes(view: &mut Stream<Egress>) -> Result<(), Box<dyn Error>> {
+    let mut all = Vec::new();
     while let Some(chunk) = view.next_item()? {
         if chunk.is_heartbeat() {
             break;
         }
-        for row in chunk.rows() {
-            println!("     {}", String::from_utf8_lossy(row));
-        }
+        all.extend(chunk.rows().map(|row| String::from_utf8_lossy(row).into_owned()));
     }
+    all.chunks(3).for_each(|rows| println!("     {}", rows.join(" ")));
     Ok(())
 }
 
-fn held(feldera: &Feldera<World>) -> Result<(), Box<dyn Error>> {
+/// How many orders the view holds.
+fn held(feldera: &Feldera<World>) -> Result<usize, Box<dyn Error>> {
     let mut rows = feldera.open(AdhocQuery::new("shop", "SELECT * FROM sold", QueryFormat::Json))?;
-    while let Some(row) = rows.next_item()? {
-        println!("     {}", String::from_utf8_lossy(row));
+    let mut count = 0;
+    while rows.next_item()?.is_some() {
+        count += 1;
     }
-    Ok(())
+    Ok(count)
 }

@@ -1,4 +1,4 @@
-//! Apache Flink: a job is upgraded without losing its state, and then once more, with a jar that is no good.
+//! Apache Flink: a job is upgraded without losing its state, and then once more, with a jar that does not run.
 
 use std::error::Error;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use pipewright::flink::{AwaitJob, Flink, JobId, RunJar, Upgrade, UpgradeJob};
 use pipewright_mock::flink::{Config, Program};
 use pipewright_mock::{Fault, FaultPlan, World};
 
-use crate::{line, section, tell};
+use crate::story::{event, proved, section, tell};
 
 pub(crate) fn tour() -> Result<(), Box<dyn Error>> {
     let world = World::new(2026);
     let start = world.now();
     let cluster = world.flink("http://flink.example:8081".parse()?, Config::default());
     let flink = Flink::new(cluster.base(), world.clone());
-    world.on_event(move |event| println!("{}", line(start, "http://flink.example:8081/v1", event)));
+    world.on_event(move |incident| event(start, "http://flink.example:8081/v1", incident));
 
     section("A simulated Flink cluster, and a job that counts orders");
     let first = Program::endless("orders v1").rate(50);
@@ -24,11 +24,12 @@ pub(crate) fn tour() -> Result<(), Box<dyn Error>> {
     let _ = tell(&flink, AwaitJob::running(job.job))?;
     world.sleep_until(world.now() + Duration::from_secs(20));
     let before = counted(&flink, job.job)?;
-    println!("\n  The job has counted {before} orders.");
+    println!("  The job has counted {before} orders.");
 
     section("An upgrade, on which one answer gets lost");
-    println!("  The cluster will carry out the stop, but its answer never arrives: was it carried out?");
-    println!("  The flow sends the same trigger id again, and the cluster recognises it. The job is stopped once.\n");
+    println!(
+        "  The cluster carries out the stop, but its answer never arrives. The flow sends the same trigger id again."
+    );
     world.set_faults(FaultPlan::none().nth_of("triggerStopWithSavepoint", 1, Fault::ReplyLost));
     let second = Program::endless("orders v2").rate(80);
     let upgrade = tell(
@@ -39,11 +40,11 @@ pub(crate) fn tour() -> Result<(), Box<dyn Error>> {
         return Err("the new jar was expected to be good".into());
     };
     let stops = cluster.with(|cluster| cluster.savepoints().len());
-    println!("\n  Orders v2 goes on from {savepoint}; {stops} savepoint was taken.");
-    println!("  It has counted {} orders: it went on from {before} and more.", counted(&flink, job)?);
+    let after = counted(&flink, job)?;
+    println!("  Orders v2 continues from {savepoint}, and has counted {after} orders.");
 
-    section("An upgrade to a jar that is no good");
-    println!("  Orders v3 cannot read the state of v2. The job is stopped by then, so the old jar must run again.\n");
+    section("An upgrade to a jar that does not run");
+    println!("  Orders v3 cannot read the state of v2. The old job is stopped by then, so the old jar must run again.");
     let old = cluster
         .with(|cluster| cluster.jars())
         .into_iter()
@@ -53,15 +54,21 @@ pub(crate) fn tour() -> Result<(), Box<dyn Error>> {
     let upgrade =
         tell(&flink, UpgradeJob::new(job, RunJar::uploaded(old), RunJar::upload("orders-3.jar", third.jar())))?;
     let Upgrade::RolledBack { job, savepoint, reason } = upgrade else {
-        return Err("the new jar was expected to be no good".into());
+        return Err("the new jar was expected to fail".into());
     };
-    println!("\n  Rolled back, because {reason}.");
-    println!("  Orders v2 runs again from {savepoint}, and has counted {} orders.", counted(&flink, job)?);
-
-    section("The end of Flink's chapter");
-    let waited = world.now().since(start);
-    println!("  {:.1} s passed on the virtual clock, and none on yours.", waited.as_secs_f64());
-    println!("  The same flows run on a real cluster: see transport-ureq/examples/flink_upgrade.");
+    println!("  Rolled back: {}", reason.split_once("caused by ").map_or(&*reason, |(_, cause)| cause));
+    let last = counted(&flink, job)?;
+    println!("  Orders v2 runs again from {savepoint}, and has counted {last} orders.");
+    if stops != 1 || after <= before || last <= after {
+        return Err(format!("{stops} savepoints; counted {before}, {after}, {last}").into());
+    }
+    let counts = format!("the count continued from the state each time: {before}, then {after}, then {last}");
+    let facts = [
+        "a stop whose answer was lost stopped the job once, with 1 savepoint",
+        &counts,
+        "a jar that does not run was replaced by the old jar, from the same savepoint",
+    ];
+    proved(&world, start, &facts, "transport-ureq/examples/flink_upgrade");
     Ok(())
 }
 

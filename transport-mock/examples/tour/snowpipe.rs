@@ -13,7 +13,7 @@ use pipewright::{Secret, Timestamp};
 use pipewright_mock::snowpipe::{ChannelPath as Simulated, ChannelView, Config};
 use pipewright_mock::{Fault, FaultPlan, SnowpipeHandle, World};
 
-use crate::{line, section, show, tell};
+use crate::story::{event, proved, section, show};
 
 pub(crate) fn tour() -> Result<(), Box<dyn Error>> {
     let world = World::new(2026);
@@ -22,8 +22,9 @@ pub(crate) fn tour() -> Result<(), Box<dyn Error>> {
     let config = Config { number_columns: vec!["ID".to_owned()], ..Config::default() };
     let simulator = world.snowpipe("https://shop.snow.example".parse()?, config);
     let account = Account::new(simulator.base(), world.clone()).with_credentials(Secret::new("an access token"));
-    world.on_event(move |event| println!("{}", without_names(&line(start, "https://", event))));
-    let open_session = || tell(&account, OpenSession::new(TokenType::ProgrammaticAccessToken));
+    world.on_event(move |incident| event(start, "https://", incident));
+    let open_session =
+        || account.run_with(OpenSession::new(TokenType::ProgrammaticAccessToken), |notice| show(None, &notice));
 
     section("A simulated Snowflake account, and a channel into the table ORDERS");
     let session = open_session()?;
@@ -31,28 +32,23 @@ pub(crate) fn tour() -> Result<(), Box<dyn Error>> {
     let mut process = Process::start(&account, OpenWriter::new(&session, path))?;
     process.push(1..=300)?;
     process.flush()?;
-    println!("\n  \"Committed\" comes seconds after the answer to the append; until then the writer keeps the rows.");
+    println!("  The commit comes seconds after the answer to the append; until then the writer keeps the rows.");
     println!("  {} rows are in the table.", view(&simulator)?.rows.len());
 
     section("An answer is lost, and then the channel");
-    println!(
-        "  The service will take the next append, but its answer never arrives: the writer sends the same again, with the same"
-    );
-    println!(
-        "  token, by which the service knows it. Then the channel breaks, and what it has buffered is lost with it.\n"
-    );
+    println!("  The answer to an append never arrives: the writer sends it again, and the service knows its token.");
     world.set_faults(FaultPlan::none().nth_of("appendRows", 1, Fault::ReplyLost));
     process.push(301..=600)?;
     process.work(Duration::from_millis(1500))?;
     simulator.with(|account| account.invalidate(&simulated(), "ERR_CHANNEL_MUST_BE_REOPENED"));
     println!(
-        "\n  The channel is broken now. The writer sees it, opens the channel again, and sends what is not committed.\n"
+        "  Then the channel breaks, and loses what it has buffered. The writer opens it again, and sends the rows again."
     );
     process.flush()?;
-    println!("\n  {} rows are in the table.", view(&simulator)?.rows.len());
+    println!("  {} rows are in the table.", view(&simulator)?.rows.len());
 
     section("A row that the service takes, and does not insert");
-    println!("  Every answer is a success, and the committed token passes over the row. Only a counter tells.\n");
+    println!("  Every answer is a success, and the committed token passes over the row. Only a counter tells.");
     process.push_line(601, r#"{"ID":"six hundred and one","ITEM":"tea"}"#)?;
     process.flush()?;
 
@@ -61,43 +57,28 @@ pub(crate) fn tour() -> Result<(), Box<dyn Error>> {
     process.work(Duration::from_millis(1500))?;
     let saved = process.saved.take().ok_or("a position is saved before each append")?;
     drop(process);
-    println!(
-        "\n  The process is gone. The append was answered, and its rows are buffered. Another process goes on from what was"
-    );
-    println!("  saved. It waits for the rows, because opening a channel by force discards what is buffered.\n");
+    println!("  The process is gone. Another process continues from the saved state, and waits for the buffered rows.");
     let session = open_session()?;
     let mut process = Process::start(&account, OpenWriter::resume(&session, &saved)?)?;
     let done: u32 = process.writer.committed().ok_or("rows were committed")?.parse()?;
-    println!("\n  It goes on behind row {done}.\n");
+    println!("  It continues after row {done}.");
     process.push(done + 1..=1000)?;
     process.writer.close()?;
     process.until(|event| *event == WriterEvent::Closed)?;
 
-    section("The end of Snowpipe's chapter");
     let view = view(&simulator)?;
     let wanted: Vec<_> = (1..=1000).filter(|number| *number != 601).map(row).collect();
     if view.rows != wanted {
         return Err("the rows in the table are not those that were pushed".into());
     }
-    println!(
-        "  {} rows are in the table, each once and in order. The channel was opened {} times.",
-        wanted.len(),
+    let rows = format!("{} rows are in the table, each once and in order", wanted.len());
+    let opened = format!(
+        "through a lost answer, a broken channel and a crash: the channel was opened {} times",
         view.client_sequencer
     );
-    let passed = world.now().since(start);
-    println!("  {:.1} s passed on the virtual clock, and none on yours.", passed.as_secs_f64());
-    println!("  The same writer loads files into a real account: see transport-ureq/examples/snowpipe_ingest.rs.");
+    let facts = [&*rows, &opened, "the row that was not inserted was reported, although every answer was a success"];
+    proved(&world, start, &facts, "transport-ureq/examples/snowpipe_ingest.rs");
     Ok(())
-}
-
-/// What is the same in every line, or different in every one, is left out.
-fn without_names(line: &str) -> String {
-    let line = line.replace("sim-account.ingest.snowpipe.test/v2/streaming", "ingest host: …");
-    let line = line.replace("/databases/SHOP/schemas/PUBLIC/pipes", "");
-    match line.split_once("requestId=").and_then(|(head, rest)| Some((head, rest.split_once(": ")?.1))) {
-        Some((head, answer)) => format!("{}: {answer}", head.trim_end_matches(['?', '&'])),
-        None => line,
-    }
 }
 
 fn simulated() -> Simulated {
@@ -112,7 +93,7 @@ fn view(simulator: &SnowpipeHandle) -> Result<ChannelView, Box<dyn Error>> {
     Ok(simulator.with(|account| account.channel_view(&simulated())).ok_or("the channel was opened")?)
 }
 
-/// A process that loads orders, and keeps what its writer wants kept.
+/// A process that loads orders, and keeps the state that its writer saves.
 struct Process<'a> {
     account: &'a Account<World>,
     writer: Writer,
@@ -148,7 +129,7 @@ impl<'a> Process<'a> {
         Ok(())
     }
 
-    /// Does what there is to do within a time.
+    /// Drives the writer for a time.
     fn work(&mut self, time: Duration) -> Result<(), FlowError> {
         let until = self.account.runtime().now() + time;
         while self.drive(until)?.is_some() {}
@@ -158,12 +139,12 @@ impl<'a> Process<'a> {
     fn drive(&mut self, until: Timestamp) -> Result<Option<WriterEvent>, FlowError> {
         let saved = &mut self.saved;
         let event = self.account.drive_until(&mut self.writer, until, |notice| {
-            show(&notice);
+            show(Some("Writer"), &notice);
             if let Notice::Persist(state) = notice {
                 *saved = Some(state);
             }
         })?;
-        if let Some(event) = &event {
+        if let Some(event) = event.as_ref().filter(|event| **event != WriterEvent::Flushed) {
             println!("  ── Writer: {event}");
         }
         Ok(event)
