@@ -1,14 +1,34 @@
 //! The five error types, and how they nest.
 //!
-//! | type | whose fault | says |
+//! | type | what happened | it tells |
 //! |---|---|---|
-//! | [`BuildError`] | the caller's | nothing was sent; what is wrong with which value, and the way out |
-//! | [`TransportError`] | the transport's or the network's | [`Delivery`]: not sent, or unknown |
-//! | [`CredentialError`] | the credentials' | whether to ask again |
-//! | [`ServiceError`] | the server's answer | [`Applied`]: yes, no, unknown; whether to try again |
-//! | [`FlowError`] | | one of the above, or [`Ambiguity`], [`Failure`], [`Incomplete`], a deadline, a misuse; with [`FlowError::evidence`] |
+//! | [`BuildError`] | a request cannot be built from the caller's values; nothing was sent | which value is wrong, and what would be right |
+//! | [`TransportError`] | no response came, or not a whole response | [`Delivery`]: not sent, or unknown |
+//! | [`CredentialError`] | the credentials supplied no header | whether to ask again |
+//! | [`ServiceError`] | the server rejected the request, or its answer cannot be read | [`Applied`]: whether the request was carried out; whether to try again |
+//! | [`FlowError`] | a flow ended before its goal | one of the above, or what the table below lists |
 //!
-//! All are `Clone`, because failure is sticky: a flow that failed gives the same error again.
+//! # What to do with a `FlowError`
+//!
+//! Operations called with [`Client::call`](crate::driver::Client::call) also end with a [`FlowError`].
+//!
+//! | variant | what is known | what to do |
+//! |---|---|---|
+//! | [`Build`](FlowError::Build) | this request was not sent | correct the value that the message names |
+//! | [`Credential`](FlowError::Credential) | no request was sent without a credential | check the credentials |
+//! | [`Transport`](FlowError::Transport) | the request was not sent, or carrying it out changes nothing | check the address and the network, then run the goal again |
+//! | [`Service`](FlowError::Service) | the server's status and message; [`ServiceError::applied`] tells whether the request was carried out | decide by the service's own code |
+//! | [`Ambiguous`](FlowError::Ambiguous) | the request may or may not have been carried out | resume from the saved state, or look up the outcome; [`Ambiguity::found`] has what the flow found |
+//! | [`Failed`](FlowError::Failed) | the request was carried out, and what it started failed | read the reason; run the goal again when the cause is removed |
+//! | [`Deadline`](FlowError::Deadline) | the time is up, and the service continues what it has begun | resume from the saved state, or run the goal again with more time |
+//! | [`Incomplete`](FlowError::Incomplete) | a part of the goal is reached, such as a savepoint | read [`FlowError::evidence`], then resume |
+//! | [`Stopped`](FlowError::Stopped) | the listener returned an error, and the next request was not sent | remove the cause, then resume |
+//! | [`Misuse`](FlowError::Misuse) | the program broke a rule of this library | correct the program |
+//!
+//! [`FlowError::is_ambiguous`] tells whether the outcome of any request is unknown. [`FlowError::evidence`] returns
+//! what the flow knew, as a type of the service, such as [`JobDiagnosis`](crate::flink::JobDiagnosis).
+//!
+//! All errors are `Clone`, because a flow that failed returns the same error again.
 
 mod flow;
 mod service;

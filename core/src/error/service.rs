@@ -30,14 +30,16 @@ pub enum ErrorKind {
     Unreadable,
 }
 
-/// Whether what was asked for has been done.
+/// Whether the server has carried the request out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Applied {
-    /// It has.
+    /// The request was carried out.
     Yes,
-    /// It has not, and will not be.
+    /// The request was not carried out, and will not be.
     No,
-    /// The answer does not tell.
+    /// The answer does not tell, such as a 502 of a proxy. A [`Call`](crate::flow::call) sends the request again if
+    /// that is harmless; otherwise the error is [`FlowError::Ambiguous`](super::FlowError::Ambiguous). Look up the
+    /// state of the resource before you send the request again.
     Unknown,
 }
 
@@ -222,7 +224,7 @@ impl ServiceError {
         self.0.retry_after
     }
 
-    /// Whether what was asked for has been done.
+    /// Whether the server has carried the request out.
     pub fn applied(&self) -> Applied {
         self.0.applied
     }

@@ -28,8 +28,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! `run` carries out a [goal](#flows), which takes several exchanges. `call` sends one [operation](#all-operations), and
-//! `open` an operation with a streaming response.
+//! `run` carries out a [goal](#flows), which takes several exchanges. `call` sends one
+//! [operation](#all-operations), and `open` an operation with a streaming response.
 //!
 //! | module | content |
 //! |---|---|

@@ -26,7 +26,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! `call` sends one [operation](#all-operations), and `run` carries out a [goal](#flows), which takes several exchanges.
+//! `call` sends one [operation](#all-operations), and `run` carries out a [goal](#flows), which takes several
+//! exchanges.
 //!
 //! | module | content |
 //! |---|---|

@@ -27,7 +27,18 @@
 //!
 //! Flows nest: a flow polls its child and passes on, with [`ready!`](ready), every step but the child's result.
 //!
-//! An event loop of one's own is in `examples/event_loop` of `pipewright-mock`: 500 flows on one thread.
+//! The example `event_loop` of `pipewright-mock` is a complete event loop: it runs 500 flows on one thread.
+//!
+//! # Resume after a crash
+//!
+//! Some flows send a request that must not be sent twice, such as a stop with a savepoint. Before such a request the
+//! flow returns [`Notice::Persist`] with a [`SavedState`]. Write the state to a file or a database, and poll again only
+//! after that. If writing fails, drop the flow: the request was not sent. With a [`Client`](crate::driver::Client), a
+//! listener that returns an error does the same.
+//!
+//! After a crash, pass the newest state to `resume` of the same goal, such as
+//! [`StopWithSavepoint::resume`](crate::flink::StopWithSavepoint::resume), and run it. The flow finds out what was
+//! carried out, and continues. A goal without `resume` saves nothing: run it again from the beginning.
 
 mod attempts;
 pub mod call;

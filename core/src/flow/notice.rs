@@ -98,8 +98,8 @@ impl Notice {
 json_structs! {
     /// The state of a flow between two exchanges, small and serialisable.
     ///
-    /// What is in it is the flow's own affair; the flow's `resume` reads it. It may hold what the goal was given,
-    /// arguments and configuration of a program included: keep it where you keep those. `Debug` does not show it.
+    /// Only the flow's `resume` reads its content. It may hold what the goal was given, including arguments and
+    /// configuration of a program: protect it as you protect those. `Debug` does not show it.
     ///
     /// ```
     /// use pipewright::flow::SavedState;
