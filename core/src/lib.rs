@@ -135,7 +135,7 @@
 //! # Responses of releases that this version does not know
 //!
 //! * Unknown fields are ignored. Records that are sent back, such as configurations, keep them.
-//! * Unknown words of an enum are kept as `Unknown(String)`.
+//! * Unknown values of an enum are kept as `Unknown(String)`.
 //! * A value of another form costs only its field. `None` means: the server did not send the field, or sent it in a
 //!   form that this version does not know. Where `None` means more, the field's doc says so.
 //! * Fields that are not optional are ids, names, statuses and tokens by which a flow or a request decides. Without

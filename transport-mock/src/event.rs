@@ -24,7 +24,7 @@ pub struct Event {
 pub enum Incident {
     /// An exchange came back.
     Exchange {
-        /// Which one, counted from 1.
+        /// Its number, counted from 1.
         number: u64,
         /// The vendor's name of the operation.
         operation: &'static str,

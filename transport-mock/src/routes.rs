@@ -20,8 +20,8 @@ pub struct Route {
     /// The path with its variables as the service's own documentation writes them, as in `/jobs/:jobid` or
     /// `/v0/pipelines/{pipeline_name}`.
     pub path: &'static str,
-    /// The releases or versions of the API that have the route: `1.17+` means 1.17 and later, `v3` means only this one,
-    /// and the empty string means all that the simulator knows.
+    /// The releases or versions of the API that have the route: `1.17+` means 1.17 and later, `v3` means this release
+    /// only, and the empty string means all that the simulator knows.
     pub releases: &'static str,
     /// Whether the simulator has a handler for it. If not, it answers 501.
     pub is_simulated: bool,

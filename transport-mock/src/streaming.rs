@@ -7,8 +7,8 @@ use pipewright::Timestamp;
 use pipewright::driver::StreamingBody;
 use pipewright::error::TransportError;
 
-/// A body that goes on after what its response holds: among the extensions of a [`Service`](crate::Service)'s response,
-/// this is what the rest of it is asked for with.
+/// A body that continues after what its response holds: among the extensions of a [`Service`](crate::Service)'s
+/// response, this is what the rest of it is asked for with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OpenBody(pub u64);
 
@@ -35,7 +35,7 @@ pub enum Coming {
     End,
 }
 
-/// Chunks, each of which a read gives at the most one of, and then the end or an error.
+/// Chunks, of which each read gives at most one, and then the end or an error.
 #[derive(Debug)]
 pub(crate) struct Chunks {
     chunks: VecDeque<Bytes>,

@@ -122,7 +122,7 @@ operations! { FelderaApi;
     /// [Reference](https://docs.feldera.com/api/list-tenants).
     Safe GET "/v0/tenants" ListTenants "list_tenants" -> Vec<Tenant> {}
 
-    /// Makes a tenant, or answers the one that has the name.
+    /// Makes a tenant, or returns the tenant that has the name.
     ///
     /// [Reference](https://docs.feldera.com/api/create-tenant).
     Idempotent POST "/v0/tenants" CreateTenant "create_tenant" -> Tenant {

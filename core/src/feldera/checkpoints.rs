@@ -16,7 +16,7 @@ operations! { FelderaApi;
         path { pipeline_name: String }
     }
 
-    /// What became of checkpoints. Read it with [`CheckpointStatus::verdict`].
+    /// The outcomes of checkpoints. Read it with [`CheckpointStatus::verdict`].
     ///
     /// Rejected with 400 `IncarnationUuidMismatch` when another process answers.
     /// [Reference](https://docs.feldera.com/api/get-checkpoint-status).
@@ -40,7 +40,7 @@ operations! { FelderaApi;
         path { pipeline_name: String }
     }
 
-    /// What became of checkpoints that were sent. Since 0.127.
+    /// The outcomes of checkpoints that were sent. Since 0.127.
     ///
     /// Rejected with 400 `IncarnationUuidMismatch` when another process answers.
     /// [Reference](https://docs.feldera.com/api/get-checkpoint-sync-status).
@@ -77,7 +77,7 @@ json_structs! {
         pub incarnation_uuid: Option<String> = "incarnation_uuid" (decisive),
     }
 
-    /// What became of checkpoints.
+    /// The outcomes of checkpoints.
     pub struct CheckpointStatus {
         /// The highest number that succeeded.
         pub success: Option<u64> = "success" (decisive),
@@ -102,7 +102,7 @@ json_structs! {
         pub incarnation_uuid: Option<String> = "incarnation_uuid" (decisive),
     }
 
-    /// What became of checkpoints that were sent: the last of each kind.
+    /// The outcomes of checkpoints that were sent: the last of each kind.
     pub struct CheckpointSyncStatus {
         /// The last that succeeded.
         pub success: Option<String> = "success" (decisive),
@@ -152,7 +152,7 @@ pub enum CheckpointVerdict<'a> {
     Done,
     /// It failed.
     Failed(&'a CheckpointFailure),
-    /// A later one failed, which hides what became of this one; nothing newer succeeded.
+    /// A later checkpoint failed, which hides the outcome of this checkpoint; no newer checkpoint succeeded.
     Redacted(&'a CheckpointFailure),
     /// It waits or is being made.
     Running,

@@ -1,4 +1,4 @@
-//! Data: rows in, what became of them, connectors, transactions, the clock.
+//! Data: rows in, their completion, connectors, transactions, the clock.
 
 mod outputs;
 
@@ -312,11 +312,11 @@ string_enums! {
         Weighted = "weighted",
     }
 
-    /// What a connector can be told.
+    /// A command to a connector.
     pub enum ConnectorAction {
-        /// To go on.
+        /// Resumes the connector.
         Start = "start",
-        /// To rest.
+        /// Pauses the connector.
         Pause = "pause",
     }
 
@@ -368,9 +368,9 @@ json_structs! {
         pub errors: Vec<ParseError>,
     }
 
-    /// What was wrong with one.
+    /// Why a record could not be parsed.
     pub struct ParseError {
-        /// In words.
+        /// The server's message.
         pub description: Option<String>,
         /// Which record, counted since the first use of this way of ingress, not in the request.
         pub event_number: Option<u64>,
@@ -407,8 +407,8 @@ impl fmt::Display for ParseError {
     }
 }
 
-/// Stands for all rows that one way of ingress, or a connector, had taken in when it was made. A later one of the same
-/// origin covers the earlier ones.
+/// Stands for all rows that one way of ingress, or a connector, had taken in when it was made. A later token of the
+/// same origin covers the earlier tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CompletionToken(Box<str>);
 

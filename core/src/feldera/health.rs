@@ -72,9 +72,9 @@ json_structs! {
 
     /// How one of them is.
     pub struct ServiceHealth {
-        /// It is well.
+        /// Whether it works.
         pub healthy: Option<bool>,
-        /// In words.
+        /// The server's description of it.
         pub message: Option<String>,
         /// Since when it is so; RFC 3339.
         pub unchanged_since: Option<String>,

@@ -132,7 +132,7 @@ json_structs! {
         pub client_id: Option<String>,
         /// Who issues tokens.
         pub issuer: Option<String>,
-        /// Scopes to ask for besides the usual ones.
+        /// Scopes to ask for besides the usual scopes.
         pub extra_oidc_scopes: Vec<String>,
     }
 
@@ -162,7 +162,7 @@ json_structs! {
         pub changelog_url: Option<String>,
         /// Whether there is a licence.
         pub license_validity: Option<LicenseValidity>,
-        /// Whether there is a newer one.
+        /// Whether there is a newer release.
         pub update_info: Option<UpdateInfo>,
         /// Whether programs may have user-defined functions in Rust. Since 0.375.
         pub allow_rust_udfs: Option<bool>,
@@ -222,7 +222,7 @@ json_structs! {
 
     /// Whether there is a newer release.
     pub struct UpdateInfo {
-        /// There is none.
+        /// Whether there is no newer release.
         pub is_latest_version: Option<bool>,
         /// The newest.
         pub latest_version: Option<String>,
@@ -279,7 +279,7 @@ json_structs! {
         pub user_created_at: Option<String>,
     }
 
-    /// A tenant one is a member of.
+    /// A tenant that the user is a member of.
     pub struct Membership {
         pub tenant_id: String,
         pub name: Option<String>,

@@ -116,7 +116,7 @@ string_enums! {
 tagged! {
     /// Why no checkpoint can be made now.
     pub enum TemporarySuspendError {
-        /// What came after the last one is being repeated.
+        /// The input after the last checkpoint is being replayed.
         Replaying = "Replaying",
         /// Changed views are being filled.
         Bootstrapping = "Bootstrapping",
@@ -212,7 +212,7 @@ json_structs! {
         pub uptime_msecs: Option<u64>,
         /// When it started; **seconds** since the epoch.
         pub start_time: Option<u64>,
-        /// This process: another one has another.
+        /// This process: each process has another id.
         pub incarnation_uuid: Option<String> = "incarnation_uuid" (decisive),
         /// When the first of its line started; seconds since the epoch.
         pub initial_start_time: Option<u64>,
@@ -246,7 +246,7 @@ json_structs! {
         pub total_initiated_steps: Option<u64>,
         /// Steps whose outputs were delivered. Behind for ever when the circuit is wedged.
         pub total_completed_steps: Option<u64>,
-        /// All connectors have come to their end and all outputs were delivered.
+        /// All connectors have ended and all outputs were delivered.
         pub pipeline_complete: Option<bool>,
         /// The platform that compiled the pipeline, as in `0.375.0+enterprise`. Since 0.375.
         pub platform_version: Option<String>,
@@ -351,7 +351,7 @@ json_structs! {
     pub struct ConnectorHealth {
         /// Whether it is well.
         pub status: ConnectorHealthStatus,
-        /// In words.
+        /// The connector's message.
         pub description: Option<String>,
     }
 
@@ -375,7 +375,7 @@ json_structs! {
         pub timestamp: Option<String>,
         /// What kind.
         pub tag: Option<String>,
-        /// In words.
+        /// The error message.
         pub message: Option<String>,
     }
 
@@ -393,7 +393,7 @@ json_structs! {
         pub num_transport_errors: Option<u64>,
         /// Records that could not be parsed.
         pub num_parse_errors: Option<u64>,
-        /// It has come to its end.
+        /// It has reached the end of its input.
         pub end_of_input: Option<bool>,
         /// How long 99% of records took to go through, at the most; microseconds.
         pub processing_latency_p99_micros: Option<u64>,

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Options: `--flows N`, `--faults none|flaky`, and `--url URL` for a cluster that runs already and has a slot for each
-//! flow. Without it, the cluster is a simulated one in a process of its own, so that what is measured is this one.
+//! flow. Without it, a simulated cluster runs in a process of its own, so that only the loop is measured.
 //!
 //! Each flow uploads a jar, runs it and waits until its job has finished, over a connection of its own.
 //!
@@ -37,7 +37,7 @@ use pipewright_mock::{FaultPlan, flink};
 
 use self::wire::Wire;
 
-/// What each lane of the loop is for: a flow, then the one that follows from its result, and the way to the cluster.
+/// What each lane of the loop is for: a flow, then the flow that follows from its result, and the way to the cluster.
 struct Lane {
     stage: Stage,
     wire: Wire,
@@ -105,7 +105,7 @@ impl Loop {
         Ok(())
     }
 
-    /// Gives a lane its turn: goes on with its flow, and from one flow to the next.
+    /// Gives a lane its turn: continues with its flow, and from one flow to the next.
     fn advance(&mut self, number: usize, lane: &mut Lane, mut reply: Option<Reply>) {
         lane.turn += 1;
         let timer = (number, lane.turn);

@@ -43,7 +43,7 @@ impl Wire {
         let answer = Answer { limit: exchange.body_limit(), ..Answer::default() };
         self.connection = Some(Connection { outgoing, begun: false, answer, ..connection });
         self.exchange = Some(exchange);
-        // A connection that is there already is ready to be written to, and nobody will say so.
+        // A connection that is there already is ready to be written to, and no event will say so.
         self.go_on()
     }
 
@@ -51,7 +51,7 @@ impl Wire {
     pub(crate) fn go_on(&mut self) -> Option<Reply> {
         let connection = self.connection.as_mut()?;
         let Some(exchange) = self.exchange.take() else {
-            // The cluster closes a connection that nobody uses, or an event is late.
+            // The cluster closes a connection that is not used, or an event is late.
             if !connection.is_idle() {
                 self.connection = None;
             }
@@ -76,7 +76,8 @@ impl Wire {
         }
     }
 
-    /// Gives up the exchange, if there is one, and its connection: the answer may still come, and nobody will read it.
+    /// Gives up the exchange, if there is one, and its connection: the answer may still come, and the loop will not
+    /// read it.
     pub(crate) fn time_out(&mut self) -> Option<Reply> {
         let exchange = self.exchange.take()?;
         let connection = self.connection.take()?;
@@ -112,7 +113,7 @@ struct Connection {
     connected: bool,
     /// What is left of the request.
     outgoing: VecDeque<Bytes>,
-    /// Whether any of it was written. From then on nobody knows whether it arrives.
+    /// Whether any of it was written. From then on it is unknown whether it arrives.
     begun: bool,
     incoming: BytesMut,
     answer: Answer,
@@ -309,7 +310,7 @@ impl Answer {
         matches!(self.rest, Rest::Everything)
     }
 
-    /// The answer, and whether it is the last one on its connection.
+    /// The answer, and whether it is the last on its connection.
     fn finish(self) -> (Response<Bytes>, bool) {
         (self.head.unwrap_or_default().map(|()| self.body.freeze()), self.last)
     }

@@ -1,4 +1,4 @@
-//! What answers are to come to.
+//! The expected result of each answer.
 
 use http::{Method, header};
 use pipewright::error::{Delivery, TransportErrorKind as Kind};

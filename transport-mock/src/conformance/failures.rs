@@ -63,7 +63,7 @@ pub(super) fn cut_off(case: &mut Case<'_>) {
         ("no byte of the body", 200, "Content-Length: 10\r\n\r\n"),
         ("half of the body", 200, "Content-Length: 10\r\n\r\n01234"),
         ("half of a rejection", 503, "Content-Length: 10\r\n\r\n01234"),
-        ("chunks without the last one", 200, "Transfer-Encoding: chunked\r\n\r\n4\r\n0123\r\n"),
+        ("chunks without the last chunk", 200, "Transfer-Encoding: chunked\r\n\r\n4\r\n0123\r\n"),
         ("half of a chunk", 202, "Transfer-Encoding: chunked\r\n\r\n4\r\n01"),
     ] {
         let server = Server::closing(format!("HTTP/1.1 {status} Said\r\n{rest}"));
@@ -79,7 +79,7 @@ pub(super) fn not_http(case: &mut Case<'_>) {
         ("half of a status line", "HTTP/1.1 20"),
         ("half of a head", "HTTP/1.1 200 OK\r\nContent-Le"),
         ("another protocol", "SSH-2.0-OpenSSH_9.6\r\n\r\n"),
-        ("a status in words", "HTTP/1.1 two hundred\r\n\r\n"),
+        ("a status as text", "HTTP/1.1 two hundred\r\n\r\n"),
         ("zeros", "\0\0\0\0\r\n\r\n"),
         ("chunks of no size", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"),
     ] {

@@ -34,7 +34,7 @@
 //! | `unresolvable` | a name without an address is not sent |
 //! | `reset` | a connection that ends after the request has begun to arrive is unknown |
 //! | `cut-off` | a body that ends early is an error with its status, unknown |
-//! | `not-http` | an answer that is none, or ends in its head, is an error, unknown |
+//! | `not-http` | an answer that is not HTTP, or ends in its head, is an error, unknown |
 //! | `timeout` | an exchange ends with its timeout, as `Timeout`, unknown; a few bytes now and then gain nothing |
 //! | `streaming` | a streaming body is handed over while it is coming; neither timeout nor limit of the exchange end it |
 //! | `streaming-rejection` | any status but a success is a rejection, read whole; a streaming exchange times out like others |

@@ -156,7 +156,7 @@ impl<const STREAMING: bool> Operation for Probe<STREAMING> {
     }
 }
 
-/// A source that need not keep its word.
+/// A source whose body may differ from its announced length.
 #[derive(Debug)]
 pub(super) struct Text {
     pub(super) said: u64,

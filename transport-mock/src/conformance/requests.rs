@@ -122,7 +122,7 @@ pub(super) fn sources(case: &mut Case<'_>) {
         let source = Text { said, text: Some("short") }.into_segment();
         let ask = Ask::post(Body::from_segments(["before ".into(), source])).timeout(super::failures::TIMEOUT);
         let result = case.send(what, &ask, &server);
-        // What went out before the lie came to light did so once.
+        // What was sent before the wrong length was noticed was sent once.
         match (result, server.finish().len()) {
             (Ok(_), _) => case.problem(format!("{what}: a success instead of an error")),
             (Err(_), 2..) => case.problem(format!("{what}: sent more than once")),

@@ -24,7 +24,7 @@ struct Shared {
     arrivals: Mutex<Vec<Arrival>>,
     /// How many there were.
     connections: AtomicUsize,
-    /// The ones that are open, by number.
+    /// The open connections, by number.
     open: Mutex<BTreeMap<usize, TcpStream>>,
     /// Whose connection means that there will be no more.
     last: Mutex<Option<SocketAddr>>,
@@ -85,7 +85,7 @@ impl Server {
     /// The same, and how many connections there were.
     pub(super) fn finish_counting(self) -> (Vec<Arrival>, usize) {
         {
-            // Connections are accepted in the order in which they were made, so that this one is the last.
+            // Connections are accepted in the order in which they were made, so that this connection is the last.
             let mut last = lock(&self.shared.last);
             *last = TcpStream::connect(self.address).and_then(|stream| stream.local_addr()).ok();
         }

@@ -16,7 +16,7 @@
 //! | [`ShortBody`](Fault::ShortBody) | **yes** | the answer with half its body |
 //! | [`MalformedBody`](Fault::MalformedBody) | **yes** | the answer with a byte overwritten |
 //! | [`Restart`](Fault::Restart) | as it says | a transport error, outcome unknown; then whatever the service does while it is down |
-//! | [`LeaderLost`](Fault::LeaderLost) | **yes** | what a process in front says that has waited for the dead one, or as [`Restart`](Fault::Restart) |
+//! | [`LeaderLost`](Fault::LeaderLost) | **yes** | the answer of a process in front that has waited for the dead process, or as [`Restart`](Fault::Restart) |
 //! | [`Unauthorized`](Fault::Unauthorized) | no | 401 |
 //! | [`DeliveredTwice`](Fault::DeliveredTwice) | **yes**, twice | the answer to the second delivery |
 

@@ -12,7 +12,7 @@ use pipewright::{Seed, Timestamp};
 use super::{Fault, RetryAfter};
 use crate::random::{below, between, coin, unit};
 
-/// When faults happen: explicit ones, and such as are drawn from a seed.
+/// When faults happen: explicit faults, and faults that are drawn from a seed.
 ///
 /// ```
 /// use pipewright_mock::{Fault, FaultKind, FaultPlan};
@@ -23,7 +23,7 @@ use crate::random::{below, between, coin, unit};
 /// let drawn = FaultPlan::seeded(7).chance(FaultKind::NotSent, 0.5).at_most(10);
 /// ```
 ///
-/// Explicit faults always happen. Drawn ones are limited by [`at_most`](Self::at_most) and [`until`](Self::until),
+/// Explicit faults always happen. Drawn faults are limited by [`at_most`](Self::at_most) and [`until`](Self::until),
 /// so that a test can demand that a flow succeeds in the end.
 #[derive(Clone, Debug)]
 pub struct FaultPlan {
@@ -194,7 +194,7 @@ impl FaultPlan {
     /// More than a third of all exchanges meet a fault, of any kind but five: without credentials no flow survives
     /// [`Unauthorized`](FaultKind::Unauthorized), at its first request none survives
     /// [`LostRoute`](FaultKind::LostRoute), and after a [`DelayRequest`](FaultKind::DelayRequest) no flow can find out
-    /// what became of a request. Add [`DeliveredTwice`](FaultKind::DeliveredTwice) where a service recognises a
+    /// the outcome of a request. Add [`DeliveredTwice`](FaultKind::DeliveredTwice) where a service recognises a
     /// repeated request, and [`LeaderLost`](FaultKind::LeaderLost) where it has a standby. Delays go up to 40 seconds,
     /// which is longer than a call waits by default.
     pub fn hostile(seed: u64) -> Self {
@@ -212,8 +212,8 @@ impl FaultPlan {
             .chance(FaultKind::Restart, 0.02)
     }
 
-    /// How likely an exchange meets a fault of this kind, from 0 to 1. When all kinds together come to more than 1,
-    /// the last ones, in the order of [`FaultKind`], happen less often than they should.
+    /// How likely an exchange meets a fault of this kind, from 0 to 1. When the sum of all kinds is more than 1, the
+    /// last kinds, in the order of [`FaultKind`], happen less often than they should.
     pub fn chance(mut self, kind: FaultKind, probability: f64) -> Self {
         self.chances.insert(kind, probability);
         self

@@ -73,7 +73,7 @@ impl Checkpointing {
         self.next_due().is_some_and(|due| due <= at)
     }
 
-    /// Makes what is due into one checkpoint; the highest number of those requests, unless it fails.
+    /// Makes what is due into one checkpoint; the highest number of the requests, unless it fails.
     pub(super) fn finish(&mut self, at: Duration) -> Option<u64> {
         let mut last = None;
         while self.is_due(at) {
@@ -121,9 +121,9 @@ pub(super) struct Syncs {
     queue: VecDeque<(Duration, String)>,
     /// Those that got there, until the pipeline takes note of them.
     pub(super) pushed: Vec<String>,
-    /// The last one that got there.
+    /// The last checkpoint that was pushed.
     success: Option<String>,
-    /// The last one that did not.
+    /// The last checkpoint whose push failed.
     failure: Value,
     /// Whether the failure came after the success.
     failed_last: bool,
@@ -142,7 +142,7 @@ impl Syncs {
         self.queue.front().map(|(due, _)| *due)
     }
 
-    /// Ends the first one if it is due.
+    /// Ends the first checkpoint if it is due.
     pub(super) fn finish(&mut self, at: Duration) -> Option<String> {
         self.next_due().filter(|due| *due <= at)?;
         let (_, uuid) = self.queue.pop_front()?;

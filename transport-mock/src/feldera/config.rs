@@ -16,7 +16,7 @@ pub struct Config {
     pub api_key: Option<String>,
     /// How long each phase of a compilation takes, of which there are four: 250 ms.
     pub compile_duration: Duration,
-    /// How soon the runner sees what is wished: 50 ms.
+    /// How soon the runner sees the desired status: 50 ms.
     pub runner_delay: Duration,
     /// From the runner's decision until a process is there, and until it is gone: 300 ms.
     pub provision_duration: Duration,

@@ -81,7 +81,7 @@ pub(super) fn egress(store: &mut Store, readings: &mut Readings, call: &Call, na
         (_, "insert_delete") => Encoding::InsertDelete,
         (_, "snowflake") => Encoding::Snowflake,
         (_, "debezium") => Encoding::Debezium,
-        // A real server accepts it and panics over the first row. What becomes of the pipeline then is not known.
+        // A real server accepts it and panics over the first row. What happens to the pipeline then is not known.
         (_, "redis") => return Err(Rejection::query("the simulator has no egress in the format `redis`".to_owned())),
         (_, update) => {
             let error = format!("{} update format is not supported for output JSON streams", title(update));
@@ -215,7 +215,7 @@ fn input_format(call: &Call, release: Release, table: &str, endpoint: &str) -> R
 
 fn parse_errors(mut errors: Vec<Value>) -> Rejection {
     let count = errors.len();
-    // The last ones are kept.
+    // The last errors are kept.
     errors.drain(..count.saturating_sub(MOST_ERRORS));
     let mut message = format!("Errors parsing input data ({count} errors):");
     for error in &errors {

@@ -184,14 +184,14 @@ impl Endpoints {
         Some((place, table, changes))
     }
 
-    /// Connectors go on from now, and do not make up for the time that they rested.
+    /// Connectors continue from now, and do not make up for the time that they rested.
     pub(super) fn wake(&mut self, now: Duration) {
         for generator in self.0.iter_mut().filter_map(|endpoint| endpoint.generator.as_mut()) {
             generator.due = generator.due.max(now);
         }
     }
 
-    /// Whether there are inputs, and all have come to their end.
+    /// Whether there are inputs, and all have ended.
     pub(super) fn are_at_end(&self) -> bool {
         !self.0.is_empty() && self.0.iter().all(Endpoint::is_at_end)
     }

@@ -75,7 +75,7 @@ impl Reply {
         }
     }
 
-    /// A body that begins like this and goes on.
+    /// A body that begins like this and continues.
     pub(super) fn streaming(kind: &'static str, first: String, rest: OpenBody) -> Self {
         Self { rest: Some(rest), ..Self::text(kind, first) }
     }
@@ -90,9 +90,9 @@ pub(super) enum Rejection {
     NotSimulated(String, String),
     /// What the web framework says to a query or body that cannot be read.
     Text(String),
-    /// No body: a route that is none.
+    /// No body: a route that does not exist.
     Empty(StatusCode),
-    /// A method that is none of the path's.
+    /// A method that the path does not have.
     Denied,
     /// A key that is wrong.
     Unauthorized,

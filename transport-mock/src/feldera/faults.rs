@@ -28,7 +28,7 @@ impl Manager {
     }
 
     /// The runner restarts: the logs of all pipelines are cleared and begin another epoch. Pipelines run on, and the
-    /// readers of logs come to the end of their bodies.
+    /// readers of logs reach the end of their bodies.
     pub fn restart_runner(&mut self) {
         let Store { config, now, seed, pipelines, .. } = &mut self.store;
         for pipeline in pipelines {
@@ -66,7 +66,7 @@ impl Manager {
     }
 
     /// The process of a pipeline does not answer for a time. Requests time out, until the runner sees it and the
-    /// pipeline is `Unavailable`; then it goes on as if nothing had been.
+    /// pipeline is `Unavailable`; then it continues as before.
     pub fn freeze(&mut self, name: &str, time: Duration) {
         let until = self.store.now.saturating_add(time);
         let due = self.store.now.saturating_add(self.store.config.failure_delay).min(until);

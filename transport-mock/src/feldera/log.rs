@@ -12,7 +12,7 @@ use super::wire::{lines, stamp};
 /// The lines that are kept, numbered from 1 within an epoch.
 #[derive(Debug)]
 pub(super) struct Log {
-    /// Identifies the life of the buffer. The runner makes a new one when it restarts.
+    /// Identifies the life of the buffer. The runner makes a new epoch when it restarts.
     pub(super) epoch: String,
     /// How many lines are kept.
     most: usize,
@@ -94,7 +94,7 @@ impl Log {
         (text + &lines(self.lines.iter()), self.written)
     }
 
-    /// Returns the number of the line before the first one that a reader gets, and how many lines it will never get.
+    /// Returns the number of the line before the first line that a reader gets, and how many lines it will never get.
     /// A position of another epoch counts as the beginning, one behind the end as the end.
     pub(super) fn resume(&self, cursor: Option<Cursor>) -> (u64, u64) {
         let known = cursor.filter(|cursor| cursor.epoch == self.epoch);

@@ -152,7 +152,7 @@ impl Pipeline {
         self.resources == "Stopped" && !self.wanted
     }
 
-    /// Whether there is one status of a pipeline only, and `initial` is what is wished, whatever the process knows.
+    /// Whether there is one status of a pipeline only, and `initial` is the desired status, whatever the process knows.
     pub(super) fn has_one_status(&self) -> bool {
         self.release < Release::V0_337
     }
@@ -182,7 +182,7 @@ impl Pipeline {
         self.note(at);
     }
 
-    /// Wishes it to be deployed or not.
+    /// Sets whether it is to be deployed.
     pub(super) fn want(&mut self, wanted: bool, now: Duration) {
         if self.wanted != wanted {
             (self.wanted, self.wanted_since) = (wanted, now);
@@ -369,7 +369,7 @@ impl Pipeline {
         }
     }
 
-    /// Before 0.148 the runner tells the process what is wished, as soon as it can.
+    /// Before 0.148 the runner tells the process the desired status, as soon as it can.
     fn follow_desired(&mut self, at: Duration, config: &Config) {
         let wished = self.initial.filter(|wished| self.has_one_status() && *wished != "Suspended");
         if let (Some(process), Some(wished), None) = (&mut self.process, wished, &self.trouble) {
@@ -403,7 +403,7 @@ impl Pipeline {
         self.log.write(at, &self.name, resources);
     }
 
-    /// Begins the checkpoint of a suspend, if one is wished and no transaction is open.
+    /// Begins the checkpoint of a suspend, if a suspend is desired and no transaction is open.
     fn suspend(&mut self, at: Duration, config: &Config) {
         let Some(process) = &self.process else { return };
         if process.desired == "Suspended" && process.status != "Suspended" && process.transaction.open.is_none() {

@@ -65,7 +65,7 @@ pub(super) fn patch_pipeline(store: &mut Store, call: &Call, name: &str) -> Answ
     change(store, name, &body)
 }
 
-/// All pipelines are of the present release, and so there is nothing to do.
+/// All pipelines are of the present release, and so nothing changes.
 pub(super) fn update_runtime(store: &mut Store, name: &str) -> Answer {
     Ok(Reply::json(store.find(name)?.object(Selector::All)))
 }

@@ -215,14 +215,14 @@ impl Process {
         SavedState { uuid, tables: self.tables.clone(), program_version, steps, records, made: made.collect() }
     }
 
-    /// The reader that held it up has read, or is gone: what was due goes on from here.
+    /// The reader that held it up has read, or is gone: what was due continues from here.
     pub(super) fn resume(&mut self, now: Duration) {
         for step in &mut self.steps {
             step.due = step.due.map(|due| due.max(now));
         }
     }
 
-    /// Whether all inputs have come to their end, and all they took in has gone through.
+    /// Whether all inputs have ended, and all they took in has gone through.
     pub(super) fn is_complete(&self) -> bool {
         self.endpoints.are_at_end() && self.initiated == self.completed
     }

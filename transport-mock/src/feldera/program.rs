@@ -210,9 +210,10 @@ fn read(program: &mut Program, statement: &str) -> Result<(), Wrong> {
             && (is(last, "as") && is(last + 1, "select") && is(last + 2, "*") && is(last + 3, "from"))
             && words.len() == last + 5;
         if !passes {
-            return Err(
-                format!("The simulator knows views that are SELECT * FROM a table, and '{name}' is none").into()
-            );
+            return Err(format!(
+                "The simulator knows views that are SELECT * FROM a table, and '{name}' is not such a view"
+            )
+            .into());
         }
         let table = folded(words.get(last + 4).copied().unwrap_or_default());
         if !program.tables.iter().any(|have| have.name == table) {
@@ -291,7 +292,7 @@ fn column(piece: &str) -> Option<Column> {
     Some(Column { name, kind, nullable: !upper.contains("NOT NULL") && !key, key })
 }
 
-/// The names of types that the compiler knows, with their aliases. `FLOAT` is none of them.
+/// The names of types that the compiler knows, with their aliases. `FLOAT` is not among them.
 const TYPES: [&str; 42] = [
     "ARRAY",
     "BIGINT",

@@ -24,7 +24,7 @@ pub(super) fn resize(store: &mut Store, name: &str, body: &Map<String, Value>) -
         let details = json!({ "action": action, "reason": reason });
         return Err(Rejection::new(StatusCode::METHOD_NOT_ALLOWED, "UnsupportedPipelineAction", message, details));
     }
-    // Provisioned, and nothing else is wished.
+    // Provisioned, and no other status is desired.
     let runs = pipeline.resources == "Provisioned" && pipeline.wanted;
     let process = pipeline.process.as_ref().filter(|_| runs);
     if process.is_none_or(|process| process.status == "Initializing" || process.desired == "Suspended") {

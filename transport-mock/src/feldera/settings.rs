@@ -1,7 +1,8 @@
 //! `runtime_config`: what each release reads and shows.
 //!
 //! 0.367 renamed every setting that is a size or a duration. Older releases know only the old names, with numbers;
-//! they drop the new ones, and those that 0.375 added, silently. 0.375 reads both, and shows new names with units only.
+//! they silently drop the new names, and the settings that 0.375 added. 0.375 reads both, and shows new names with
+//! units only.
 //!
 //! A setting that no release knows is kept, as by a later release that knows it.
 

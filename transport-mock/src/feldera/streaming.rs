@@ -1,8 +1,8 @@
-//! Bodies that go on: egress, logs, time series.
+//! Bodies without an end: egress, logs, time series.
 //!
 //! A reader of egress gets records as steps complete. 100 of them are kept for it: what does not fit is numbered and
 //! discarded, or, with backpressure, not even begun, and then the whole pipeline stands still. After 3 s of silence
-//! comes a record that says nothing. When the process ends, so does the body, properly and without a word.
+//! comes a record that says nothing. When the process ends, so does the body, properly and without a message.
 //!
 //! Since 0.375 a log can be resumed after a cursor: the headers of the answer tell where it starts and how many lines
 //! are lost, and its body has lines of the log only. Without a cursor, the end of the log is told in a line of its own.

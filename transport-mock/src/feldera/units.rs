@@ -9,7 +9,7 @@ pub(super) enum Unit {
     Time(u128),
 }
 
-/// Units of sizes, in bytes. The binary ones come last and win ties.
+/// Units of sizes, in bytes. The binary units come last and win ties.
 const SIZES: [(&str, u128); 12] = [
     ("k", 1_000),
     ("M", 1_000_000),

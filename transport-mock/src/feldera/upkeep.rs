@@ -10,7 +10,7 @@ pub(super) fn rebalance(store: &mut Store, name: &str) -> Answer {
     Ok(Reply::empty())
 }
 
-/// There is nothing on disk that could become smaller.
+/// Nothing on disk could become smaller.
 pub(super) fn start_compaction(store: &mut Store, name: &str) -> Answer {
     store.process(name)?;
     Ok(Reply::empty())

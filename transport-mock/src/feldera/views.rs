@@ -59,7 +59,7 @@ pub struct RequestView {
     pub status: u16,
 }
 
-/// What the processes of a pipeline have done, from the first to the present one.
+/// What the processes of a pipeline have done, from the first to the present process.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct History {
@@ -109,7 +109,7 @@ pub struct CheckpointView {
     pub incarnation: String,
     /// Its number there.
     pub sequence: u64,
-    /// When it was made, by itself or together with a later one.
+    /// When it was made, by itself or together with a later request.
     pub made: Option<Duration>,
 }
 

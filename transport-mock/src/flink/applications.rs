@@ -176,7 +176,7 @@ struct View<'a> {
     id: String,
     name: String,
     job: Option<&'a Job>,
-    /// When each status was entered. They are in the order of their ranks, so the last one is the current one.
+    /// When each status was entered. They are in the order of their ranks, so the last entry is the current status.
     entered: BTreeMap<Status, Duration>,
     failure: Option<Failure>,
 }
@@ -186,7 +186,7 @@ impl<'a> View<'a> {
     fn of_job(job: &'a Job) -> Self {
         let mut entered = BTreeMap::from([(Status::Created, job.submitted), (Status::Running, job.submitted)]);
         let states = [(JobState::Failing, Status::Failing), (JobState::Cancelling, Status::Canceling)];
-        // One whose job could not be initialized goes on for ever.
+        // One whose job could not be initialized runs for ever.
         let failure = if job.graph { job.root_failure.clone().zip(job.ended()) } else { None };
         if job.graph {
             for (state, status) in states {

@@ -76,7 +76,7 @@ pub(super) struct CheckpointLog {
     pub(super) latest_completed: Option<Checkpoint>,
     pub(super) latest_savepoint: Option<Checkpoint>,
     pub(super) latest_failed: Option<Checkpoint>,
-    /// Sizes and durations in ms of those completed, for the summary.
+    /// Sizes and durations in ms of the completed checkpoints, for the summary.
     pub(super) samples: Vec<(u64, u64)>,
 }
 
@@ -105,7 +105,7 @@ pub(super) fn size(purpose: Purpose) -> u64 {
 }
 
 impl CheckpointLog {
-    /// Goes on from a restored snapshot: numbers are not used twice.
+    /// Continues from a restored snapshot: numbers are not used twice.
     pub(super) fn restored(&mut self, id: u64) {
         self.restored += 1;
         self.next_id = self.next_id.max(id.saturating_add(1));

@@ -131,14 +131,14 @@ fn summary(log: &CheckpointLog) -> Value {
         "checkpointed_size": sizes,
         "state_size": sizes,
         "end_to_end_duration": durations,
-        // The only one that is not counted any more, and so has numbers even if there is nothing to count.
+        // The only statistic that is not counted any more, and so has numbers even without checkpoints.
         "alignment_buffered": statistics(vec![0]),
         "processed_data": nothing,
         "persisted_data": nothing,
     })
 }
 
-/// Minimum, maximum, average and percentiles, which are no numbers if there is nothing to take them of.
+/// Minimum, maximum, average and percentiles, which are no numbers without values to take them from.
 fn statistics(mut samples: Vec<u64>) -> Value {
     samples.sort_unstable();
     let percentile = |thousandths: usize| {

@@ -9,13 +9,13 @@ pub(super) type Version = (u32, u32);
 #[derive(Debug, Clone)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of the server's own configuration")]
 pub struct Config {
-    /// The release, which decides on endpoints, fields and the treatment of unknown ones: `2.3.0`.
+    /// The release, which decides on endpoints, fields and the treatment of unknown fields: `2.3.0`.
     pub version: String,
     /// Task slots: 4.
     pub slots: u32,
     /// How old an answer from the caches of execution graphs and checkpoint statistics may be: 3 s.
     pub refresh_interval: Duration,
-    /// How long metrics are kept before they are fetched again, when somebody asks (`metrics.fetcher.update-interval`):
+    /// How long metrics are kept before they are fetched again, when a client asks (`metrics.fetcher.update-interval`):
     /// 10 s.
     pub metric_interval: Duration,
     /// How long the result of an asynchronous operation is kept (`rest.async.store-duration`): 5 min.
@@ -41,9 +41,9 @@ pub struct Config {
     pub profiling: bool,
     /// Whether running jobs survive a restart of the `JobManager`: yes, from their last checkpoint. Nothing else does.
     pub high_availability: bool,
-    /// Whether requests reach the REST endpoint of another `JobManager` while there is none in charge: no. With one, a
-    /// restart is a failover: until a second before the next one is in charge, requests are answered 500, because the
-    /// dead one cannot be reached, and then 503.
+    /// Whether requests reach the REST endpoint of another `JobManager` while none is in charge: no. With one, a
+    /// restart is a failover: until a second before the next JobManager is in charge, requests are answered 500,
+    /// because the dead JobManager cannot be reached, and then 503.
     pub standby: bool,
     /// From a `main` that calls `System.exit` until the next `JobManager` is in charge: 2 s.
     pub exit_downtime: Duration,

@@ -53,9 +53,9 @@ pub(super) fn accepted(body: Value) -> Reply {
 pub(super) enum Rejection {
     /// An exception which a handler threw on purpose.
     Handler(StatusCode, Throwable),
-    /// An exception nobody expected: always 500.
+    /// An exception that no handler expected: always 500.
     Internal(Throwable),
-    /// One short string, said by the router or by whoever finds no leader to ask.
+    /// One short string, sent by the router, or by a process that finds no leader to ask.
     Short(StatusCode, String),
     /// The same from the file server and the reader of uploads, which lack the header for other origins.
     Bare(StatusCode, String),
@@ -63,7 +63,7 @@ pub(super) enum Rejection {
     Empty(StatusCode),
     /// A route that only a real cluster has.
     NotSimulated(String),
-    /// The connection does not survive this one.
+    /// The connection does not survive this answer.
     BadRequestLine,
     /// None at all: `main` has called `System.exit`, and the process is gone.
     Exited,
@@ -133,7 +133,7 @@ pub(super) fn flink_job_not_found(job: &str, frame: &'static str) -> Throwable {
         .thrown_by("org.apache.flink.runtime.dispatcher.Dispatcher.")
 }
 
-/// The `JobManager` in charge is dead, and another one's endpoint has not noticed.
+/// The `JobManager` in charge is dead, and another JobManager's endpoint has not noticed.
 pub(super) fn unreachable(segments: &[String]) -> Rejection {
     let cause = Throwable::new(
         "org.apache.flink.runtime.rpc.exceptions.RecipientUnreachableException",
@@ -155,7 +155,7 @@ pub(super) fn unreachable(segments: &[String]) -> Rejection {
     })
 }
 
-/// The `JobManager` in charge died while it was asked something, and whoever asked has waited for so long.
+/// The `JobManager` in charge died while it was asked something, and the process that asked has waited for so long.
 pub(super) fn ask_timeout(question: &str, waited: Duration) -> Throwable {
     let timeout = Throwable::new(
         "org.apache.pekko.pattern.AskTimeoutException",
@@ -237,7 +237,7 @@ impl Throwable {
     }
 
     /// The form in which the failure of an asynchronous operation is sent, without the serialized Java object: Java
-    /// clients fail on an object that is not whole, and take the text instead of a missing one.
+    /// clients fail on an object that is not whole, and take the text if the object is missing.
     pub(super) fn serialized(&self) -> Value {
         json!({ "class": self.class, "stack-trace": self.stack_trace() })
     }

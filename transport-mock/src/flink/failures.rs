@@ -1,4 +1,4 @@
-//! Why jobs fail, in the words of the server.
+//! Why jobs fail, with the texts of the server.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Flame graphs: samples that are taken when somebody asks for them.
+//! Flame graphs: samples that are taken when a client asks for them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::wire::millis;
 
 /// From the first question until the samples are taken.
 const TAKES: Duration = Duration::from_secs(1);
-/// When they are taken anew.
+/// When they are taken again.
 const REFRESH: Duration = Duration::from_secs(60);
 /// Stacks are cut at this depth (`rest.flamegraph.stack-depth`).
 const DEPTH: usize = 100;

@@ -1,6 +1,6 @@
 //! A simulated HistoryServer: files of jobs that have ended, which outlive the cluster's memory of them.
 //!
-//! It knows one answer for each path, in the words of a JobManager: they are made when a job is archived, and never
+//! It knows one answer for each path, as a JobManager gives it: they are made when a job is archived, and never
 //! change. Paths have no version in front, are decoded once, and their queries are ignored.
 
 use std::collections::BTreeSet;

@@ -179,7 +179,7 @@ impl Execution {
             }
             Err(cause) => cause,
         };
-        // The job has been accepted all the same, and is to be found among the failed ones.
+        // The job has been accepted all the same, and is to be found among the failed jobs.
         let cause = Throwable::new(
             "org.apache.flink.runtime.client.JobInitializationException",
             "Could not start the JobMaster.",

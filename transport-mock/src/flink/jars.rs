@@ -223,7 +223,7 @@ fn arguments(call: &Call, body: &Body) -> Result<Vec<String>, Rejection> {
         return Ok(listed.into_iter().map(str::to_owned).collect());
     }
     if call.version >= (2, 0) {
-        // Nobody reads the single string any more, and nobody complains about it.
+        // The server ignores the single string.
         return Ok(Vec::new());
     }
     let text = body.text("programArgs").or(call.query("program-args")?).unwrap_or("");

@@ -113,7 +113,7 @@ pub(super) struct Job {
     pub(super) program: Program,
     /// The application whose `main` submitted it; without one, the job is an application by itself.
     pub(super) application: Option<String>,
-    /// The larger one of [`each`](Self::each): so many slots it takes.
+    /// The larger of [`each`](Self::each): so many slots it takes.
     pub(super) parallelism: u32,
     /// Of the source and of the sink.
     pub(super) each: [u32; 2],
@@ -129,7 +129,7 @@ pub(super) struct Job {
     pub(super) tasks: TaskState,
     /// When the tasks were deployed.
     pub(super) deployed: Option<Duration>,
-    /// Counts the lives of the job, for events of an earlier one concern nobody any more.
+    /// Counts the lives of the job, because events of an earlier life have no effect any more.
     pub(super) epoch: u32,
     pub(super) restarts: u32,
     pub(super) failures: u32,

@@ -25,7 +25,7 @@ use super::views::{SavepointKind, SavepointView};
 const STOP_SETTLES_AFTER: Duration = Duration::from_millis(50);
 /// The pause before a failed job's next run.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
-/// From the end of a job's old tasks until the new ones are deployed.
+/// From the end of a job's old tasks until the new tasks are deployed.
 const RESCALE_TAKES: Duration = Duration::from_millis(300);
 /// When a rescale finds the job busy with something else.
 const RESCALE_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -147,7 +147,7 @@ impl JobManager {
         self.jobs.recover(false, self.now());
     }
 
-    /// Starts an operation, unless there is one of this name; then that one is meant.
+    /// Starts an operation, unless there is one of this name; then that operation is meant.
     pub(super) fn trigger(&mut self, key: OperationKey, ask: &Ask) {
         if !self.operations.start(&key) {
             return;
@@ -250,7 +250,7 @@ impl JobManager {
         }
     }
 
-    /// Takes the periodic checkpoint, unless the last one is still pending or a stop has put an end to them.
+    /// Takes the periodic checkpoint, unless the last checkpoint is still pending or a stop has put an end to them.
     fn checkpoint_due(&mut self, id: &str, at: Duration) {
         let Some(job) = self.jobs.get(id) else {
             return;
@@ -320,7 +320,7 @@ impl JobManager {
             Purpose::Checkpoint => format!("{directory}/chk-{}", checkpoint.id),
             Purpose::Savepoint | Purpose::Stop => format!("{directory}/savepoint-{}-{suffix}", &id[..6]),
         };
-        // A savepoint holds what was counted when it was triggered. The one of a stop ends the counting, too.
+        // A savepoint holds what was counted when it was triggered. The savepoint of a stop ends the counting, too.
         let records = if is_stop { job.records(at) } else { checkpoint.records };
         let savepoint = checkpoint.purpose != Purpose::Checkpoint;
         let fails = is_stop && job.program.has(Quirk::FailsWhileStopping);

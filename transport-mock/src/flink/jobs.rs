@@ -97,7 +97,7 @@ impl Jobs {
         waiting.map(|job| job.id.clone()).collect()
     }
 
-    /// The parallelism that a job's bounds and the slots come to now, for its source and its sink.
+    /// The parallelism that follows from a job's bounds and the slots now, for its source and its sink.
     pub(super) fn fitting(&self, job: &Job, slots: u32) -> [u32; 2] {
         let free = self.free_slots(slots).saturating_add(job.parallelism);
         job.bounds.map(|(lower, upper)| upper.min(free).max(lower))

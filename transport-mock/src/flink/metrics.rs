@@ -1,6 +1,6 @@
 //! Metrics, plain and aggregated: from a store that is filled lazily, and never refused.
 //!
-//! The server fetches when somebody asks, at most once in an interval, and answers from what it had before. So the
+//! The server fetches when a client asks, at most once in an interval, and answers from what it had before. So the
 //! first question after a pause is answered with old metrics, or with none.
 
 use std::collections::BTreeMap;
@@ -91,7 +91,7 @@ fn snapshot(manager: &JobManager) -> Snapshot {
         let splits = "Source__numbers_->_throttle.coordinator.enumerator.unassignedSplits";
         all.insert(Scope::Coordinator(job.id.clone(), SOURCE_ID), named([(splits, "0".to_owned())]));
         for (vertex, subtasks) in VERTICES.into_iter().zip(job.each) {
-            // As in the details: nobody reads more subtasks than this.
+            // As in the details: no client reads more subtasks than this.
             for subtask in 0..subtasks.min(1024) {
                 let scope = Scope::Subtask(job.id.clone(), vertex, subtask);
                 all.insert(scope, of_subtask(job, vertex == SOURCE_ID, subtask, subtasks, now));
@@ -108,7 +108,7 @@ fn named<const N: usize>(metrics: [(&str, String); N]) -> Metrics {
 fn of_job(job: &Job, now: Duration) -> Metrics {
     let path = job.last_checkpoint.as_ref().map_or("n/a", |snapshot| &snapshot.path);
     named([
-        // The one that is no number.
+        // The metric that is no number.
         ("lastCheckpointExternalPath", path.to_owned()),
         ("numRestarts", job.restarts.to_string()),
         ("uptime", millis(now.saturating_sub(job.submitted)).to_string()),
@@ -118,7 +118,7 @@ fn of_job(job: &Job, now: Duration) -> Metrics {
 }
 
 fn of_subtask(job: &Job, is_source: bool, subtask: u32, subtasks: u32, now: Duration) -> Metrics {
-    // The first ones have one more.
+    // The first subtasks have one more.
     let (all, of) = (job.records(now), u64::from(subtasks.max(1)));
     let records = all / of + u64::from(u64::from(subtask) < all % of);
     let (read, written) = if is_source { (0, records) } else { (records, 0) };
@@ -126,7 +126,7 @@ fn of_subtask(job: &Job, is_source: bool, subtask: u32, subtasks: u32, now: Dura
     let mut metrics = named([
         ("numRecordsIn", read.to_string()),
         ("numRecordsOut", written.to_string()),
-        // Nobody measures how busy a source of the old kind is.
+        // A source of the old kind has no measure of how busy it is.
         ("busyTimeMsPerSecond", if is_source { "NaN" } else { "1000.0" }.to_owned()),
         ("currentInputWatermark", i64::MIN.to_string()),
     ]);
@@ -222,7 +222,7 @@ impl Store {
         self.read(manager).get(scope).cloned().unwrap_or_default()
     }
 
-    /// Those of an unknown job or vertex are none.
+    /// An unknown job or vertex has no metrics.
     fn subtasks(&mut self, manager: &JobManager, job: &str, vertex: &str) -> Result<Vec<(u32, Metrics)>, Rejection> {
         let (job, vertex) = (path_id("jobid", job)?, vertex_id(vertex)?);
         let known = self.read(manager).iter();
@@ -248,7 +248,7 @@ fn holds(range: &str, number: u32) -> bool {
     }
 }
 
-/// Names, or the values of those that are asked for and exist, in the server's own order.
+/// Names, or the values of the requested metrics that exist, in the server's own order.
 fn plain(call: &Call, metrics: Metrics) -> Reply {
     if !call.has_query("get") {
         return ok(metrics.into_iter().map(|(name, _)| json!({ "id": name })).collect());

@@ -25,7 +25,7 @@
 //! # Routes
 //!
 //! [`routes`] returns this table. A route that is not simulated is answered 501, with the header
-//! `x-pipewright-sim: not-simulated`. The releases are the first ones that were examined.
+//! `x-pipewright-sim: not-simulated`. The releases are the first that were examined.
 //!
 #![doc = include_str!("routes.md")]
 //!
@@ -39,8 +39,8 @@
 //!   served simulator says so.
 //! * There is one TaskManager. Processes have a fixed environment, and threads with one frame each.
 //! * Failures in results of asynchronous operations have `class` and `stack-trace`, and no `serialized-throwable`:
-//!   Java clients fail on a shortened object, and take the text if there is none.
-//! * After `DELETE /cluster`, the cluster goes on until each result of an asynchronous operation was read or has
+//!   Java clients fail on a shortened object, and take the text if there is no object.
+//! * After `DELETE /cluster`, the cluster runs until each result of an asynchronous operation was read or has
 //!   expired. Then connections are refused, and nothing brings it back: see [`Cluster::is_shut_down`].
 //! * An application has at most one job.
 //!
@@ -130,7 +130,7 @@ pub fn routes() -> Vec<Route> {
     routes::read(ROUTES).collect()
 }
 
-/// From the end of a dead `JobManager`'s session until another one is in charge.
+/// From the end of a dead `JobManager`'s session until another JobManager is in charge.
 const ELECTION: Duration = Duration::from_secs(1);
 
 /// A simulated cluster. See the [module](self).
@@ -146,7 +146,7 @@ pub struct Cluster {
     profiles: Profiles,
     samples: Samples,
     up_at: Duration,
-    /// How many processes have served the REST API before this one.
+    /// How many processes have served the REST API before this process.
     generation: u64,
     /// When `main` methods called `System.exit`.
     exits: Vec<Duration>,
@@ -157,7 +157,7 @@ pub struct Cluster {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shutdown {
     NotAsked,
-    /// The cluster goes on until each result of an asynchronous operation was read or has expired.
+    /// The cluster runs until each result of an asynchronous operation was read or has expired.
     Waiting,
     Done,
 }
@@ -201,7 +201,7 @@ impl Cluster {
     }
 
     /// Whether `DELETE /cluster` has ended the cluster: no process answers any more, and nothing brings it back. Like a
-    /// real one, the cluster goes on until each result of an asynchronous operation was read or has expired.
+    /// real cluster, it runs until each result of an asynchronous operation was read or has expired.
     pub fn is_shut_down(&self) -> bool {
         self.shutdown == Shutdown::Done
     }
@@ -239,7 +239,7 @@ impl Cluster {
             return;
         }
         self.shutdown = Shutdown::NotAsked;
-        // With a standby, the process that serves the REST API is another one, and lives on.
+        // With a standby, the process that serves the REST API is another process, and lives on.
         self.generation += u64::from(!self.manager.config.standby);
         self.up_at = self.manager.now().saturating_add(downtime);
         self.manager.restart(self.up_at);

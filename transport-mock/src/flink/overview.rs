@@ -200,7 +200,7 @@ fn tasks(job: &Job) -> Value {
     Value::Object(counts)
 }
 
-/// When a task fails, it is one of the second vertex, and those of the first one are canceled.
+/// When a task fails, it is one of the second vertex, and those of the first vertex are canceled.
 pub(super) fn vertex_state(job: &Job, vertex: u8) -> TaskState {
     match job.tasks {
         TaskState::Failed if vertex == 0 => TaskState::Canceled,

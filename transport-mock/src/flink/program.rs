@@ -71,7 +71,7 @@ pub enum Failing {
     After(Duration),
 }
 
-/// What a program does otherwise than a good one would.
+/// How a program differs from a program without faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Quirk {
     NoMainClass,

@@ -1,6 +1,6 @@
 //! What is removed in the background: savepoints by their path, and cluster data sets.
 //!
-//! Unlike those of savepoints, these triggers get their ids from the server, and nobody can choose one.
+//! Unlike those of savepoints, these triggers get their ids from the server, and a client cannot choose it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

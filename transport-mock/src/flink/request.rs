@@ -194,7 +194,7 @@ impl Body {
         Rejection::body(format.name, Throwable::new(MISMATCH, message, READ_VALUE))
     }
 
-    /// Reads a body; an absent one is an empty object.
+    /// Reads a body; an absent body is an empty object.
     pub(super) fn read(call: &Call, format: &Format) -> Result<Self, Rejection> {
         if call.boundary.is_some() {
             return Err(Rejection::handler(

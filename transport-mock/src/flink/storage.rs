@@ -46,7 +46,7 @@ pub(super) fn normalize(path: &str) -> String {
     }
 }
 
-/// Local directories can be written to except for `/proc`; of the remote ones, only what the cluster's own
+/// Local directories can be written to except for `/proc`; of the remote directories, only what the cluster's own
 /// savepoints are kept in.
 pub(super) fn is_writable(target: &str, own: Option<&str>) -> bool {
     let scheme = |path: &str| normalize(path).split_once(':').map(|(scheme, _)| scheme.to_owned());

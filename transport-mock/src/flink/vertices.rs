@@ -48,7 +48,7 @@ pub(super) fn job_vertex(graphs: Lookup<'_>, call: &Call, job: &str, vertex: &st
         subtask[if call.version >= (1, 19) { "endpoint" } else { "host" }] = "localhost:33509".into();
         subtask
     };
-    // A simulated job may be asked to run with any parallelism; nobody reads more subtasks than this.
+    // A simulated job may be asked to run with any parallelism; no client reads more subtasks than this.
     let subtasks: Vec<_> = (0..job.each[usize::from(index)].min(1024)).map(subtask).collect();
     Ok(ok(json!({
         "id": summary["id"],

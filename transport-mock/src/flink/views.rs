@@ -26,7 +26,7 @@ pub struct JobView {
 /// What a savepoint was taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SavepointKind {
-    /// The job went on.
+    /// The job continued.
     Savepoint,
     /// To stop the job with.
     Stop,
@@ -41,7 +41,7 @@ pub struct SavepointView {
     pub trigger: String,
     /// Where it is.
     pub path: String,
-    /// The count it holds: a job restored from it goes on from there.
+    /// The count it holds: a job restored from it continues from there.
     pub records: u64,
     /// When it was complete.
     pub at: Duration,

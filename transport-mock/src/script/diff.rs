@@ -1,4 +1,4 @@
-//! What differs between an expected exchange and the one that came, for people to read.
+//! What differs between an expected and an actual exchange, for people to read.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -40,7 +40,7 @@ impl Seen {
     }
 }
 
-/// Whether an exchange is the expected one; otherwise, what is wrong.
+/// Whether an exchange is as expected; otherwise, what is wrong.
 pub(super) fn check(expected: Option<Expected>, seen: &Seen) -> Result<Expected, String> {
     let Some(expected) = expected else {
         let lines = got_lines(&seen.uri, seen, None);
@@ -88,12 +88,12 @@ fn expected_lines(expected: &Expected, seen: &Seen) -> Vec<String> {
         match missing.iter().position(|(other, _)| other == name) {
             Some(at) => {
                 let (name, value) = missing.remove(at);
-                lines.push(header_line(name, value, "another one"));
+                lines.push(header_line(name, value, "another value"));
             }
             None => lines.push(header_line(name, value, "as it came")),
         }
     }
-    lines.extend(missing.into_iter().map(|(name, value)| header_line(name, value, "another one")));
+    lines.extend(missing.into_iter().map(|(name, value)| header_line(name, value, "another value")));
     lines.extend(match &expected.body {
         None => body_lines(&seen.body, None),
         Some(ExpectedBody::Bytes(bytes)) => body_lines(bytes, None),

@@ -78,7 +78,7 @@ impl Expectation {
         self
     }
 
-    /// The request's body is JSON and equals this one, however it is written. Takes a `serde_json::Value` or text.
+    /// The request's body is JSON and equals this value, however it is written. Takes a `serde_json::Value` or text.
     ///
     /// # Panics
     /// When the text is no JSON.

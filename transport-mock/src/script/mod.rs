@@ -29,8 +29,8 @@ use crate::world::{START, lock};
 /// # Panics
 /// That is what it is for, and all of these are failed tests:
 ///
-/// * an exchange that differs from the next expected one, with a diff;
-/// * an exchange after the last expected one;
+/// * an exchange that differs from the next expected exchange, with a diff;
+/// * an exchange after the last expected exchange;
 /// * dropping the last clone, or calling [`finish`](Self::finish), while exchanges are still expected.
 #[derive(Clone, Debug)]
 pub struct Script {

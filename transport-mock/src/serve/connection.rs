@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(20);
 const LARGEST_JSON: u64 = 100 << 20;
 const LARGEST_UPLOAD: u64 = 256 << 20;
 
-/// What becomes of the connection after an exchange.
+/// What happens to the connection after an exchange.
 #[derive(PartialEq, Eq)]
 pub(super) enum Next {
     Request,

@@ -11,7 +11,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::world::lock;
 
-/// Opens a port of the loopback interface; 0 is any free one.
+/// Opens a port of the loopback interface; 0 is any free port.
 pub(super) fn bind(port: u16) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     // As the standard library does: elsewhere it would let two listeners share a port.

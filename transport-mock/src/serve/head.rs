@@ -250,7 +250,7 @@ fn parse(bytes: &[u8], longest: usize) -> Result<Option<(usize, Head)>, Trouble>
     Ok(Some((length, Head { request, framing, waits, last, raw: Bytes::new() })))
 }
 
-/// Whether a header lists a word.
+/// Whether a header lists a token.
 pub(super) fn lists(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
     let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(word))

@@ -66,12 +66,12 @@
 //!
 //! # Limits
 //!
-//! HTTP/1.1 and 1.0, with keep-alive, pipelining, chunked request bodies and `Expect: 100-continue`; bodies that go on
-//! come in chunks, whatever the version. As a real server's, the request line ends at 4096 bytes (Feldera's, in which
-//! queries stand, at 32 KiB) and JSON bodies at 100 MiB; other than there, heads end at 64 KiB, uploads at 256 MiB, and
-//! after a 413 the connection is closed. Each connection has a thread, and there are at most [`Options::connections`]
-//! of them, 1100 by default, or as many as the system gives file descriptors for: more wait until others are closed. A
-//! connection on which nothing moves for five minutes is closed.
+//! HTTP/1.1 and 1.0, with keep-alive, pipelining, chunked request bodies and `Expect: 100-continue`; bodies without an
+//! end come in chunks, whatever the version. As a real server's, the request line ends at 4096 bytes (Feldera's, in
+//! which queries stand, at 32 KiB) and JSON bodies at 100 MiB; other than there, heads end at 64 KiB, uploads at 256
+//! MiB, and after a 413 the connection is closed. Each connection has a thread, and there are at most
+//! [`Options::connections`] of them, 1100 by default, or as many as the system gives file descriptors for: more wait
+//! until others are closed. A connection on which nothing moves for five minutes is closed.
 
 mod clock;
 mod connection;
@@ -175,7 +175,7 @@ impl<S> Options<S> {
         }
     }
 
-    /// The port on the loopback interface; 0 is any free one.
+    /// The port on the loopback interface; 0 is any free port.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self

@@ -119,7 +119,7 @@ impl<S: Service> Shared<S> {
     }
 }
 
-/// The vendor's name of the operation that a request is; empty when it is none that this build knows.
+/// The vendor's name of the operation that a request is; empty if this build does not know it.
 pub(super) fn operation(service: &str, method: &Method, path: &str) -> &'static str {
     let path = match service {
         "flink" => path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path),

@@ -61,9 +61,9 @@ struct Batch {
 
 /// A continuation token against the sequencers of its channel.
 enum Turn {
-    /// It is this one's turn.
+    /// The token is the expected token.
     Next,
-    /// It is the one before's, which was carried out.
+    /// The token of the last append, which was carried out.
     Again,
 }
 

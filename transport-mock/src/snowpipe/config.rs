@@ -27,14 +27,14 @@ pub struct Config {
     pub json_answers: bool,
     /// From the answer to an append until its rows are committed, in the order of the appends: 5 to 8 s.
     pub commit_delay: RangeInclusive<Duration>,
-    /// How old the answer to a bulk status is, drawn anew for each, as if by nodes that are behind: not at all. What an
+    /// How old the answer to a bulk status is, drawn for each, as if by nodes that are behind: not at all. What an
     /// open says is always of now.
     pub status_age: RangeInclusive<Duration>,
     /// How long an open keeps others off (`ERR_OPEN_CHANNEL_IN_PROGRESS`): 5 ms.
     pub open_duration: Duration,
     /// What is said to a continuation token that was used already.
     pub replay: Replay,
-    /// What is said to a continuation token of before the channel was opened last.
+    /// The answer to a continuation token from before the channel was opened last.
     pub superseded: Superseded,
     /// The form of errors.
     pub error_shape: ErrorShape,

@@ -105,7 +105,7 @@ impl Rejection {
         Self::new(StatusCode::BAD_REQUEST, "STALE_CONTINUATION_TOKEN_SEQUENCER", message)
     }
 
-    /// To a token of before the channel was opened last.
+    /// To a token from before the channel was opened last.
     pub(super) fn superseded(how: Superseded) -> Self {
         match how {
             Superseded::Stale => Self::stale(),

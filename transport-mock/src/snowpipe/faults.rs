@@ -26,11 +26,11 @@ impl Account {
         }
     }
 
-    /// The account fails over to the next of its [ingest hosts](super::Config::ingest_hosts), or to the same one when
-    /// there is none, and is there after `downtime`.
+    /// The account fails over to the next of its [ingest hosts](super::Config::ingest_hosts), or to the same host if
+    /// there is no other, and is there after `downtime`.
     ///
-    /// Until then the ingest host answers 410, and from then on to scoped tokens and hosts of before. What is buffered
-    /// is lost, and channels have to be reopened.
+    /// Until then the ingest host answers 410, and from then on to scoped tokens and hosts from before. What is
+    /// buffered is lost, and channels have to be reopened.
     pub fn fail_over(&mut self, now: Duration, downtime: Duration) {
         self.advance(now);
         self.hosts.fail_over(self.now, downtime);
@@ -76,7 +76,7 @@ impl Account {
         self.channels.open_ill(path, code.into());
     }
 
-    /// A second writer opens the channel, without waiting for what is buffered: that is lost, and the first one's
+    /// A second writer opens the channel, without waiting for what is buffered: that is lost, and the first writer's
     /// continuation token is stale. It appends these rows, each with its offset token.
     pub fn steal(&mut self, path: &ChannelPath, rows: &[(&str, &str)]) {
         let rows = rows.iter().map(|(token, row)| {

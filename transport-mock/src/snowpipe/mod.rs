@@ -12,7 +12,7 @@
 //! ```
 //!
 //! How things really are, as opposed to what the API says about them, is seen with [`Account::channels`] (rows that
-//! were committed, in order) and [`Account::requests`] (what each request came to); from outside, with `GET
+//! were committed, in order) and [`Account::requests`] (the outcome of each request); from outside, with `GET
 //! /_simulator/databases/{db}/schemas/{schema}/pipes/{pipe}/channels/{channel}`, and the same with `/rows` or
 //! `/rejected` behind it. No service has such a path, and it needs no credential.
 //!

@@ -19,7 +19,7 @@ use super::{Account, ROUTES};
 use crate::random::between;
 use crate::routes;
 
-/// What one request has come to, beside its answer.
+/// The effect of a request, beside its answer.
 #[derive(Debug, Default)]
 pub(super) struct Trail {
     pub(super) channel: Option<ChannelPath>,

@@ -75,7 +75,7 @@ fn folded(name: &str) -> String {
 pub struct ChannelView {
     /// Where it is, as the last open has spelled it.
     pub path: ChannelPath,
-    /// Whether it is there; dropped and expired ones are remembered for their rows.
+    /// Whether it is there; dropped and expired channels are remembered for their rows.
     pub exists: bool,
     /// How often it was opened.
     pub client_sequencer: u64,
@@ -134,6 +134,6 @@ pub enum Effect {
     Applied,
     /// Nothing again: its continuation token had been used, and it was answered as if it had not.
     Replayed,
-    /// Its rows were taken and discarded, by a pipe or a channel that is none any more.
+    /// Its rows were taken and discarded, by a pipe or a channel that no longer exists.
     Discarded,
 }

@@ -32,7 +32,7 @@ fn length(year: i64, month: i64) -> i64 {
     days(year + month / 12, month % 12 + 1, 1) - days(year, month, 1)
 }
 
-/// The same day of another month, or the last one of that month.
+/// The same day of another month, or the last day of that month.
 pub(crate) fn add_months(days_before: i64, months: i64) -> i64 {
     let (year, month, day) = civil(days_before);
     let total = year * 12 + month - 1 + months;

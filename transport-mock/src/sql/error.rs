@@ -17,7 +17,7 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// The piece from the start of this one to the end of another.
+    /// The piece from the start of this piece to the end of another.
     pub(crate) fn to(self, other: Self) -> Self {
         Self { start: self.start, end: other.end }
     }

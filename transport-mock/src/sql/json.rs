@@ -128,7 +128,7 @@ pub(crate) fn to_json(value: &Value, kind: &Type) -> Json {
     }
 }
 
-/// Reads a value of a type; `None` if it is none.
+/// Reads a value of a type; `None` if the value is not of the type.
 pub(crate) fn read(json: &Json, kind: &Type) -> Option<Value> {
     if json.is_null() {
         return Some(if *kind == Type::Variant { Value::Json("null".into()) } else { Value::Null });
@@ -212,7 +212,7 @@ pub(crate) fn to_variant(value: &Value, kind: &Type) -> Value {
     Value::Json(to_text(value, kind, ' ').into())
 }
 
-/// A JSON value as one of a type; `NULL` if it is none.
+/// Converts a JSON value to a type; `NULL` if the value is not of the type.
 pub(crate) fn from_variant(text: &Arc<str>, kind: &Type) -> Value {
     let json: Json = serde_json::from_str(text).unwrap_or_default();
     if json.is_null() {

@@ -25,7 +25,7 @@ pub(crate) struct Token {
     pub(crate) bytes: (usize, usize),
 }
 
-/// Longer ones first.
+/// Longer symbols first.
 const SYMBOLS: [&str; 27] = [
     "<=>", "<>", "!=", "<=", ">=", "||", "=>", "::", "->", "(", ")", "[", "]", "{", "}", ",", ".", ";", "+", "-", "*",
     "/", "%", "<", ">", "=", ":",
@@ -154,7 +154,7 @@ impl Lexer<'_> {
     }
 }
 
-/// The tokens of a text; the last one is the end.
+/// The tokens of a text; the last token is the end.
 pub(crate) fn tokens(text: &str, dialect: Dialect) -> Result<Vec<Token>, Error> {
     let position = Position { line: 1, column: 1 };
     let mut lexer = Lexer { text, at: 0, position, last: position };

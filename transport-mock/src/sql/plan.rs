@@ -96,7 +96,7 @@ pub(crate) struct Scalar {
 pub(crate) enum ScalarNode {
     Literal(Value),
     Column(usize),
-    /// A column of a row of the query around this one; `up` is 1 for the closest.
+    /// A column of a row of the query around this query; `up` is 1 for the closest.
     Outer {
         up: usize,
         index: usize,
@@ -322,7 +322,7 @@ impl Scalar {
         });
     }
 
-    /// The expressions that this one is made of, without those of its queries.
+    /// The expressions that this expression is made of, without those of its queries.
     pub(crate) fn children(&self) -> Vec<&Self> {
         match &self.node {
             ScalarNode::Literal(_)

@@ -154,7 +154,7 @@ impl Type {
         }
     }
 
-    /// The type that both convert to without a cast; `None` if there is none.
+    /// The type that both convert to without a cast; `None` if no such type exists.
     pub(crate) fn common(&self, other: &Self) -> Option<Self> {
         match (self, other) {
             (same, other) if same == other => Some(same.clone()),

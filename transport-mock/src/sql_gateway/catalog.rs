@@ -75,7 +75,7 @@ impl Catalogs {
         Path { catalog, database, object }
     }
 
-    /// Catalog and database behind one or two parts, or the present ones.
+    /// Catalog and database behind one or two parts, or the present catalog and database.
     pub(super) fn place(&self, parts: &[String]) -> (String, String) {
         let mut parts = parts.iter().rev().cloned();
         let database = parts.next().unwrap_or_else(|| self.database.clone());

@@ -150,7 +150,7 @@ impl Workspace {
             let name = words.name()?;
             words.end()?;
             let Some(catalog) = self.catalogs.all.get(&name) else { return Err(no_catalog(&name)) };
-            // The present database stays if the catalog is the present one.
+            // The present database stays if the catalog is already the present catalog.
             if self.catalogs.catalog != name {
                 self.catalogs.database = catalog.databases.keys().next().cloned().unwrap_or_default();
                 self.catalogs.catalog = name;

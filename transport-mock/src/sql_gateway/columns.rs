@@ -163,7 +163,7 @@ impl Table {
         Ok(())
     }
 
-    /// Writes out expressions as a real one does, and types of computed columns as far as they are known.
+    /// Writes out expressions as a real gateway does, and types of computed columns as far as they are known.
     pub(super) fn finish(&mut self) {
         let names: Vec<String> = self.columns.iter().map(|column| column.name.clone()).collect();
         let physical = self.columns.clone();

@@ -212,7 +212,7 @@ impl Workspace {
         words.expect(&["AS"])?;
         let class = words.literal()?;
         if temporary {
-            // The class is needed at once, and there is none.
+            // The class is needed at once, and does not exist.
             let missing = Failure::new("java.lang.ClassNotFoundException", class);
             let why = "due to implementation errors.";
             let message = if system {

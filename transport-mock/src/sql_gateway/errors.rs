@@ -48,7 +48,7 @@ impl Rejection {
         ))
     }
 
-    /// What a statement comes to that fails.
+    /// The result of a statement that fails.
     pub(super) fn statement(failed: &str, failure: &Failure, handle: &str) -> Self {
         let mut chain = vec![(GATEWAY_EXCEPTION, failed.to_owned())];
         chain.push((EXECUTION_EXCEPTION, format!("Failed to execute the operation {handle}.")));

@@ -52,14 +52,14 @@ impl Failure {
         self
     }
 
-    /// The parser does not like a word. Real messages go on with a list of what it likes.
+    /// The parser does not expect a word. Real messages continue with a list of what it expects.
     pub(super) fn parse(message: &str) -> Self {
         Self::new(format!("{API}.SqlParserException"), format!("SQL parse failed. {message}"))
             .caused_by(Self::new(format!("{CALCITE}.sql.parser.SqlParseException"), message))
             .caused_by(Self::new(format!("{PARSER}.ParseException"), message))
     }
 
-    /// The statement begins with a word that begins none.
+    /// The statement begins with a word that begins no statement.
     pub(super) fn no_statement() -> Self {
         let message = "Non-query expression encountered in illegal context";
         Self::new(format!("{API}.SqlParserException"), format!("SQL parse failed. {message}"))

@@ -1,23 +1,24 @@
 //! A simulated SQL Gateway of Apache Flink, as seen through its REST endpoint, versions 1 to 4.
 //!
-//! [`Gateway::handle`] answers one request at a time, as a real one does: sessions that close themselves when nobody
-//! asks anything of them, statements that are accepted whatever they say, results that are not ready at first, pages
-//! without rows, a page that can be asked for again until the next one was, and 500 for nearly everything it does not
-//! like. There is no network in it, no clock and no chance.
+//! [`Gateway::handle`] answers one request at a time, as a real gateway does: sessions that close themselves when they
+//! are idle, statements that are accepted whatever they say, results that are not ready at first, pages without rows, a
+//! page that can be asked for again until the next page was, and 500 for nearly everything it does not like. There is
+//! no network in it, no clock and no chance.
 //!
 //! Statements are carried out in their order when their result becomes ready. Each session has its own catalogs and
-//! settings. A statement that fails is rejected with its result: with 500 and the chain of exceptions of a real one.
+//! settings. A statement that fails is rejected with its result: with 500 and the chain of exceptions of a real
+//! gateway.
 //!
 //! # Statements
 //!
-//! | statement | what comes of it |
+//! | statement | result |
 //! |---|---|
 //! | what is [defined](Gateway::define) | the rows, columns and failure of its [`Script`] |
 //! | `SELECT n FROM numbers [LIMIT k]` | 0, 1, 2, …; without the limit it has no end |
 //! | `SELECT columns FROM t [LIMIT k]`, `t` with the connector `datagen` | rows that count, with the options `number-of-rows` and `fields.f.start` and `end`; otherwise without an end |
 //! | `SELECT 1`, `SELECT 1 AS a, 2` | one row |
 //! | `INSERT INTO t …`, `EXECUTE STATEMENT SET …` | the id of a job that runs until it is stopped |
-//! | `EXPLAIN SELECT columns FROM t` | the plan of a real one; of another query, a text that says it is not simulated |
+//! | `EXPLAIN SELECT columns FROM t` | the plan of a real gateway; of another query, a text that says it is not simulated |
 //! | `SHOW CATALOGS`, `DATABASES`, `TABLES`, `VIEWS`, `FUNCTIONS`, `MODULES`, `JARS`, `JOBS`, `COLUMNS`, `PARTITIONS`, `CURRENT …`, `CREATE TABLE` or `VIEW` or `CATALOG`, with `FROM` and `LIKE` | names, or a definition |
 //! | `DESCRIBE t`, `DESCRIBE JOB 'id'` | columns with type, key, watermark and comment; the job |
 //! | `CREATE`, `ALTER`, `DROP` of tables and views, also temporary; of databases, catalogs and functions | `OK` |
@@ -217,7 +218,7 @@ impl Gateway {
         self.sessions.expire(self.now, self.config.idle_timeout, &mut self.jobs);
     }
 
-    /// The gateway ends and starts anew: it knows no session any more.
+    /// The gateway ends and starts again: it knows no session any more.
     pub fn restart(&mut self, now: Duration) {
         self.advance(now);
         self.sessions.clear(&mut self.jobs);

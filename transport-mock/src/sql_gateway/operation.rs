@@ -17,7 +17,7 @@ pub(super) enum Format {
     PlainText,
 }
 
-/// The format that a query asks for; its text when there is none of that name.
+/// The format that a query asks for; its text if no format has that name.
 pub(super) fn format(query: &str) -> Result<Format, String> {
     let value = query.split('&').find_map(|pair| pair.strip_prefix("rowFormat="));
     match value.map(str::to_ascii_uppercase).as_deref() {

@@ -155,7 +155,7 @@ fn without_handler(method: &Method, path: &str, version: u32, segments: &[&str])
 
 /// # Errors
 ///
-/// If the statement is none that configures a session.
+/// If the statement does not configure a session.
 fn configuring(text: &str) -> Result<(), Failure> {
     let mut words = Words::new(text)?;
     let verbs = [

@@ -32,7 +32,7 @@ impl Item {
 }
 
 impl Simple {
-    /// Reads a query; `None` if it is another one.
+    /// Reads a query; `None` if it is another statement.
     pub(super) fn read(mut words: Words<'_>) -> Option<Self> {
         if !words.take(&["SELECT"]) {
             return None;

@@ -14,7 +14,7 @@ use super::types::Kind as TypeKind;
 use super::words::Words;
 use super::workspace::{Context, Workspace};
 
-/// Some of the 251 functions of a real one.
+/// Some of the 251 functions of a real gateway.
 const FUNCTIONS: [&str; 44] = [
     "abs",
     "acos",
@@ -325,7 +325,7 @@ fn like(words: &mut Words<'_>, names: Vec<String>) -> Result<Vec<String>, Failur
 /// `%` stands for any letters, `_` for one.
 fn matches(pattern: &[char], name: &[char]) -> bool {
     let (mut at, mut read) = (0, 0);
-    // Where to go on after the last `%`.
+    // Where to continue after the last `%`.
     let mut again: Option<(usize, usize)> = None;
     while read < name.len() {
         match pattern.get(at) {

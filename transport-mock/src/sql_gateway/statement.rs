@@ -1,4 +1,4 @@
-//! What statements come to.
+//! The results of statements.
 
 use serde_json::{Value, json};
 
@@ -89,7 +89,7 @@ impl Script {
         Self { columns: columns.iter().map(Column::described).collect(), rows, ..Self::query([], Vec::new()) }
     }
 
-    /// A job is submitted, and goes on: one row with its id.
+    /// A job is submitted, and continues: one row with its id.
     pub(super) fn job() -> Self {
         Self { rows: Rows::Job, has_job: true, ..Self::table(&["job id"], Vec::new()) }
     }

@@ -59,13 +59,13 @@ impl<'a> Words<'a> {
         self.peek().is_none()
     }
 
-    /// The text from the next word to the last one.
+    /// The text from the next word to the last word.
     pub(super) fn rest(&self) -> &'a str {
         let (Some(first), Some(last)) = (self.peek(), self.tokens.last()) else { return "" };
         self.text.get(first.at.start..last.at.end).unwrap_or_default()
     }
 
-    /// The text between a word, such as one that was read before, and the next one.
+    /// The text between a word, such as one that was read before, and the next word.
     pub(super) fn since(&self, from: usize) -> &'a str {
         let last = self.next.checked_sub(1).and_then(|at| self.tokens.get(at));
         last.and_then(|last| self.text.get(from..last.at.end)).unwrap_or_default()

@@ -1,6 +1,6 @@
 //! Strategies for property tests with [proptest](https://docs.rs/proptest): faults, answers, and how a driver polls.
 //!
-//! They shrink towards what is easy to understand: fewer faults and earlier ones, rejections before lost replies, an
+//! They shrink towards what is easy to understand: fewer and earlier faults, rejections before lost replies, an
 //! answer without mutations, a driver that does what it is asked for.
 //!
 //! ```
@@ -53,7 +53,7 @@ pub fn fault() -> impl Strategy<Value = Fault> {
 }
 
 /// Faults of every kind but two: without credentials no flow survives [`Fault::Unauthorized`], and after a
-/// [`Fault::DelayRequest`] no flow can find out what became of a request.
+/// [`Fault::DelayRequest`] no flow can find out the outcome of a request.
 fn survivable() -> impl Strategy<Value = Fault> {
     prop_oneof![
         Just(Fault::NotSent),

@@ -95,8 +95,8 @@ const WIDTH: usize = 100;
 
 /// Writes down what passes through a runtime. Clones write into the same transcript.
 ///
-/// It takes the place of the runtime in a [`Client`] or in [`driver::run`](pipewright::driver::run). Notices come
-/// to it by [`run`], or by [`notice`](Self::notice).
+/// It takes the place of the runtime in a [`Client`] or in [`driver::run`](pipewright::driver::run). It gets notices by
+/// [`run`], or by [`notice`](Self::notice).
 #[derive(Clone, Debug)]
 pub struct Recorder<R> {
     runtime: R,
@@ -156,7 +156,7 @@ impl<R: Clock> Recorder<R> {
         self.write(|log, at| log.line(at, text));
     }
 
-    /// The transcript so far. It goes on from here with nothing in it, but with the same names.
+    /// The transcript so far. It continues from here with nothing in it, but with the same names.
     pub fn finish(&self) -> String {
         std::mem::take(&mut lock(&self.log).text)
     }

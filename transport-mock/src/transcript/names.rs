@@ -89,7 +89,7 @@ impl Names {
         }
         let word = &rest[..rest.bytes().take_while(u8::is_ascii_alphanumeric).count()];
         if !word.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            // Nothing in the middle of a word is an id.
+            // A text with other letters is no id.
             return (!word.is_empty()).then(|| (word.len(), word.to_owned()));
         }
         let digits = word.bytes().filter(u8::is_ascii_digit).count();

@@ -210,7 +210,7 @@ impl SnowpipeHandle {
 }
 
 impl World {
-    /// Puts a service at an address; another one that was there is gone. Scheme, host and port lead to it; requests
+    /// Puts a service at an address; an earlier service there is gone. Scheme, host and port lead to it; requests
     /// outside the path prefix of the address, if it has one, get a 404 from a proxy.
     pub fn mount<S: Service + 'static>(&self, base: Base, service: S) -> Mounted<S> {
         let service = Arc::new(Mutex::new(service));

@@ -51,7 +51,7 @@ enum Due {
     Return(Box<Trip>, Answer),
 }
 
-/// What one step came to.
+/// The result of a step.
 enum Progress {
     /// Nothing is due.
     Idle,
@@ -294,7 +294,7 @@ impl Network {
         self.give_back(trip, back, answer);
     }
 
-    /// Brings an answer back at a time, or says at the end of the flow's patience that there was none.
+    /// Brings an answer back at a time, or says at the end of the flow's patience that no answer came.
     fn give_back(&mut self, trip: Trip, at: Timestamp, answer: Answer) {
         if at <= trip.until {
             self.push(at, Due::Return(Box::new(trip), answer));

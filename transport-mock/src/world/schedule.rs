@@ -1,7 +1,7 @@
 //! [`Schedule`]: when a driver polls, where it is free to choose.
 //!
 //! The contract of [`Flow`] leaves a driver much freedom: it may poll more often than asked, be late, and hand in
-//! replies that belong to another flow. None of that may change what a flow comes to.
+//! replies that belong to another flow. None of that may change the result of a flow.
 //! [`World::run_with_schedule`] drives a flow in just that way, and panics when the flow breaks its own side:
 //!
 //! ```
@@ -52,11 +52,11 @@ pub struct Schedule {
 pub enum Turn {
     /// What it is asked for.
     Prompt,
-    /// Polls so many times more, at once. Of a flow that has failed: looks whether it fails in the same way again.
+    /// Polls so many times more, at once. Of a flow that has failed: checks whether it fails in the same way again.
     Again(u8),
     /// Polls once more when so many percent of the wait are over.
     Early(u8),
-    /// Hands in a reply that is not the flow's before it goes on.
+    /// Hands in a reply that is not the flow's before it continues.
     Stray,
     /// Is that late. A reply is still handed in before the flow stops waiting for it; one that comes just then is
     /// handed in afterwards, when the flow wants it no more.
@@ -75,7 +75,7 @@ impl Schedule {
     }
 }
 
-/// What a flow came to, without the details: the outcomes that no schedule may change into each other.
+/// The result of a flow, without the details: the outcomes that no schedule may change into each other.
 pub fn class_of<T>(result: &Result<T, FlowError>) -> &'static str {
     match result {
         Ok(_) => "done",
@@ -94,14 +94,14 @@ pub fn class_of<T>(result: &Result<T, FlowError>) -> &'static str {
 impl World {
     /// Runs a flow to its end as a [`Schedule`] says.
     ///
-    /// Being [late](Turn::Late) takes time. So a flow with a deadline may come to miss it, and a service may have gone
-    /// on in the meantime, as it may with any driver.
+    /// Being [late](Turn::Late) takes time. So a flow with a deadline may miss it, and a service may have advanced in
+    /// the meantime, as it may with any driver.
     ///
     /// # Errors
     /// The flow's.
     ///
     /// # Panics
-    /// When the flow breaks the contract of [`Flow`]: it takes a reply that is not its own, goes on because it was
+    /// When the flow breaks the contract of [`Flow`]: it takes a reply that is not its own, advances because it was
     /// polled once more, or fails in another way when it is asked again.
     pub fn run_with_schedule<F: Flow>(
         &self,
@@ -208,14 +208,14 @@ impl<F: Flow, T: Iterator<Item = Turn>> Driver<'_, F, T> {
         None
     }
 
-    /// Polls without need: the flow must not go on.
+    /// Polls without need: the flow must not advance.
     fn still(&mut self, asked: &'static str) {
         // Until its first wait is over a flow may have something to say.
         loop {
             match self.poll(None) {
                 Step::Notice(_) => {}
                 step if name(&step) == asked => return,
-                step => panic!("polled once more while it waited, the flow went on: {} after {asked}", name(&step)),
+                step => panic!("polled once more while it waited, the flow advanced: {} after {asked}", name(&step)),
             }
         }
     }
@@ -230,7 +230,7 @@ impl<F: Flow, T: Iterator<Item = Turn>> Driver<'_, F, T> {
         let Err(error) = result else { return };
         let Some(Turn::Again(times)) = self.turns.next() else { return };
         for _ in 0..times {
-            let Step::Done(Err(again)) = self.poll(None) else { panic!("the flow failed with {error}, and went on") };
+            let Step::Done(Err(again)) = self.poll(None) else { panic!("the flow failed with {error}, and advanced") };
             assert_eq!(again.to_string(), error.to_string(), "the flow failed in another way when it was asked again");
         }
     }

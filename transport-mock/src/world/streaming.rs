@@ -13,7 +13,7 @@ use super::{Service, World, lock};
 use crate::random::below;
 use crate::streaming::{Coming, OpenBody};
 
-/// What a response holds of a body, and then what its service says, as the clock goes on.
+/// What a response holds of a body, and then what its service says, as the clock advances.
 pub(super) struct WorldBody {
     world: World,
     ready: Bytes,

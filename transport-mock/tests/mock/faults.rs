@@ -21,7 +21,7 @@ fn world(plan: FaultPlan) -> (World, Mounted<Counter>) {
     (world, counter)
 }
 
-/// What one exchange comes to that meets this fault, how long it takes, and how often the service was asked by then.
+/// The result of an exchange that meets this fault, how long it takes, and how often the service was asked by then.
 fn meet(fault: Fault) -> (Result<Response<Bytes>, TransportError>, Duration, usize) {
     let (world, counter) = world(FaultPlan::none().nth(1, fault));
     let exchange = next_exchange(&mut add(ADDRESS, Effect::Once), world.now(), None);

@@ -152,7 +152,7 @@ fn what_is_not_there_is_404_in_the_servers_own_words() {
     assert_eq!((answer.status, answer.error().as_str()), (404, "Not found: /v1/nope"));
     let answer = client.ask("HEAD /v1/overview HTTP/1.1\r\n\r\n");
     assert_eq!((answer.status, answer.body.len()), (404, 0));
-    // Without a length there is no body, and the connection goes on.
+    // Without a length there is no body, and the connection stays open.
     let answer = client.ask("POST /v1/jobs/00000000000000000000000000000bad/savepoints HTTP/1.1\r\n\r\n");
     assert_eq!(answer.status, 202, "{:?}", answer.json());
     assert_eq!(client.ask(OVERVIEW).status, 200);

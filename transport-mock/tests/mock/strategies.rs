@@ -90,7 +90,7 @@ proptest! {
     }
 }
 
-/// What a call comes to that gets this for an answer every time.
+/// The result of a call that gets this for an answer every time.
 fn answered<O>(operation: O, reply: &Result<http::Response<bytes::Bytes>, TransportError>) -> &'static str
 where
     O: Operation<Service = FlinkRest>,
@@ -235,13 +235,13 @@ fn a_flow_that_takes_late_replies() {
 }
 
 #[test]
-#[should_panic(expected = "polled once more while it waited, the flow went on: Done after InFlight")]
+#[should_panic(expected = "polled once more while it waited, the flow advanced: Done after InFlight")]
 fn a_flow_that_goes_on_when_it_is_polled() {
     broken(How::SendsWhenPolled, Turn::Again(1));
 }
 
 #[test]
-#[should_panic(expected = "polled once more while it waited, the flow went on: Done after InFlight")]
+#[should_panic(expected = "polled once more while it waited, the flow advanced: Done after InFlight")]
 fn a_flow_that_goes_on_when_it_is_polled_early() {
     broken(How::SendsWhenPolled, Turn::Early(0));
 }
@@ -275,6 +275,6 @@ fn turns_take_the_time_they_say() {
     let (lost, timed_out) = (Some(Fault::ReplyLost), Some(Fault::DelayReply(Duration::from_secs(60))));
     let wait = time(&[], lost) - 20;
     assert_eq!(time(&[Turn::Prompt, late(500)], lost), 520 + wait);
-    // Then the reply comes when nobody wants it, and changes nothing.
+    // Then the reply comes when the flow no longer waits for it, and changes nothing.
     assert_eq!(time(&[late(500)], timed_out), time(&[], timed_out));
 }

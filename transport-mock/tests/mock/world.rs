@@ -248,7 +248,7 @@ fn a_loop_of_one_s_own() {
     world.sleep_until(START + Duration::from_millis(1));
     let second = world.submit(next_exchange(&mut calls[1], world.now(), None));
     assert!(world.next_reply(START + Duration::from_millis(3)).is_none());
-    // Somebody who blocks does not take away a reply.
+    // A caller that blocks does not take away a reply.
     run(add(ADDRESS, Effect::Once), &world, &NoCredentials, ignore_notices).expect("no faults");
     for (call, sent) in calls.iter_mut().zip([first, second]) {
         let (pending, reply) = world.next_reply(Timestamp::MAX).expect("on its way");

@@ -12,9 +12,9 @@ tagged! {
     /// none.
     pub enum CalciteId {
         ;
-        /// For a part of this one.
+        /// For a part of this node.
         Partial(u64) = "partial",
-        /// For this one.
+        /// For this node.
         Final(u64) = "final",
         /// For all of these.
         And(Vec<CalciteId>) = "and",

@@ -194,9 +194,9 @@ impl Relation {
     /// #     let fields = serde_json::json!({ "name": name, "case_sensitive": case_sensitive, "fields": [] });
     /// #     serde_json::from_value(fields).expect("a relation")
     /// # }
-    /// let (orders, odd) = (named("orders", false), named(r#"Odd "ones""#, true));
+    /// let (orders, odd) = (named("orders", false), named(r#"Odd "rows""#, true));
     /// assert_eq!(orders.identifier(), "orders");
-    /// assert_eq!(odd.identifier(), r#""Odd ""ones""""#);
+    /// assert_eq!(odd.identifier(), r#""Odd ""rows""""#);
     /// ```
     pub fn identifier(&self) -> Cow<'_, str> {
         let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';

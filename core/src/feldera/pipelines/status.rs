@@ -20,7 +20,7 @@ string_enums! {
         Initializing = "Initializing",
         /// It fills changed views.
         Bootstrapping = "Bootstrapping",
-        /// The same, while the others go on.
+        /// It fills changed views, while the other views stay up to date.
         ConcurrentBootstrapping = "ConcurrentBootstrapping",
         /// The last part of that.
         Synchronizing = "Synchronizing",

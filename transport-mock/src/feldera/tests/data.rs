@@ -197,7 +197,7 @@ fn a_row_is_there_as_often_as_it_was_inserted() {
     assert_eq!(egress(&mut sim, "v?format=json&send_snapshot=true").matches("insert").count(), 2);
 }
 
-/// As in a recording of a real server: the first border is narrower than the last one.
+/// As in a recording of a real server: the first border is narrower than the last border.
 #[test]
 fn columns_of_a_text_query_grow_and_shrink_with_each_batch() {
     let mut sim = Sim::new().running();

@@ -65,7 +65,7 @@ fn an_unknown_column_type_does_not_compile() {
     assert_eq!(object["program_info"]["schema"]["inputs"][0]["primary_key"], json!(["a", "b"]));
 }
 
-/// A real server keeps the verdict, whatever becomes of the platform, until something that is compiled changes.
+/// A real server keeps the verdict, whatever happens to the platform, until something that is compiled changes.
 #[test]
 fn what_the_platform_failed_to_compile_stays_so_until_the_program_changes() {
     for (failure, state) in [
@@ -107,7 +107,7 @@ fn a_start_is_a_wish_and_granted_step_by_step() {
     sim.wait(50);
     assert_eq!(sim.status(), status("Paused", "Paused"));
     assert_eq!(sim.view().deployment_id.as_deref(), Some(deployment.as_str()));
-    // The same start again is nothing; another one is rejected.
+    // The same start again is nothing; a different start is rejected.
     assert_eq!(sim.post("/pipelines/p/start?initial=paused").0, 202);
     assert_eq!(rejection(&sim.post("/pipelines/p/start")), (400, "InitialImmutableUnlessStopped"));
     assert_eq!(rejection(&sim.post("/pipelines/p/start?initial=zzz")), (405, "UnsupportedPipelineAction"));

@@ -93,7 +93,7 @@ fn a_put_creates_or_replaces_and_a_patch_changes() {
     let body = json!({ "name": "p", "program_code": SQL, "runtime_config": { "workers": 2 } });
     assert_eq!(sim.ask("PUT", "/pipelines/p", &body).0, 201);
     sim.wait(1000);
-    // The same again changes nothing; without a configuration, it is the default one.
+    // The same again changes nothing; without a configuration, it is the default configuration.
     let (status, object) = sim.ask("PUT", "/pipelines/p", &body);
     assert_eq!((status, &object["version"], &object["program_status"]), (200, &json!(1), &json!("Success")));
     let (_, object) = sim.ask("PUT", "/pipelines/p", &json!({ "name": "p", "program_code": SQL }));

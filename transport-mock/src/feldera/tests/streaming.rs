@@ -1,4 +1,4 @@
-//! Bodies that go on.
+//! Bodies without an end.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ impl Sim {
     fn open(&mut self, method: &str, target: &str) -> (String, OpenBody) {
         let response = self.send(method, &format!("/pipelines/p/{target}"), "", "");
         assert_eq!(response.status(), 200, "{response:?}");
-        let body = *response.extensions().get().expect("it goes on");
+        let body = *response.extensions().get().expect("it continues");
         (text(response.body()), body)
     }
 
@@ -165,7 +165,7 @@ fn with_backpressure_a_reader_that_rests_stops_the_pipeline() {
     assert_eq!((rows, read.iter().map(|it| it.0).collect::<Vec<_>>()), (150, (0..150).collect()));
     assert_eq!(sim.completion(&token).1["status"], "complete");
 
-    // A reader that goes away lets it go on, too.
+    // A reader that goes away lets it continue, too.
     for id in 0..150 {
         token = sim.token(RAW, &row(id));
     }
@@ -213,7 +213,7 @@ impl Sim {
     /// The position, the lines and the rest of a log after a cursor.
     fn resume(&mut self, cursor: &str) -> ((String, u64, u64), Vec<String>, OpenBody) {
         let response = self.send("GET", &format!("/pipelines/p/logs?cursor={cursor}"), "", "");
-        let body = *response.extensions().get().expect("it goes on");
+        let body = *response.extensions().get().expect("it continues");
         let lines = text(response.body()).split_terminator('\n').map(str::to_owned).collect();
         (position(&response).expect("a position"), lines, body)
     }

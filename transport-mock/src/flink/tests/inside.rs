@@ -15,7 +15,7 @@ fn measured() -> (Sim, String) {
     let mut sim = Sim::new();
     let job = sim.job(&Program::endless("job").parallelism(2));
     sim.wait(2005);
-    assert_eq!(sim.get("/v1/jobs/metrics"), (200, json!([])), "nobody has asked before");
+    assert_eq!(sim.get("/v1/jobs/metrics"), (200, json!([])), "no client has asked before");
     sim.wait(100);
     (sim, job)
 }
@@ -77,14 +77,14 @@ fn metrics_come_plain_and_taken_together() {
 #[test]
 fn nothing_unknown_has_metrics_and_nothing_unreadable_is_taken() {
     let (mut sim, job) = measured();
-    let nobody = "0".repeat(32);
+    let unknown = "0".repeat(32);
     for path in [
-        format!("/v1/jobs/{nobody}/metrics"),
-        format!("/v1/jobs/{job}/vertices/{nobody}/metrics"),
+        format!("/v1/jobs/{unknown}/metrics"),
+        format!("/v1/jobs/{job}/vertices/{unknown}/metrics"),
         format!("/v1/jobs/{job}/vertices/{SINK_ID}/subtasks/9/metrics"),
         format!("/v1/jobs/{job}/vertices/{SINK_ID}/subtasks/metrics?get=numRecordsIn&subtasks=x"),
         format!("/v1/jobs/{job}/vertices/{SINK_ID}/jm-operator-metrics"),
-        format!("/v1/jobs/metrics?get=uptime&jobs={nobody}"),
+        format!("/v1/jobs/metrics?get=uptime&jobs={unknown}"),
         "/v1/taskmanagers/nope/metrics".to_owned(),
         "/v1/taskmanagers/metrics?get=Status.JVM.Memory.Heap.Used&taskmanagers=nope".to_owned(),
     ] {
@@ -161,7 +161,7 @@ fn the_history_server_keeps_what_the_cluster_forgets() {
     let later = now + Duration::from_secs(60);
     assert_eq!(get(&mut history, now, &details), get(&mut history, later, &details), "files do not change");
     assert_eq!(get(&mut history, now, "/jobs/overview").1["jobs"][0]["jid"], *job);
-    assert_eq!(get(&mut history, now, &format!("{details}/exceptions?maxExceptions=x")).0, 200, "nobody reads it");
+    assert_eq!(get(&mut history, now, &format!("{details}/exceptions?maxExceptions=x")).0, 200, "it is ignored");
     let accumulators = get(&mut history, now, &format!("{details}/accumulators")).1;
     assert!(accumulators["serialized-user-task-accumulators"]["records"].is_string(), "{accumulators}");
     assert_eq!(get(&mut history, now, &format!("{details}/vertices/{SINK_ID}")).1["id"], *SINK_ID);

@@ -86,7 +86,7 @@ fn the_configuration_is_that_of_the_simulator_for_each_job_and_application() {
     assert_eq!(value("jobmanager.scheduler").as_deref(), Some("adaptive"));
     assert_eq!(value("execution.checkpointing.savepoint-dir").as_deref(), Some("file:///savepoints"));
     assert_eq!(value("web.upload.dir"), None);
-    // Nobody looks whether they exist.
+    // The server does not check whether they exist.
     let unknown = "0".repeat(32);
     for owner in ["jobs", "applications"] {
         assert_eq!(sim.get(&format!("/v1/{owner}/{unknown}/jobmanager/config")), (200, configuration.clone()));

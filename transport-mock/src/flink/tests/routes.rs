@@ -1,4 +1,4 @@
-//! Paths, methods, bodies and what is said to the wrong ones.
+//! Paths, methods, bodies and the answers to wrong requests.
 
 use std::time::Duration;
 

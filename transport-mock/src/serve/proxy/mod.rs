@@ -75,7 +75,7 @@ impl ProxyOptions {
         self
     }
 
-    /// Sets the port on the loopback interface; 0 is any free one.
+    /// Sets the port on the loopback interface; 0 is any free port.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self

@@ -183,7 +183,7 @@ impl Relay<'_> {
                 }
                 let Collected { raw, whole } = collected;
                 if !whole || raw.is_empty() {
-                    // There is nothing to spoil, or not all of it.
+                    // The body is empty, or not complete.
                     self.spare(&mut record);
                     return self.pass(reply, &raw, request.last, record);
                 }

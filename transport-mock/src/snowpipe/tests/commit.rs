@@ -28,7 +28,7 @@ fn rows_are_committed_after_a_delay_request_by_request() {
 
 #[test]
 fn the_order_of_appends_is_kept_and_tokens_are_passed_over() {
-    // With delays from 1 to 20 s, later appends are held up by earlier ones, and are committed with them.
+    // With delays from 1 to 20 s, later appends are held up by earlier appends, and are committed with them.
     let mut skipped = 0;
     for seed in 0..10 {
         let mut sim = Sim::with(Config { seed, ..seconds(1, 20) });

@@ -92,7 +92,7 @@ fn arithmetic(operator: Operator, left: Scalar, right: Scalar, at: Span) -> Resu
             }
             let whole = whole.saturating_add(right_scale);
             let scale = left_scale.saturating_add(right_digits).saturating_add(1).max(6);
-            // Digits before the point are kept, at the cost of those behind it, of which 6 stay.
+            // Digits before the point are kept, at the cost of the digits behind it, of which 6 stay.
             let scale = scale.min(MOST_DIGITS.saturating_sub(whole).max(6));
             make(left, right, Type::decimal(whole.saturating_add(scale), scale))
         }
@@ -133,7 +133,7 @@ fn mismatch(operator: Operator, left: &Type, right: &Type, at: Span) -> Error {
     Error::validation(format!("Cannot apply '{symbol}' to arguments of type '<{left}> {symbol} <{right}>'"), at)
 }
 
-/// Two values as ones of the same type.
+/// Two values, converted to the same type.
 pub(super) fn comparable(operator: Operator, left: Scalar, right: Scalar, at: Span) -> Result<(Scalar, Scalar), Error> {
     let converts = |text: &Type, other: &Type| {
         text.is_text()

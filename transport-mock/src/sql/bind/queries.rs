@@ -180,7 +180,7 @@ impl Binder<'_> {
     }
 
     fn sort_key(&self, order: &Order, by: Scalar) -> SortKey {
-        // Calcite takes NULL for the smallest value, the engine of ad-hoc queries for the largest one.
+        // Calcite takes NULL for the smallest value, the engine of ad-hoc queries for the largest value.
         let nulls_first = if self.dialect == Dialect::AdHoc { order.descending } else { !order.descending };
         SortKey { by, descending: order.descending, nulls_first: order.nulls_first.unwrap_or(nulls_first) }
     }

@@ -19,7 +19,7 @@ pub(super) struct Scope<'a> {
     pub(super) relations: Vec<Relation>,
     /// Columns that `USING` or `NATURAL` has made one: a name, and the value to take.
     pub(super) merged: Vec<(String, Scalar)>,
-    /// Indices of the columns that `*` leaves out, because another one is the same.
+    /// Indices of the columns that `*` leaves out, because another column is the same.
     pub(super) hidden: Vec<usize>,
     /// What the rows are grouped by: an inner query sees a row of keys.
     pub(super) keys: Option<Vec<Scalar>>,
@@ -40,7 +40,7 @@ impl<'a> Scope<'a> {
         self.relations.push(Relation { name, first, columns: columns.to_vec() });
     }
 
-    /// Adds the relations of another scope behind those of this one.
+    /// Adds the relations of another scope behind those of this scope.
     pub(super) fn append(&mut self, other: Scope<'_>) {
         let by = self.width();
         for relation in other.relations {
@@ -69,7 +69,7 @@ impl<'a> Scope<'a> {
         columns.collect()
     }
 
-    /// The column of a name, here or in a query around this one.
+    /// The column of a name, here or in a query around this query.
     pub(super) fn resolve(&self, names: &[Name], at: Span) -> Result<Scalar, Error> {
         let (qualifier, name) = match names {
             [name] => (None, name),

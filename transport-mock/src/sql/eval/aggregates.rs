@@ -44,7 +44,7 @@ fn compute(call: &Aggregation, rows: &BTreeMap<Row, i64>, environment: Environme
         }
         let arguments = call.arguments.iter().map(|argument| argument.evaluate(row, environment));
         let arguments = arguments.collect::<Result<Row, Error>>()?;
-        // Which value goes with the largest one may be `NULL`; what is compared may not.
+        // Which value goes with the largest value may be `NULL`; what is compared may not.
         let matters = match call.function {
             AggregateFunction::ArgMin | AggregateFunction::ArgMax => arguments.get(1..),
             AggregateFunction::ArrayAgg => None,

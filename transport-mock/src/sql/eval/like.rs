@@ -15,7 +15,7 @@ pub(super) fn matches(text: &str, pattern: &str, escape: Option<char>, fold: boo
             letter => Piece::Letter(letter),
         });
     }
-    // Where to go on when the last `%` takes one more character.
+    // Where to continue when the last `%` takes one more character.
     let (mut at, mut piece, mut again) = (0, 0, None);
     while at < text.len() {
         match pieces.get(piece) {

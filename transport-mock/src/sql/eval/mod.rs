@@ -30,7 +30,7 @@ pub(crate) trait Relations {
     fn rows(&self, name: &str) -> Box<dyn Iterator<Item = (&Row, i64)> + '_>;
 }
 
-/// The row of a query around another one.
+/// The row of a query around another query.
 pub(crate) struct Frame<'a> {
     row: &'a Row,
     outer: Option<&'a Frame<'a>>,
@@ -134,7 +134,7 @@ fn set(operation: SetOperation, all: bool, left: Bag, right: Bag) -> Bag {
     weighted.filter(|(_, weight)| *weight > 0).collect()
 }
 
-/// Sorts rows; equal ones by all their columns, so that the order is always the same.
+/// Sorts rows; equal rows by all their columns, so that the order is always the same.
 fn sort(rows: Bag, by: &[SortKey], environment: Environment<'_>) -> Result<Bag, Error> {
     let mut keyed = Vec::new();
     for (row, weight) in rows {

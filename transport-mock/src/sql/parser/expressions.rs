@@ -75,7 +75,7 @@ impl Parser<'_> {
         }
     }
 
-    /// What a word behind a value says of it.
+    /// A test of a value, by the keyword behind it.
     fn predicate(&mut self, start: Span, left: Expression) -> Result<Option<Expression>, Error> {
         if self.take_word("IS") {
             let negated = self.take_word("NOT");
@@ -214,7 +214,7 @@ impl Parser<'_> {
         Ok(self.finish(start, kind))
     }
 
-    /// What begins with a word that is neither a column nor a function.
+    /// An expression that begins with a keyword, which is neither a column nor a function.
     fn keyword(&mut self, word: &str) -> Result<Option<Node>, Error> {
         let calls = self.is_symbol_at(1, "(");
         let literal = matches!(self.ahead(1).kind, Kind::Text(_));

@@ -80,7 +80,7 @@ impl Parser<'_> {
         })
     }
 
-    /// The word at a piece, as it was written.
+    /// The identifier or keyword at a piece, as it was written.
     fn original(&self, at: super::Span) -> String {
         let token = self.tokens.iter().find(|token| token.at == at);
         token.and_then(|token| self.text.get(token.bytes.0..token.bytes.1)).unwrap_or_default().to_owned()

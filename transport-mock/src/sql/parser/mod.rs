@@ -1,7 +1,7 @@
 //! From tokens to statements.
 //!
 //! What a real server has and this engine does not is [unsupported](super::error::ErrorKind::Unsupported), and not a
-//! syntax error: the caller skips the statement and goes on.
+//! syntax error: the caller skips the statement and continues.
 
 mod expressions;
 mod kinds;
@@ -304,7 +304,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The text from a token to the one before the next, with single blanks.
+    /// The text from a token to the token before the next, with single blanks.
     fn text_from(&self, token: usize) -> String {
         let from = self.tokens[token].bytes.0;
         let to = self.tokens[self.at.saturating_sub(1)].bytes.1;

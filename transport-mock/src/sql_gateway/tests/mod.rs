@@ -1,4 +1,4 @@
-//! The gateway by itself, in its own words.
+//! The gateway by itself, with its own texts.
 
 mod catalog;
 mod statements;

@@ -22,9 +22,9 @@ pub(crate) struct Plain {
     pub(crate) user_agent: bool,
     /// Takes bodies of any length.
     pub(crate) limitless: bool,
-    /// Starts the timeout anew with each read.
+    /// Starts the timeout again with each read.
     pub(crate) anew: bool,
-    /// Takes the first answer for the final one.
+    /// Takes the first answer for the final answer.
     pub(crate) hasty: bool,
     /// Reads chunks as a body.
     pub(crate) chunkless: bool,
