@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 use super::cache::Lookup;
 use super::config::Version;
 use super::errors::{Answer, Rejection, Throwable, ok};
+use super::java_objects;
 use super::job::{Job, JobState, PastFailure, SINK_ID, SOURCE_ID};
-use super::overview::{scheduler, serialized_long};
+use super::overview::scheduler;
 use super::request::{Call, path_id};
 use super::vertices::{status_counts, vertex_summary};
 use super::wire::{TASK_MANAGER, millis};
@@ -53,7 +54,7 @@ pub(super) fn job_accumulators(graphs: Lookup<'_>, call: &Call, job: &str) -> An
     if job.graph {
         accumulators.push(json!({ "name": "records", "type": "LongCounter", "value": records.to_string() }));
         if serialized {
-            values.insert("records".into(), serialized_long(records).into());
+            values.insert("records".into(), java_objects::long(records).into());
         }
     }
     Ok(ok(json!({

@@ -12,6 +12,7 @@ use http::StatusCode;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
 
+use super::java_objects::{self, Link};
 use crate::routes::mark_not_simulated;
 use crate::streaming::{NoAnswer, Remark};
 
@@ -236,10 +237,19 @@ impl Throwable {
         text
     }
 
-    /// The form in which the failure of an asynchronous operation is sent, without the serialized Java object: Java
-    /// clients fail on an object that is not whole, and take the text if the object is missing.
+    /// The form in which the failure of an asynchronous operation is sent, with the Java object that Java clients need.
     pub(super) fn serialized(&self) -> Value {
-        json!({ "class": self.class, "stack-trace": self.stack_trace() })
+        let chain: Vec<_> = std::iter::successors(Some(self), |throwable| throwable.cause.as_deref()).collect();
+        let link = |throwable: &&Self| Link {
+            class: throwable.class,
+            message: throwable.headline(),
+            stack_trace: throwable.stack_trace(),
+        };
+        json!({
+            "class": self.class,
+            "stack-trace": self.stack_trace(),
+            "serialized-throwable": java_objects::throwable(&chain.iter().map(link).collect::<Vec<_>>()),
+        })
     }
 }
 

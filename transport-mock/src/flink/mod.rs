@@ -38,8 +38,8 @@
 //!   Java client submits (`flink run -d`) becomes an endless job with the id and the name of the graph's; the log of a
 //!   served simulator says so.
 //! * There is one TaskManager. Processes have a fixed environment, and threads with one frame each.
-//! * Failures in results of asynchronous operations have `class` and `stack-trace`, and no `serialized-throwable`:
-//!   Java clients fail on a shortened object, and take the text if there is no object.
+//! * The `serialized-throwable` of a failure is a whole Java object with the texts of the failure and of its causes,
+//!   and without the exceptions themselves.
 //! * After `DELETE /cluster`, the cluster runs until each result of an asynchronous operation was read or has
 //!   expired. Then connections are refused, and nothing brings it back: see [`Cluster::is_shut_down`].
 //! * An application has at most one job.
@@ -48,7 +48,8 @@
 //!
 //! Files import only files that stand before them here, so that each can be read without those behind it:
 //!
-//! 1. data: `config`, `wire`, `ids`, `program`, `views`, `multipart`, `job_graph`, `errors`, `failures`, `request`;
+//! 1. data: `config`, `wire`, `ids`, `program`, `views`, `multipart`, `job_graph`, `java_objects`, `errors`,
+//!    `failures`, `request`;
 //! 2. the parts of the cluster: `operations`, `checkpoint_log`, `schedule`, `storage`, `job`, `jobs`, `job_manager`,
 //!    `cache`;
 //! 3. the answers from them: `overview`, `vertices`, `details`, `checkpoints`, `triggers`, `rescaling`, `flame_graph`,
@@ -70,6 +71,7 @@ mod history;
 mod ids;
 mod jar_runs;
 mod jars;
+mod java_objects;
 mod job;
 mod job_graph;
 mod job_manager;

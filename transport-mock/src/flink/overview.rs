@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::config::Version;
 use super::errors::{Answer, Rejection, Throwable, accepted, flink_job_not_found, ok};
+use super::java_objects;
 use super::job::{Job, JobState, TaskState};
 use super::job_manager::JobManager;
 use super::request::{Call, path_id};
@@ -114,7 +115,7 @@ pub(super) fn execution_result(manager: &JobManager, call: &Call, job: &str) -> 
     };
     let mut accumulators = Map::new();
     if job.state == JobState::Finished {
-        accumulators.insert("records".into(), serialized_long(job.records(ended)).into());
+        accumulators.insert("records".into(), java_objects::long(job.records(ended)).into());
     }
     let mut result = json!({
         "id": id,
@@ -205,30 +206,5 @@ pub(super) fn vertex_state(job: &Job, vertex: u8) -> TaskState {
     match job.tasks {
         TaskState::Failed if vertex == 0 => TaskState::Canceled,
         state => state,
-    }
-}
-
-/// The Java object which an accumulator's result is sent as: an `OptionalFailure` around a `Long`.
-pub(super) fn serialized_long(value: u64) -> String {
-    const HEAD: &str = "rO0ABXNyACVvcmcuYXBhY2hlLmZsaW5rLnV0aWwuT3B0aW9uYWxGYWlsdXJlAAAAAAAAAAEDAAFMAAxmYWlsdXJlQ2F1c2V0ABVMamF2YS9sYW5nL1Rocm93YWJsZTt4cHBzcgAOamF2YS5sYW5nLkxvbmc7i+SQzI8j3wIAAUoABXZhbHVleHIAEGphdmEubGFuZy5OdW1iZXKGrJUdC5TgiwIAAHhw";
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    // Eight bytes of the number and an end mark: nine bytes, so base64 needs no padding.
-    let mut bits = (u128::from(value) << 8) | u128::from(b'x');
-    let mut tail = [0; 12];
-    for place in tail.iter_mut().rev() {
-        *place = ALPHABET[usize::try_from(bits & 63).unwrap_or(0)];
-        bits >>= 6;
-    }
-    format!("{HEAD}{}", String::from_utf8_lossy(&tail))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::serialized_long;
-
-    #[test]
-    fn an_accumulator_is_serialized_as_a_server_does() {
-        assert!(serialized_long(200).ends_with("TgiwIAAHhwAAAAAAAAAMh4"));
-        assert!(serialized_long(574).ends_with("TgiwIAAHhwAAAAAAAAAj54"));
     }
 }
