@@ -51,6 +51,9 @@ def properties(url: str) -> dict[str, str]:
         "user": "LOADER",
         "role": "INGEST",
         "private_key": pem.decode(),
+        # Without these, the SDK uploads a file to a stage when more than 1 MiB of rows wait.
+        "max_buffered_kb_for_rowset_mode": "4000000",
+        "target_rowset_payload_size_mb": "1",
     }
 
 
@@ -130,6 +133,18 @@ def one_by_one(simulator: common.Simulator, client: StreamingIngestClient) -> No
         channel.append_row(row(number), str(number))
     committed(channel, "500")
     assert held(simulator, "single") == rows(1, 500)
+
+
+def burst(simulator: common.Simulator, client: StreamingIngestClient) -> None:
+    """10 MB at once become several appends, one after the other."""
+    channel, _ = client.open_channel("burst")
+    large = [{"ID": number, "TEXT": f"{number} " + "x" * 10_000} for number in range(1, 1001)]
+    for at in range(0, 1000, 50):
+        channel.append_rows(large[at : at + 50], str(at + 1), str(at + 50))
+    committed(channel, "1000")
+    assert held(simulator, "burst") == large
+    appends = [line for line in simulator.log().splitlines() if "/channels/burst/rows?" in line]
+    assert len(appends) > 5, appends
 
 
 def bulk_status(client: StreamingIngestClient) -> None:
@@ -295,6 +310,7 @@ def main() -> int:
                 checks.check(f"crash and resume, {replay}", lambda: crash_and_resume(simulator, client))
                 if replay == "accepted":
                     checks.check("append_row", lambda: one_by_one(simulator, client))
+                    checks.check("a burst", lambda: burst(simulator, client))
                     checks.check("get_channel_statuses", lambda: bulk_status(client))
                     checks.check("get_elastic_channel", lambda: elastic(simulator, client))
                     checks.check("rejected rows", lambda: rejected(simulator, client))

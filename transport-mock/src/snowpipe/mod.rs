@@ -37,7 +37,10 @@
 //! # Limits
 //!
 //! The SDK uses routes that no document describes. `{pipe}:pipe-info` and `/telemetry/send/sessionless` answer what the
-//! SDK reads. The stage that `{pipe}:pipe-info` names does not exist: files cannot be uploaded to it.
+//! SDK reads. The stage that `{pipe}:pipe-info` names does not exist: files cannot be uploaded to it. By default, the
+//! SDK uploads a file instead of sending an append when more than about 1 MiB of rows wait. Then they are never
+//! committed. Two settings in the profile keep it from that: `"max_buffered_kb_for_rowset_mode": "4000000"` and
+//! `"target_rowset_payload_size_mb": "1"`. With them, 200 MB of rows that are appended at once arrive.
 //!
 //! With `--time fast:K`, the simulator's clock soon leads the client's by more than the hour that a key-pair JWT lives.
 //! From then on, every JWT of such a client has expired.

@@ -9,11 +9,7 @@ use super::views::ChannelPath;
 
 /// After this time, less one minute, the SDK asks again.
 const LIFE: Duration = Duration::from_secs(3600);
-/// The SDK sends rows as appends, and does not upload files, as long as it has buffered less than this: the largest
-/// number that it reads.
-const BUFFERED_KB: u16 = u16::MAX;
-
-/// The answer to `{pipe}:pipe-info`. Its stage does not exist: an SDK that uploads files fails.
+/// The answer to `{pipe}:pipe-info`. Its stage does not exist: a file cannot be uploaded to it.
 pub(super) fn pipe_info(pipe: &ChannelPath, now: Duration) -> Value {
     let stage = stage(pipe, now.saturating_add(LIFE));
     json!({
@@ -41,7 +37,7 @@ fn stage(pipe: &ChannelPath, expires: Duration) -> Value {
         "parameters": {
             "max_client_lag_seconds": 1,
             "rowset_flush_threshold_kb": 1024,
-            "max_buffered_kb_for_rowset_mode": BUFFERED_KB,
+            "max_buffered_kb_for_rowset_mode": 4096,
             "rowset_threshold_lookback_seconds": 60,
             "rowset_threshold_ewma_weight": 50,
             "target_file_size_compressed_mb": 16,

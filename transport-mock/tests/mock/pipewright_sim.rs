@@ -210,6 +210,7 @@ fn the_simulator_exits_with_2_and_a_reason_if_its_usage_is_wrong() {
         (&["flink", "--replay", "stale"], "--replay"),
         (&["snowpipe", "--slots", "3"], "--slots"),
         (&["snowpipe", "--replay", "both"], "--replay both"),
+        (&["snowpipe", "--token-life", "1..2"], "--token-life 1..2"),
         (&["snowpipe", "--advertise", "localhost:8080"], "--advertise localhost:8080"),
         (&["snowpipe", "--advertise", "https://localhost"], "--advertise https://localhost"),
         (&["snowpipe", "--commit-delay", "soon"], "--commit-delay soon"),

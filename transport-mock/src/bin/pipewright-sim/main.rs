@@ -342,7 +342,7 @@ fn snowpipe_option(config: &mut snowpipe::Config, name: &str, parser: &mut lexop
         "commit-delay" => config.commit_delay = seconds(parser, "--commit-delay")?,
         "appends" => config.appends_per_second = Some(value(parser, "--appends")?),
         "number-column" => config.number_columns.push(parser.value()?.string()?),
-        "token-life" => config.token_life = *seconds(parser, "--token-life")?.start(),
+        "token-life" => config.token_life = second(parser, "--token-life")?,
         "advertise" => config.advertised_host = Some(host(&parser.value()?.string()?)?),
         "token" => config.credential = Some(parser.value()?.string()?),
         _ => return Ok(false),
@@ -360,6 +360,13 @@ fn host(text: &str) -> Result<String> {
         );
     }
     Ok(text.to_owned())
+}
+
+/// Seconds, and no range of them.
+fn second(parser: &mut lexopt::Parser, option: &str) -> Result<Duration> {
+    let text = parser.value()?.string()?;
+    let read = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    read.ok_or_else(|| format!("{option} {text}: it is seconds, as in 0.5").into())
 }
 
 /// Seconds, or a range of them.
