@@ -109,7 +109,7 @@ impl Body {
                     let read = source.open()?.take(source.len().saturating_add(1)).read_to_end(&mut all)?;
                     if read as u64 != source.len() {
                         return Err(io::Error::other(format!(
-                            "{source:?} said {} bytes and yielded {read}",
+                            "{source:?} announced {} bytes and yielded {read}",
                             source.len()
                         )));
                     }
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn a_source_of_another_length_is_an_error() {
         let error = Body::from_segments([Segment::Source(Arc::new(Liar))]).read().expect_err("too long");
-        assert_eq!(error.to_string(), "Liar said 3 bytes and yielded 4");
+        assert_eq!(error.to_string(), "Liar announced 3 bytes and yielded 4");
     }
 
     #[test]

@@ -98,13 +98,13 @@ impl Piece<'_> {
             Self::Source { source, reader, said, left } => {
                 let read = read_some(reader, limited(buffer, *left)).map_err(|error| failed(*source, error))?;
                 if read == 0 {
-                    let message = format!("{source:?} said {said} bytes and yielded {}", *said - *left);
+                    let message = format!("{source:?} announced {said} bytes and yielded {}", *said - *left);
                     return Err(Failure { message, cause: None });
                 }
                 *left = left.saturating_sub(read as u64);
                 // Before the last byte of the body is out: afterwards the request would be complete, and wrong.
                 if *left == 0 && read_some(reader, &mut [0]).map_err(|error| failed(*source, error))? > 0 {
-                    let message = format!("{source:?} said {said} bytes and yields more");
+                    let message = format!("{source:?} announced {said} bytes and yields more");
                     return Err(Failure { message, cause: None });
                 }
                 Ok(read)

@@ -447,7 +447,9 @@ fn empty(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceErr
     let is_managers = response.headers().contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS)
         || varies.into_iter().any(|vary| vary.to_ascii_lowercase().contains("access-control-request-method"));
     if status == StatusCode::NOT_FOUND && is_managers {
-        let message = "no such address: an older or newer server, or a base address with a path too much".to_owned();
+        let message =
+            "no such address: an older or newer server, or a base address with a path that does not belong there"
+                .to_owned();
         return ServiceError::rejected(info, response, None, message);
     }
     ServiceError::foreign(info, response)

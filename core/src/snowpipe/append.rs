@@ -204,7 +204,7 @@ pub(super) fn finish(
 ) -> Result<Request<Body>, BuildError> {
     let bytes = rows.len();
     let problem = match bytes {
-        0 => "there are no rows: to say nothing, send nothing",
+        0 => "the batch has no rows: do not send it",
         1..=MAX_BYTES => "",
         _ => "the service takes 4194304 bytes, after compression: split the batch",
     };

@@ -220,9 +220,9 @@ impl FaultPlan {
     }
 
     /// How likely an exchange with this method and path meets a fault of this kind, from 0 to 1. Exchanges of such a
-    /// route meet these faults alone, and not those of [`chance`](Self::chance); of several routes that match, the one
-    /// that was named first counts. In `method`, `*` is any. In `path`, `*` is any one segment, and `**` at the end is
-    /// any rest.
+    /// route meet these faults alone, and not those of [`chance`](Self::chance); of several routes that match, the
+    /// route that was named first counts. In `method`, `*` is any. In `path`, `*` is any one segment, and `**` at the
+    /// end is any rest.
     ///
     /// ```
     /// # use pipewright_mock::{FaultKind, FaultPlan};

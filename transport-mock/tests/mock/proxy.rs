@@ -12,7 +12,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 const ANSWER: &str = "HTTP/1.1 201 Made\r\nX-Odd:  spaced \r\nContent-Length: 12\r\n\r\n{\"a\": [1,2]}";
 
-/// A server that keeps the bytes of every request, and gives every one the same answer.
+/// A server that keeps the bytes of every request, and gives each the same answer.
 pub(crate) struct Upstream {
     pub(crate) url: String,
     seen: Arc<Mutex<Vec<Vec<u8>>>>,
@@ -88,7 +88,7 @@ fn connect(proxy: &Proxy) -> TcpStream {
     stream
 }
 
-/// Sends a request that is the last one, and reads all that comes back.
+/// Sends the last request, and reads all that comes back.
 pub(crate) fn ask(proxy: &Proxy, request: &str) -> String {
     let mut stream = connect(proxy);
     stream.write_all(request.as_bytes()).expect("written");
@@ -404,7 +404,7 @@ fn a_server_that_answers_early_or_not_at_all_is_heard() {
     // A connection that ends without an answer is passed on as such.
     let upstream = Upstream::with(|_, _| false);
     assert_eq!(ask(&upstream.proxy(FaultPlan::none()), RUN), "");
-    // So is a server that has closed a kept connection: the next request gets a new one.
+    // So is a server that has closed a kept connection: the next request gets a new connection.
     let upstream = Upstream::with(|stream, _| {
         let _ = stream.write_all(ANSWER.as_bytes());
         false

@@ -100,7 +100,7 @@ fn halting(source: impl Source + 'static) -> String {
 #[test]
 fn a_source_with_less_than_it_said() {
     let said = halting(Text { said: 9, text: "short" });
-    assert!(said.starts_with("Text said 9 bytes and yielded 5;"), "{said}");
+    assert!(said.starts_with("Text announced 9 bytes and yielded 5;"), "{said}");
 }
 
 #[test]

@@ -211,8 +211,8 @@ impl Plan for StopPlan {
             self.goal.force = true;
             return Ok(());
         }
-        let reason = "only the enterprise edition can make the checkpoint. By force (Stop::forced, Deploy::force_stop) it goes \
-                      without, and what the pipeline has computed is lost";
+        let reason = "only the enterprise edition can make the checkpoint; a forced stop (Stop::forced, Deploy::force_stop) \
+                      makes none, and what the pipeline has computed is lost";
         let (reason, details) = (reason.to_owned(), Some(error.to_string()));
         Err(FlowError::Failed(Failure { what: self.what(), reason, details, cause: Some(Cause::new(error)) }))
     }

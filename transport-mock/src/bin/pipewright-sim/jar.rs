@@ -37,7 +37,9 @@ pub(super) fn jar(mut parser: lexopt::Parser) -> Result<Run> {
         ("failing", records) => Program::endless(name).fails_after(records.unwrap_or(500)).restarts(2),
         ("exiting", None) => Program::endless(name).exits(Exits::Always),
         ("exiting", Some(_)) => return Err("--records: an exiting jar has no number of them".into()),
-        (other, _) => return Err(format!("`{other}` is none of `endless`, `bounded`, `failing` and `exiting`").into()),
+        (other, _) => {
+            return Err(format!("`{other}` is not one of `endless`, `bounded`, `failing` and `exiting`").into());
+        }
     };
     let program = changes.into_iter().fold(program, |program, change| change(program));
     Ok(Box::new(move || {

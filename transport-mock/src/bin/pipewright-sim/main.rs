@@ -38,7 +38,7 @@ flink    a simulated Flink cluster on 127.0.0.1
 flink-sql-gateway  a simulated SQL Gateway: catalogs, tables, settings, jobs; `SELECT n FROM numbers LIMIT 1000` has rows
 snowpipe a simulated Snowflake account with Snowpipe Streaming, both of its hosts on one port
 feldera  a simulated Feldera, whose programs have tables and views that are SELECT * FROM a table
-  --port N           the port; any free one by default
+  --port N           the port; any free port by default
   --routes           prints the routes of the real service and whether they are simulated; those that are not are answered
                      501, with the header `x-pipewright-sim: not-simulated`
   --seed S           what ids and faults are drawn from; 0 by default
@@ -142,7 +142,7 @@ fn command(mut parser: lexopt::Parser) -> Result<Run> {
         Some(Long("help") | Short('h')) => Ok(help()),
         Some(Value(word)) => match COMMANDS.iter().find(|(name, _)| word == *name) {
             Some((_, read)) => read(parser),
-            None => Err(format!("`{}` is none of {names}", word.to_string_lossy()).into()),
+            None => Err(format!("`{}` is not one of {names}", word.to_string_lossy()).into()),
         },
         Some(other) => Err(other.unexpected().into()),
         None => Err(format!("what is it to do: one of {names}?").into()),
@@ -239,7 +239,7 @@ impl FlowContext {
         Self { port: 0, seed: 0, time: Time::Real, tls: false, faults: Faults::Named(|_| FaultPlan::none()) }
     }
 
-    /// Reads an option's value; false when it is none of these options.
+    /// Reads an option's value; false if it is another option.
     fn read(&mut self, option: &str, parser: &mut lexopt::Parser) -> Result<bool> {
         match option {
             "port" => self.port = port(parser)?,
@@ -416,5 +416,6 @@ fn value<T: FromStr<Err: Display>>(parser: &mut lexopt::Parser, option: &str) ->
 /// A port, which the standard library's own error does not tell the range of.
 fn port(parser: &mut lexopt::Parser) -> Result<u16> {
     let text = parser.value()?.string()?;
-    text.parse().map_err(|_| format!("--port {text}: it is a number from 0, which means any free one, to 65535").into())
+    text.parse()
+        .map_err(|_| format!("--port {text}: it is a number from 0, which means any free port, to 65535").into())
 }

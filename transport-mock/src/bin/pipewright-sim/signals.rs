@@ -12,7 +12,7 @@ use signal_hook::flag;
 pub(super) struct Signals(Arc<AtomicBool>);
 
 impl Signals {
-    /// Takes the signals from now on. A second one ends the process at once.
+    /// Takes the signals from now on. A second signal ends the process at once.
     pub(super) fn register() -> io::Result<Self> {
         let came = Arc::new(AtomicBool::new(false));
         for signal in [SIGTERM, SIGINT] {

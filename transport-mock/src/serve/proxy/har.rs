@@ -169,7 +169,7 @@ fn headers(headers: &HeaderMap) -> Vec<Value> {
     shown.collect()
 }
 
-/// The text of a body, or why there is none.
+/// The text of a body, or why there is no text.
 fn content(tap: &Tap, headers: &HeaderMap, path: &str) -> Map<String, Value> {
     let mut fields = Map::new();
     let mut field = |name: &str, value: String| fields.insert(name.to_owned(), value.into());

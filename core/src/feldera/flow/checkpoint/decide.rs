@@ -188,7 +188,7 @@ fn decide_status(status: &CheckpointStatus, known: &Known) -> Action {
             )))
         }
         CheckpointVerdict::Running if known.idle => {
-            Err(known.failed("the process has nothing to do, and says nothing of it".to_owned()))
+            Err(known.failed("the process is idle, and does not report the outcome".to_owned()))
         }
         CheckpointVerdict::Running => return Action::Wait,
     };

@@ -183,8 +183,8 @@ fn decide_poll(seen: &Pipeline, goal: &Deploy, known: &Known) -> Action {
     if let Some(field) = differences.need_clear_storage(seen).filter(|_| !is_clear) {
         let what = format!("deployment of pipeline {}", goal.name());
         let reason = format!(
-            "{field} can be changed only while the storage is clear: stop the pipeline, with Stop, and then lose what is \
-             in there, with ClearStorage"
+            "{field} can be changed only while the storage is clear: stop the pipeline, with Stop, and then clear the \
+             storage, with ClearStorage, which loses its content"
         );
         let cause = Some(Cause::new(Interruption::StorageInUse));
         return Action::End(Err(FlowError::Failed(Failure { what, reason, details: None, cause })));

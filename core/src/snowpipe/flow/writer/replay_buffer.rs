@@ -153,7 +153,7 @@ impl ReplayBuffer {
             return wrong("end offset token", "", "without one no status shows that the rows are committed: set it");
         };
         if bytes == 0 {
-            return wrong("rows", "0 bytes", "there are no rows: to say nothing, send nothing");
+            return wrong("rows", "0 bytes", "the batch has no rows: do not send it");
         }
         if bytes > MAX_BYTES {
             let problem = "the service takes 4194304 bytes, after compression: split the batch";
