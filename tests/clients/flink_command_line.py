@@ -156,7 +156,7 @@ def main() -> int:
             checks.check("cancel -s", scenario.cancel_with_savepoint)
             checks.check("list -a of ended jobs", scenario.list_ended)
             if common.FAULTS != "none":
-                checks.check("faults", lambda: found(re.compile(r"\[applied, but the reply lost\]"), simulator.log()))
+                checks.check("faults", lambda: found(re.compile(r" \[(applied|not sent|reply delayed|429|503)"), simulator.log()))
     return checks.finish()
 
 
