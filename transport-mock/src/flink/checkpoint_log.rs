@@ -121,6 +121,12 @@ impl CheckpointLog {
         }
     }
 
+    /// A snapshot that is still remembered.
+    pub(super) fn get(&self, id: u64) -> Option<&Checkpoint> {
+        let latest = [&self.latest_completed, &self.latest_savepoint, &self.latest_failed];
+        self.history.iter().chain(latest.into_iter().flatten()).find(|checkpoint| checkpoint.id == id)
+    }
+
     pub(super) fn pending(&self) -> impl Iterator<Item = &Checkpoint> {
         self.history.iter().filter(|checkpoint| checkpoint.progress == Progress::Pending)
     }

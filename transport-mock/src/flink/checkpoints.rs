@@ -9,11 +9,12 @@ use super::config::Version;
 use super::errors::{Answer, ok};
 use super::job::Job;
 use super::request::{Call, path_id};
+use super::statistics;
 use super::wire::millis;
 
-pub(super) fn checkpoint_statistics(statistics: Lookup<'_>, call: &Call, job: &str) -> Answer {
+pub(super) fn checkpoint_statistics(known: Lookup<'_>, call: &Call, job: &str) -> Answer {
     let id = path_id("jobid", job)?;
-    let (at, job) = statistics.find(&id)?;
+    let (at, job) = known.find(&id)?;
     let log = &job.checkpoints;
     let in_progress = log.pending().count();
     let total = log.completed + log.failed + u64::try_from(in_progress).unwrap_or(0);
@@ -69,7 +70,7 @@ pub(super) fn checkpoint_config(graphs: Lookup<'_>, job: &str) -> Answer {
     })))
 }
 
-fn checkpoint_entry(checkpoint: &Checkpoint, job: &Job, at: Duration, version: Version) -> Value {
+pub(super) fn checkpoint_entry(checkpoint: &Checkpoint, job: &Job, at: Duration, version: Version) -> Value {
     let savepoint = checkpoint.purpose != Purpose::Checkpoint;
     let (class, status, acknowledged, end) = match checkpoint.progress {
         Progress::Pending => ("in_progress", "IN_PROGRESS", None, at),
@@ -124,39 +125,16 @@ fn checkpoint_entry(checkpoint: &Checkpoint, job: &Job, at: Duration, version: V
 
 fn summary(log: &CheckpointLog) -> Value {
     let sizes = log.samples.iter().map(|(size, _)| *size).collect();
-    let sizes = statistics(sizes);
-    let durations = statistics(log.samples.iter().map(|(_, duration)| *duration).collect());
-    let nothing = statistics(log.samples.iter().map(|_| 0).collect());
+    let sizes = statistics::of(sizes);
+    let durations = statistics::of(log.samples.iter().map(|(_, duration)| *duration).collect());
+    let nothing = statistics::of(log.samples.iter().map(|_| 0).collect());
     json!({
         "checkpointed_size": sizes,
         "state_size": sizes,
         "end_to_end_duration": durations,
         // The only statistic that is not counted any more, and so has numbers even without checkpoints.
-        "alignment_buffered": statistics(vec![0]),
+        "alignment_buffered": statistics::of(vec![0]),
         "processed_data": nothing,
         "persisted_data": nothing,
-    })
-}
-
-/// Minimum, maximum, average and percentiles, which are no numbers without values to take them from.
-fn statistics(mut samples: Vec<u64>) -> Value {
-    samples.sort_unstable();
-    let percentile = |thousandths: usize| {
-        let rank = (samples.len() * thousandths).div_ceil(1000).max(1);
-        // Sizes and durations are far below 2^53.
-        #[allow(clippy::cast_precision_loss)]
-        samples.get(rank - 1).map_or_else(|| json!("NaN"), |sample| json!(*sample as f64))
-    };
-    let count = u64::try_from(samples.len()).unwrap_or(u64::MAX).max(1);
-    let sum = samples.iter().fold(0_u64, |sum, sample| sum.saturating_add(*sample));
-    json!({
-        "min": samples.first().copied().unwrap_or(0),
-        "max": samples.last().copied().unwrap_or(0),
-        "avg": sum / count,
-        "p50": percentile(500),
-        "p90": percentile(900),
-        "p95": percentile(950),
-        "p99": percentile(990),
-        "p999": percentile(999),
     })
 }

@@ -10,11 +10,11 @@ use super::cache::Lookup;
 use super::config::Version;
 use super::errors::{Answer, Rejection, Throwable, ok};
 use super::java_objects;
-use super::job::{Job, JobState, PastFailure, SINK_ID, SOURCE_ID};
+use super::job::{Job, JobState, PastFailure, SINK_ID, SOURCE_ID, TaskState};
 use super::overview::scheduler;
 use super::request::{Call, path_id};
 use super::vertices::{status_counts, vertex_summary};
-use super::wire::{TASK_MANAGER, millis};
+use super::wire::{TASK_ADDRESS, TASK_MANAGER, millis};
 
 pub(super) fn job_details(graphs: Lookup<'_>, call: &Call, job: &str) -> Answer {
     let id = path_id("jobid", job)?;
@@ -29,19 +29,19 @@ pub(super) fn job_plan(graphs: Lookup<'_>, job: &str) -> Answer {
     Ok(ok(json!({ "plan": plan_of(job) })))
 }
 
-pub(super) fn job_config(graphs: Lookup<'_>, job: &str) -> Answer {
+pub(super) fn job_config(graphs: Lookup<'_>, call: &Call, job: &str) -> Answer {
     let id = path_id("jobid", job)?;
     let (_, job) = graphs.find(&id)?;
-    Ok(ok(json!({
-        "jid": job.id,
-        "name": job.name,
-        "execution-config": {
-            "restart-strategy": "Cluster level default restart strategy",
-            "job-parallelism": job.parallelism,
-            "object-reuse-mode": false,
-            "user-config": {},
-        },
-    })))
+    let mut execution = json!({
+        "restart-strategy": "Cluster level default restart strategy",
+        "job-parallelism": job.parallelism,
+        "object-reuse-mode": false,
+        "user-config": {},
+    });
+    if call.version < (2, 0) {
+        execution["execution-mode"] = "PIPELINED".into();
+    }
+    Ok(ok(json!({ "jid": job.id, "name": job.name, "execution-config": execution })))
 }
 
 pub(super) fn job_accumulators(graphs: Lookup<'_>, call: &Call, job: &str) -> Answer {
@@ -86,12 +86,35 @@ pub(super) fn job_exceptions(graphs: Lookup<'_>, call: &Call, job: &str) -> Answ
     let mut body = json!({ "exceptionHistory": history });
     if call.version < (2, 0) {
         let last = job.history.first();
-        body["root-exception"] = last.map(|failure| failure.cause.stack_trace()).into();
+        let root = job.root_failure.as_ref().or(last.map(|failure| &failure.cause));
+        body["root-exception"] = root.map(Throwable::stack_trace).into();
         body["timestamp"] = last.map(|failure| millis(failure.at)).into();
-        body["all-exceptions"] = json!([]);
+        body["all-exceptions"] = failed_tasks(job, call.version).into();
         body["truncated"] = false.into();
     }
     Ok(ok(body))
+}
+
+/// The tasks that have failed in the present attempt.
+fn failed_tasks(job: &Job, version: Version) -> Vec<Value> {
+    let newest = job.history.first().filter(|_| job.attempt.state == TaskState::Failed);
+    let failed = newest.map(|failure| failure.concurrent.first().unwrap_or(failure));
+    let entry = |failure: &PastFailure| {
+        let mut entry = json!({
+            "exception": failure.cause.stack_trace(),
+            "task": job.failing_task(),
+            "location": TASK_ADDRESS,
+            "timestamp": millis(failure.at),
+        });
+        if version >= (1, 17) {
+            entry["taskManagerId"] = TASK_MANAGER.into();
+        }
+        if version >= (1, 19) {
+            entry["endpoint"] = TASK_ADDRESS.into();
+        }
+        entry
+    };
+    failed.map(entry).into_iter().collect()
 }
 
 fn past_failure(failure: &PastFailure, version: Version) -> Value {
@@ -105,8 +128,15 @@ fn past_failure(failure: &PastFailure, version: Version) -> Value {
     }
     if let Some(task) = &failure.task {
         entry["taskName"] = task.clone().into();
-        entry[if version >= (1, 19) { "endpoint" } else { "location" }] = "localhost:33509".into();
-        entry["taskManagerId"] = TASK_MANAGER.into();
+        if version < (2, 0) {
+            entry["location"] = TASK_ADDRESS.into();
+        }
+        if version >= (1, 19) {
+            entry["endpoint"] = TASK_ADDRESS.into();
+        }
+        if version >= (1, 17) {
+            entry["taskManagerId"] = TASK_MANAGER.into();
+        }
     }
     let concurrent = failure.concurrent.iter().map(|failure| {
         let mut entry = past_failure(failure, version);

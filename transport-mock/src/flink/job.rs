@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::attempt::Attempt;
+pub(super) use super::attempt::TaskState;
 use super::checkpoint_log::{Ask, Checkpoint, CheckpointLog, Fate, Progress};
 use super::errors::Throwable;
 use super::operations::{OperationKey, Operations, Outcome, checkpoint_exception};
@@ -65,36 +67,6 @@ impl JobState {
     }
 }
 
-/// The states of a task; canceling has one L here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TaskState {
-    Created,
-    Scheduled,
-    Deploying,
-    Initializing,
-    Running,
-    Finished,
-    Canceling,
-    Canceled,
-    Failed,
-}
-
-impl TaskState {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Created => "CREATED",
-            Self::Scheduled => "SCHEDULED",
-            Self::Deploying => "DEPLOYING",
-            Self::Initializing => "INITIALIZING",
-            Self::Running => "RUNNING",
-            Self::Finished => "FINISHED",
-            Self::Canceling => "CANCELING",
-            Self::Canceled => "CANCELED",
-            Self::Failed => "FAILED",
-        }
-    }
-}
-
 /// A failure in a job's history.
 #[derive(Debug, Clone)]
 pub(super) struct PastFailure {
@@ -126,7 +98,9 @@ pub(super) struct Job {
     pub(super) entered: BTreeMap<JobState, Duration>,
     /// Whether there are tasks at all: not before the job is initialized.
     pub(super) graph: bool,
-    pub(super) tasks: TaskState,
+    /// The tasks of now, and those of earlier runs that the server still knows, oldest first.
+    pub(super) attempt: Attempt,
+    pub(super) past_attempts: Vec<Attempt>,
     /// When the tasks were deployed.
     pub(super) deployed: Option<Duration>,
     /// Counts the lives of the job, because events of an earlier life have no effect any more.
@@ -143,7 +117,7 @@ pub(super) struct Job {
     counting_since: Option<Duration>,
 }
 
-/// How many failures are remembered.
+/// How many failures and earlier attempts are remembered.
 const HISTORY: usize = 16;
 
 impl Job {
@@ -161,7 +135,8 @@ impl Job {
             state: JobState::Initializing,
             entered: BTreeMap::from([(JobState::Initializing, at)]),
             graph: false,
-            tasks: TaskState::Created,
+            attempt: Attempt::new(0, [parallelism; 2], at),
+            past_attempts: Vec::new(),
             deployed: None,
             epoch: 0,
             restarts: 0,
@@ -207,6 +182,22 @@ impl Job {
         self.entered.insert(state, at);
     }
 
+    /// The tasks start again. The adaptive scheduler makes another graph, which knows no earlier attempt.
+    pub(super) fn next_attempt(&mut self, at: Duration) {
+        let next = Attempt::new(self.attempt.number + 1, self.each, at);
+        let ended = std::mem::replace(&mut self.attempt, next);
+        if !self.adaptive {
+            self.past_attempts.push(ended);
+            let surplus = self.past_attempts.len().saturating_sub(HISTORY);
+            self.past_attempts.drain(..surplus);
+        }
+    }
+
+    /// An attempt by its number, if the server still knows it.
+    pub(super) fn attempt(&self, number: u32) -> Option<&Attempt> {
+        self.past_attempts.iter().chain([&self.attempt]).find(|attempt| attempt.number == number)
+    }
+
     pub(super) fn set_parallelism(&mut self, each: [u32; 2]) {
         self.each = each;
         self.parallelism = each[0].max(each[1]);
@@ -239,12 +230,12 @@ impl Job {
     }
 
     pub(super) fn is_processing(&self) -> bool {
-        self.state == JobState::Running && self.tasks == TaskState::Running
+        self.state == JobState::Running && self.attempt.state == TaskState::Running
     }
 
     /// The tasks run from now on. Returns what happens to them by itself, and after how long.
     pub(super) fn run(&mut self, at: Duration) -> [(Option<Duration>, Step); 3] {
-        self.tasks = TaskState::Running;
+        self.attempt.enter(TaskState::Running, at);
         self.counting_since = Some(at);
         let exhausted = self.program.total.and_then(|total| match self.time_to(total) {
             // A run that starts beyond the end has nothing left to read.
@@ -321,6 +312,7 @@ impl Job {
     pub(super) fn end_epoch(&mut self, at: Duration, message: &'static str, operations: &mut Operations) {
         self.counted = self.records(at);
         self.counting_since = None;
+        self.attempt.records = Some(self.counted);
         self.epoch = self.epoch.wrapping_add(1);
         for checkpoint in self.checkpoints.pending().cloned().collect::<Vec<_>>() {
             self.fail_snapshot(&checkpoint, at, message, operations);
@@ -370,9 +362,19 @@ impl Job {
         self.history.truncate(HISTORY);
     }
 
-    /// The name of the first task of the first vertex, as logs and failures have it.
+    /// The name of the first task of the first vertex, as logs have it.
     pub(super) fn first_task(&self) -> String {
         format!("{SOURCE_NAME} (1/{})", self.each[0])
+    }
+
+    /// The name of the task that fails when one does.
+    pub(super) fn failing_task(&self) -> String {
+        format!("{SINK_NAME} (1/{})", self.each[1])
+    }
+
+    /// What an attempt has counted by `at`.
+    pub(super) fn records_of(&self, attempt: &Attempt, at: Duration) -> u64 {
+        attempt.records.unwrap_or_else(|| self.records(at))
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::attempt::Attempt;
 use super::checkpoint_log::{Ask, Checkpoint, Fate, Purpose};
 use super::config::Config;
 use super::errors::{Throwable, flink_job_not_found};
@@ -181,7 +182,7 @@ impl JobManager {
         };
         job.end_epoch(at, SUSPENDING, &mut self.operations);
         job.enter(JobState::Cancelling, at);
-        job.tasks = TaskState::Canceling;
+        job.attempt.enter(TaskState::Canceling, at);
         self.schedule.push(at.saturating_add(self.config.cancel_duration), job.due(Step::Cancelled));
     }
 
@@ -193,21 +194,22 @@ impl JobManager {
         match step {
             Step::Created => {
                 job.graph = true;
+                job.attempt = Attempt::new(0, job.each, at);
                 job.enter(JobState::Created, at);
                 self.schedule.push(at.saturating_add(quarter / 2), job.due(Step::Scheduled));
             }
             Step::Scheduled => {
                 job.enter(JobState::Running, at);
-                job.tasks = TaskState::Scheduled;
+                job.attempt.enter(TaskState::Scheduled, at);
                 job.deployed = None;
                 self.grant_slots(at);
             }
             Step::Deploying => {
-                job.tasks = TaskState::Deploying;
+                job.attempt.enter(TaskState::Deploying, at);
                 self.schedule.push(at.saturating_add(quarter), job.due(Step::Restoring));
             }
             Step::Restoring => {
-                job.tasks = TaskState::Initializing;
+                job.attempt.enter(TaskState::Initializing, at);
                 self.schedule.push(at.saturating_add(quarter), job.due(Step::Running));
             }
             Step::Running => {
@@ -231,6 +233,9 @@ impl JobManager {
                 job.restarts += u32::from(matches!(step, Step::Restarts));
                 job.restore(at);
                 self.fit(id);
+                if let Some(job) = self.jobs.get_mut(id) {
+                    job.next_attempt(at);
+                }
                 self.step(id, Step::Scheduled, at);
             }
             Step::Rescales => self.rescale(id, at),
@@ -381,18 +386,24 @@ impl JobManager {
             return;
         };
         let again = job.may_restart();
-        let task = Some(format!("{} - execution #{}", job.first_task(), job.restarts));
+        // The adaptive scheduler does not say which task it was.
+        let task = (!job.adaptive).then(|| format!("{} - execution #{}", job.failing_task(), job.attempt.number));
         let failure = PastFailure { at, cause: cause.clone(), task, concurrent: Vec::new() };
         job.end_epoch(at, aborts.unwrap_or(if again { RESTARTING } else { SHUTDOWN }), &mut self.operations);
         if again {
             job.remember(failure);
             job.enter(JobState::Restarting, at);
-            job.tasks = TaskState::Canceled;
+            job.attempt.enter(TaskState::Failed, at);
             self.schedule.push(at.saturating_add(RESTART_DELAY), job.due(Step::Restarts));
             return;
         }
         let root = recovery_suppressed(job.restarts, RESTART_DELAY).because(cause);
-        job.fail_for_good(at, root, vec![failure]);
+        if job.adaptive {
+            job.remember(failure);
+            job.root_failure = Some(root);
+        } else {
+            job.fail_for_good(at, root, vec![failure]);
+        }
         job.enter(JobState::Failing, at);
         self.end(id, JobState::Failed, TaskState::Failed, at);
     }
@@ -421,7 +432,7 @@ impl JobManager {
         }
         job.end_epoch(at, RESTARTING, &mut self.operations);
         job.enter(JobState::Restarting, at);
-        job.tasks = TaskState::Canceled;
+        job.attempt.enter(TaskState::Canceled, at);
         self.schedule.push(at.saturating_add(RESCALE_TAKES), job.due(Step::Rescaled));
     }
 
@@ -431,7 +442,7 @@ impl JobManager {
             return;
         };
         job.enter(state, at);
-        job.tasks = tasks;
+        job.attempt.enter(tasks, at);
         if let Some(snapshot) = job.last_checkpoint.take() {
             job.checkpoints.discard(snapshot.checkpoint);
             self.storage.remove(&snapshot.path);

@@ -91,7 +91,7 @@ impl Jobs {
             is_enough
         });
         let waiting = granted.filter(|job| {
-            let is_scheduled = job.state == JobState::Running && job.tasks == TaskState::Scheduled;
+            let is_scheduled = job.state == JobState::Running && job.attempt.state == TaskState::Scheduled;
             is_scheduled && job.deployed.is_none() && !job.program.has(Quirk::NeverRuns)
         });
         waiting.map(|job| job.id.clone()).collect()

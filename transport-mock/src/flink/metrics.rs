@@ -8,10 +8,17 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::attempt::share;
+use super::cache::Lookup;
+use super::config::Version;
 use super::errors::{Answer, Rejection, Reply, ok};
 use super::job::{Job, SOURCE_ID, VERTICES};
 use super::job_manager::JobManager;
+use super::metric_names;
 use super::request::{Call, path_id};
+use super::subtasks::no_vertex;
+use super::tasks::SHOWN;
+use super::vertices::find;
 use super::wire::{TASK_MANAGER, millis};
 
 /// From the begin of a fetch until its metrics are there.
@@ -38,6 +45,7 @@ pub(super) struct Store {
     /// What is being fetched, and when it is there.
     fetched: Option<(Duration, Snapshot)>,
     asked: Option<Duration>,
+    updated: Option<Duration>,
 }
 
 impl Store {
@@ -48,8 +56,10 @@ impl Store {
     /// What is known; reading it fetches newer values for the next request.
     fn read(&mut self, manager: &JobManager) -> &Snapshot {
         let now = manager.now();
-        if let Some((_, fetched)) = self.fetched.take_if(|(at, _)| *at <= now) {
+        if let Some((at, mut fetched)) = self.fetched.take_if(|(at, _)| *at <= now) {
+            keep_ended(&mut fetched, std::mem::take(&mut self.known), manager);
             self.known = fetched;
+            self.updated = Some(at);
         }
         let interval = manager.config.metric_interval;
         if self.asked.is_none_or(|asked| asked.saturating_add(interval) <= now) {
@@ -65,81 +75,85 @@ fn snapshot(manager: &JobManager) -> Snapshot {
     let running = manager.jobs.all().iter().filter(|job| !job.state.has_ended());
     let count = running.clone().count();
     let mut all = Snapshot::new();
-    all.insert(
-        Scope::JobManager,
-        named([
-            ("taskSlotsTotal", manager.config.slots.to_string()),
-            ("numRunningJobs", count.to_string()),
-            ("taskSlotsAvailable", manager.free_slots().to_string()),
-            ("numRegisteredTaskManagers", "1".to_owned()),
-            ("Status.JVM.Memory.Heap.Used", "77653896".to_owned()),
-        ]),
-    );
-    all.insert(
-        Scope::TaskManager,
-        named([
-            ("Status.JVM.Memory.Heap.Used", "48418648".to_owned()),
-            ("Status.JVM.CPU.Load", "0.0".to_owned()),
-            ("Status.Shuffle.Netty.UsedMemory", "0".to_owned()),
-        ]),
-    );
+    let version = manager.config.release();
+    let known = [
+        ("taskSlotsTotal", manager.config.slots.to_string()),
+        ("numRunningJobs", count.to_string()),
+        ("taskSlotsAvailable", manager.free_slots().to_string()),
+        ("numRegisteredTaskManagers", "1".to_owned()),
+        ("Status.JVM.Memory.Heap.Used", "77653896".to_owned()),
+    ];
+    all.insert(Scope::JobManager, valued(metric_names::job_manager(version), &known));
+    let known = [("Status.JVM.Memory.Heap.Used", "48418648".to_owned())];
+    all.insert(Scope::TaskManager, valued(metric_names::task_manager(version), &known));
     for job in running {
-        all.insert(Scope::Job(job.id.clone()), of_job(job, now));
+        all.insert(Scope::Job(job.id.clone()), of_job(job, now, version));
         if !job.graph {
             continue;
         }
         let splits = "Source__numbers_->_throttle.coordinator.enumerator.unassignedSplits";
-        all.insert(Scope::Coordinator(job.id.clone(), SOURCE_ID), named([(splits, "0".to_owned())]));
+        all.insert(Scope::Coordinator(job.id.clone(), SOURCE_ID), vec![(splits.to_owned(), "0".to_owned())]);
         for (vertex, subtasks) in VERTICES.into_iter().zip(job.each) {
-            // As in the details: no client reads more subtasks than this.
-            for subtask in 0..subtasks.min(1024) {
+            for subtask in 0..subtasks.min(SHOWN) {
                 let scope = Scope::Subtask(job.id.clone(), vertex, subtask);
-                all.insert(scope, of_subtask(job, vertex == SOURCE_ID, subtask, subtasks, now));
+                all.insert(scope, of_subtask(job, vertex == SOURCE_ID, (subtask, subtasks), now, version));
             }
         }
     }
     all
 }
 
-fn named<const N: usize>(metrics: [(&str, String); N]) -> Metrics {
-    metrics.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+/// Adds what was known of jobs that have ended since: the server keeps it as long as it remembers the job, except for
+/// what says nothing any more.
+fn keep_ended(fetched: &mut Snapshot, known: Snapshot, manager: &JobManager) {
+    for (scope, mut metrics) in known {
+        let (Scope::Job(job) | Scope::Coordinator(job, _) | Scope::Subtask(job, ..)) = &scope else {
+            continue;
+        };
+        if manager.jobs.get(job).is_some_and(|job| job.state.has_ended()) {
+            metrics.retain(|(name, _)| !metric_names::is_transient(name));
+            fetched.entry(scope).or_insert(metrics);
+        }
+    }
 }
 
-fn of_job(job: &Job, now: Duration) -> Metrics {
+/// Values for all names: those that are known, and 0 for all others.
+fn valued(names: Vec<String>, known: &[(&str, String)]) -> Metrics {
+    let value = |name: &str| known.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
+    let nothing = |name: &str| if name.ends_with("PerSecond") || name.ends_with("Usage") { "0.0" } else { "0" };
+    let entry = |name: String| {
+        let value = value(&name).unwrap_or_else(|| nothing(&name).to_owned());
+        (name, value)
+    };
+    names.into_iter().map(entry).collect()
+}
+
+fn of_job(job: &Job, now: Duration, version: Version) -> Metrics {
     let path = job.last_checkpoint.as_ref().map_or("n/a", |snapshot| &snapshot.path);
-    named([
+    let known = [
         // The metric that is no number.
         ("lastCheckpointExternalPath", path.to_owned()),
         ("numRestarts", job.restarts.to_string()),
+        ("fullRestarts", job.restarts.to_string()),
         ("uptime", millis(now.saturating_sub(job.submitted)).to_string()),
         ("numberOfCompletedCheckpoints", job.checkpoints.completed.to_string()),
         ("numberOfFailedCheckpoints", job.checkpoints.failed.to_string()),
-    ])
+        ("numberOfInProgressCheckpoints", job.checkpoints.pending().count().to_string()),
+    ];
+    valued(metric_names::job(version), &known)
 }
 
-fn of_subtask(job: &Job, is_source: bool, subtask: u32, subtasks: u32, now: Duration) -> Metrics {
-    // The first subtasks have one more.
-    let (all, of) = (job.records(now), u64::from(subtasks.max(1)));
-    let records = all / of + u64::from(u64::from(subtask) < all % of);
+fn of_subtask(job: &Job, is_source: bool, (subtask, subtasks): (u32, u32), now: Duration, version: Version) -> Metrics {
+    let records = share(job.records(now), subtasks, subtask);
     let (read, written) = if is_source { (0, records) } else { (records, 0) };
-    let operator = if is_source { "Source__numbers_->_throttle" } else { "count_per_key_->_Sink__print" };
-    let mut metrics = named([
+    let known = [
         ("numRecordsIn", read.to_string()),
         ("numRecordsOut", written.to_string()),
-        // A source of the old kind has no measure of how busy it is.
-        ("busyTimeMsPerSecond", if is_source { "NaN" } else { "1000.0" }.to_owned()),
+        // Every task is busy all the time.
+        ("busyTimeMsPerSecond", "1000.0".to_owned()),
         ("currentInputWatermark", i64::MIN.to_string()),
-    ]);
-    // So many that the names of a vertex do not fit into a request line.
-    for part in ["Input.Buffers", "Output.Buffers", "Input.numBuffers", "Input.numBytes"] {
-        for kind in ["Local", "LocalPerSecond", "Remote", "RemotePerSecond", "Usage", "QueueLength"] {
-            metrics.push((format!("Shuffle.Netty.{part}.{kind}"), "0".to_owned()));
-        }
-    }
-    for name in ["numRecordsInPerSecond", "numRecordsOutPerSecond", "numBytesOutPerSecond", "watermarkAlignmentDrift"] {
-        metrics.push((format!("{operator}.{name}"), "0.0".to_owned()));
-    }
-    metrics
+    ];
+    valued(metric_names::task(is_source, subtask, version), &known)
 }
 
 /// How metrics are taken together, in the order of the answer.
@@ -218,6 +232,50 @@ impl Store {
         aggregated(call, &subtasks.into_iter().map(|(_, metrics)| metrics).collect::<Vec<_>>())
     }
 
+    /// How far back data piles up before each subtask of a vertex, from what they say of the last second.
+    pub(super) fn back_pressure(&mut self, manager: &JobManager, call: &Call, job: &str, vertex: &str) -> Answer {
+        let subtasks = self.subtasks(manager, job, vertex)?;
+        let updated = self.updated.map(millis);
+        if subtasks.is_empty() {
+            return Ok(ok(json!({ "status": "deprecated" })));
+        }
+        let mut worst = 0.0_f64;
+        let mut entries = Vec::new();
+        for (number, metrics) in &subtasks {
+            let ratio = |name: &str| {
+                let value = metrics.iter().find(|(known, _)| known == name).and_then(|(_, value)| value.parse().ok());
+                value.unwrap_or(0.0_f64) / 1000.0
+            };
+            let back_pressured = ratio("backPressuredTimeMsPerSecond");
+            worst = worst.max(back_pressured);
+            let entry = json!({
+                "subtask": number,
+                "ratio": self::number(back_pressured),
+                "idleRatio": self::number(ratio("idleTimeMsPerSecond")),
+                "busyRatio": self::number(ratio("busyTimeMsPerSecond")),
+            });
+            entries.push(leveled(entry, back_pressured, call.version));
+        }
+        let body = json!({ "status": "ok", "end-timestamp": updated, "subtasks": entries });
+        Ok(ok(leveled(body, worst, call.version)))
+    }
+
+    /// The input watermark of each subtask; a source has none.
+    pub(super) fn watermarks(&mut self, manager: &JobManager, graphs: Lookup<'_>, job: &str, vertex: &str) -> Answer {
+        const NAME: &str = "currentInputWatermark";
+        let (id, wanted) = (path_id("jobid", job)?, path_id("vertexid", vertex)?);
+        let (_, found) = graphs.find(&id)?;
+        if find(found, &wanted).is_none() {
+            return Err(no_vertex(&wanted));
+        }
+        let subtasks = self.subtasks(manager, job, vertex)?;
+        let marks = subtasks.iter().filter_map(|(number, metrics)| {
+            let (_, value) = metrics.iter().find(|(name, _)| name == NAME)?;
+            Some(json!({ "id": format!("{number}.{NAME}"), "value": value }))
+        });
+        Ok(ok(marks.collect()))
+    }
+
     fn metrics_of(&mut self, manager: &JobManager, scope: &Scope) -> Metrics {
         self.read(manager).get(scope).cloned().unwrap_or_default()
     }
@@ -232,6 +290,20 @@ impl Store {
         });
         Ok(of.collect())
     }
+}
+
+/// Adds a level, under both of its names: 1.13 has the second one alone.
+fn leveled(mut entry: Value, ratio: f64, version: Version) -> Value {
+    let level = match ratio {
+        ratio if ratio <= 0.1 => "ok",
+        ratio if ratio <= 0.5 => "low",
+        _ => "high",
+    };
+    if version >= (1, 14) {
+        entry["backpressureLevel"] = level.into();
+    }
+    entry["backpressure-level"] = level.into();
+    entry
 }
 
 fn vertex_id(text: &str) -> Result<Option<&'static str>, Rejection> {

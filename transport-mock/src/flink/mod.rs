@@ -48,17 +48,19 @@
 //!
 //! Files import only files that stand before them here, so that each can be read without those behind it:
 //!
-//! 1. data: `config`, `wire`, `ids`, `program`, `views`, `multipart`, `job_graph`, `java_objects`, `errors`,
-//!    `failures`, `request`;
+//! 1. data: `config`, `wire`, `ids`, `attempt`, `statistics`, `metric_names`, `program`, `views`, `multipart`,
+//!    `job_graph`, `java_objects`, `errors`, `failures`, `request`;
 //! 2. the parts of the cluster: `operations`, `checkpoint_log`, `schedule`, `storage`, `job`, `jobs`, `job_manager`,
 //!    `cache`;
-//! 3. the answers from them: `overview`, `vertices`, `details`, `checkpoints`, `triggers`, `rescaling`, `flame_graph`,
-//!    `profiler`, `logs`, `processes`, `task_managers`, `thread_dumps`, `metrics`, `removal`, `applications`, `jars`,
-//!    `jar_runs`, `submissions`, `failover`;
+//! 3. the answers from them: `overview`, `tasks`, `vertices`, `subtasks`, `details`, `checkpoints`,
+//!    `checkpoint_details`, `triggers`, `rescaling`, `flame_graph`, `profiler`, `logs`, `processes`, `task_managers`,
+//!    `thread_dumps`, `metrics`, `removal`, `applications`, `jars`, `jar_runs`, `submissions`, `failover`;
 //! 4. [`Cluster`], which owns the parts, `router`, which names the handler of each path, and `history`.
 
 mod applications;
+mod attempt;
 mod cache;
+mod checkpoint_details;
 mod checkpoint_log;
 mod checkpoints;
 mod config;
@@ -77,6 +79,7 @@ mod job_graph;
 mod job_manager;
 mod jobs;
 mod logs;
+mod metric_names;
 mod metrics;
 mod multipart;
 mod operations;
@@ -89,9 +92,12 @@ mod request;
 mod rescaling;
 mod router;
 mod schedule;
+mod statistics;
 mod storage;
 mod submissions;
+mod subtasks;
 mod task_managers;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod thread_dumps;

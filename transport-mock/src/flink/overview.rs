@@ -67,13 +67,7 @@ pub(super) fn cancel_job(manager: &mut JobManager, call: &Call, job: &str) -> An
     let id = path_id("jobid", job)?;
     match call.query("mode")?.map(str::to_ascii_lowercase).as_deref() {
         None | Some("cancel") => {}
-        Some("stop") => {
-            return Err(Rejection::handler(
-                StatusCode::PERMANENT_REDIRECT,
-                "The termination mode \"stop\" has been removed. For an ungraceful shutdown, please use \"cancel\" instead. For a graceful shutdown, please use \"jobs/:jobId/stop\" instead.",
-                "org.apache.flink.runtime.rest.handler.job.JobCancellationHandler.handleRequest(JobCancellationHandler.java:94)",
-            ));
-        }
+        Some("stop") => return stop_job(job),
         Some(_) => return Err(Rejection::parameter("query", "mode", call.query("mode")?.unwrap_or(""))),
     }
     let at = manager.now();
@@ -92,6 +86,16 @@ pub(super) fn cancel_job(manager: &mut JobManager, call: &Call, job: &str) -> An
     }
     manager.cancel(&id, at);
     Ok(accepted(json!({})))
+}
+
+/// What stopped jobs long ago, and names its successor now.
+pub(super) fn stop_job(job: &str) -> Answer {
+    path_id("jobid", job)?;
+    Err(Rejection::handler(
+        StatusCode::PERMANENT_REDIRECT,
+        "The termination mode \"stop\" has been removed. For an ungraceful shutdown, please use \"cancel\" instead. For a graceful shutdown, please use \"jobs/:jobId/stop\" instead.",
+        "org.apache.flink.runtime.rest.handler.job.JobCancellationHandler.handleRequest(JobCancellationHandler.java:94)",
+    ))
 }
 
 pub(super) fn execution_result(manager: &JobManager, call: &Call, job: &str) -> Answer {
@@ -114,7 +118,7 @@ pub(super) fn execution_result(manager: &JobManager, call: &Call, job: &str) -> 
         _ => "FAILED",
     };
     let mut accumulators = Map::new();
-    if job.state == JobState::Finished {
+    if job.graph {
         accumulators.insert("records".into(), java_objects::long(job.records(ended)).into());
     }
     let mut result = json!({
@@ -177,34 +181,15 @@ pub(super) fn scheduler(job: &Job) -> &'static str {
 fn tasks(job: &Job) -> Value {
     let total = if job.graph { job.subtasks() } else { 0 };
     let mut counts = Map::new();
-    for name in [
-        "created",
-        "scheduled",
-        "deploying",
-        "initializing",
-        "running",
-        "finished",
-        "canceling",
-        "canceled",
-        "failed",
-        "reconciling",
-    ] {
-        counts.insert(name.into(), 0.into());
+    for state in TaskState::ALL {
+        counts.insert(state.name().to_ascii_lowercase(), 0.into());
     }
     counts.insert("total".into(), total.into());
-    for vertex in 0..2_u8 {
-        let name = vertex_state(job, vertex).name().to_ascii_lowercase();
+    for vertex in 0..2 {
+        let name = job.attempt.state_of(vertex).name().to_ascii_lowercase();
         let count = counts.get(&name).and_then(Value::as_u64).unwrap_or(0)
-            + u64::from(if job.graph { job.each[usize::from(vertex)] } else { 0 });
+            + u64::from(if job.graph { job.each[vertex] } else { 0 });
         counts.insert(name, count.into());
     }
     Value::Object(counts)
-}
-
-/// When a task fails, it is one of the second vertex, and those of the first vertex are canceled.
-pub(super) fn vertex_state(job: &Job, vertex: u8) -> TaskState {
-    match job.tasks {
-        TaskState::Failed if vertex == 0 => TaskState::Canceled,
-        state => state,
-    }
 }

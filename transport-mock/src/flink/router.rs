@@ -12,8 +12,8 @@ use super::operations::Space;
 use super::removal::Removes;
 use super::request::{Body, Call, EMPTY_BODY};
 use super::{
-    ROUTES, checkpoints, details, overview, processes, rescaling, submissions, task_managers, thread_dumps, triggers,
-    vertices,
+    ROUTES, checkpoint_details, checkpoints, details, overview, processes, rescaling, submissions, subtasks,
+    task_managers, thread_dumps, triggers, vertices,
 };
 use crate::routes;
 
@@ -55,36 +55,24 @@ impl Cluster {
             Body::read(call, &EMPTY_BODY)?;
             return Ok(self.shut_down());
         }
-        let Self { manager, jars, graphs, statistics, metrics, removals, samples, .. } = self;
-        let flame_graphs = manager.config.flame_graphs;
+        let Self { manager, jars, graphs, statistics, metrics, removals, .. } = self;
         let since = |version| call.version >= version;
         let handler: &mut dyn FnMut() -> Answer = match (call.method.as_str(), segments) {
             ("GET", ["overview"]) => &mut || Ok(ok(overview::overview(manager))),
             ("GET", ["config"]) => &mut || Ok(ok(overview::configuration(manager))),
             ("GET", ["jobs", "metrics"]) => &mut || metrics.aggregated_job_metrics(manager, call),
             ("GET", ["jobs", job, "metrics"]) => &mut || metrics.job_metrics(manager, call, job),
-            ("GET", ["jobs", job, "vertices", vertex, "metrics"]) => {
-                &mut || metrics.vertex_metrics(manager, call, job, vertex)
-            }
-            ("GET", ["jobs", job, "vertices", vertex, "jm-operator-metrics"]) if since((1, 20)) => {
-                &mut || metrics.coordinator_metrics(manager, call, job, vertex)
-            }
-            ("GET", ["jobs", job, "vertices", vertex, "subtasks", "metrics"]) => {
-                &mut || metrics.aggregated_subtask_metrics(manager, call, job, vertex)
-            }
-            ("GET", ["jobs", job, "vertices", vertex, "subtasks", subtask, "metrics"]) => {
-                &mut || metrics.subtask_metrics(manager, call, job, vertex, subtask)
-            }
             ("GET", ["jars"]) => &mut || Ok(ok(jars.list())),
             ("DELETE", ["jars", jar]) => &mut || jars.delete(jar),
             ("GET", ["jobs"]) => &mut || Ok(ok(overview::list_jobs(manager))),
             ("GET", ["jobs", "overview"]) => &mut || Ok(ok(overview::jobs_overview(manager, call.version))),
             ("GET", ["jobs", job]) => &mut || details::job_details(graphs.at(manager), call, job),
             ("PATCH", ["jobs", job]) => &mut || overview::cancel_job(manager, call, job),
+            ("GET", ["jobs", job, "yarn-stop"]) => &mut || overview::stop_job(job),
             ("GET", ["jobs", job, "yarn-cancel"]) => &mut || overview::cancel_job(manager, call, job),
             ("GET", ["jobs", job, "status"]) if since((1, 14)) => &mut || overview::job_status(manager, job),
             ("GET", ["jobs", job, "plan"]) => &mut || details::job_plan(graphs.at(manager), job),
-            ("GET", ["jobs", job, "config"]) => &mut || details::job_config(graphs.at(manager), job),
+            ("GET", ["jobs", job, "config"]) => &mut || details::job_config(graphs.at(manager), call, job),
             ("GET", ["jobs", job, "exceptions"]) => &mut || details::job_exceptions(graphs.at(manager), call, job),
             ("GET", ["jobs", job, "execution-result"]) => &mut || overview::execution_result(manager, call, job),
             ("GET", ["jobs", job, "accumulators"]) => &mut || details::job_accumulators(graphs.at(manager), call, job),
@@ -104,14 +92,14 @@ impl Cluster {
             ("GET", ["jobs", job, "resource-requirements"]) if since((1, 18)) => {
                 &mut || rescaling::resource_requirements(manager, job)
             }
-            ("GET", ["jobs", job, "vertices", vertex, "flamegraph"]) => {
-                &mut || samples.flame_graph(call, job, vertex, graphs.at(manager), flame_graphs)
-            }
-            ("GET", ["jobs", job, "vertices", vertex]) => {
-                &mut || vertices::job_vertex(graphs.at(manager), call, job, vertex)
-            }
             ("GET", ["jobs", job, "checkpoints"]) => {
                 &mut || checkpoints::checkpoint_statistics(statistics.at(manager), call, job)
+            }
+            ("GET", ["jobs", job, "checkpoints", "details", checkpoint]) => {
+                &mut || checkpoint_details::checkpoint_details(statistics.at(manager), call, job, checkpoint)
+            }
+            ("GET", ["jobs", job, "checkpoints", "details", checkpoint, "subtasks", vertex]) => {
+                &mut || checkpoint_details::checkpoint_subtasks(statistics.at(manager), call, job, checkpoint, vertex)
             }
             ("GET", ["jobs", job, "checkpoints", "config"]) => {
                 &mut || checkpoints::checkpoint_config(graphs.at(manager), job)
@@ -122,7 +110,64 @@ impl Cluster {
             ("GET", ["jobs", job, "savepoints", trigger]) => {
                 &mut || triggers::operation_status(manager, Space::Savepoints, job, trigger)
             }
+            (_, ["jobs", _, "vertices", ..]) => return self.route_vertices(call, segments),
             _ => return self.route_processes(call, segments),
+        };
+        Body::read(call, &EMPTY_BODY)?;
+        handler()
+    }
+
+    /// What asks vertices and their subtasks.
+    fn route_vertices(&mut self, call: &Call, segments: &[&str]) -> Answer {
+        let Self { manager, graphs, metrics, samples, .. } = self;
+        let flame_graphs = manager.config.flame_graphs;
+        let handler: &mut dyn FnMut() -> Answer = match (call.method.as_str(), segments) {
+            ("GET", ["jobs", job, "vertices", vertex, "metrics"]) => {
+                &mut || metrics.vertex_metrics(manager, call, job, vertex)
+            }
+            ("GET", ["jobs", job, "vertices", vertex, "jm-operator-metrics"]) if call.version >= (1, 20) => {
+                &mut || metrics.coordinator_metrics(manager, call, job, vertex)
+            }
+            ("GET", ["jobs", job, "vertices", vertex, "subtasks", "metrics"]) => {
+                &mut || metrics.aggregated_subtask_metrics(manager, call, job, vertex)
+            }
+            ("GET", ["jobs", job, "vertices", vertex, "subtasks", subtask, "metrics"]) => {
+                &mut || metrics.subtask_metrics(manager, call, job, vertex, subtask)
+            }
+            ("GET", ["jobs", job, "vertices", vertex, "flamegraph"]) => {
+                &mut || samples.flame_graph(call, job, vertex, graphs.at(manager), flame_graphs)
+            }
+            ("GET", ["jobs", job, "vertices", vertex]) => {
+                &mut || vertices::job_vertex(graphs.at(manager), call, job, vertex)
+            }
+            ("GET", ["jobs", job, "vertices", vertex, "taskmanagers"]) => {
+                &mut || vertices::vertex_task_managers(graphs.at(manager), call, job, vertex)
+            }
+            ("GET", ["jobs", job, "vertices", vertex, "accumulators"]) => {
+                &mut || subtasks::vertex_accumulators(graphs.at(manager), job, vertex)
+            }
+            ("GET", ["jobs", job, "vertices", vertex, "backpressure"]) => {
+                &mut || metrics.back_pressure(manager, call, job, vertex)
+            }
+            ("GET", ["jobs", job, "vertices", vertex, "watermarks"]) => {
+                &mut || metrics.watermarks(manager, graphs.at(manager), job, vertex)
+            }
+            ("GET", ["jobs", job, "vertices", vertex, "subtasktimes"]) => {
+                &mut || subtasks::subtask_times(graphs.at(manager), call, job, vertex)
+            }
+            ("GET", ["jobs", job, "vertices", vertex, "subtasks", "accumulators"]) => {
+                &mut || subtasks::subtask_accumulators(graphs.at(manager), call, job, vertex)
+            }
+            ("GET", ["jobs", job, "vertices", vertex, "subtasks", subtask]) => {
+                &mut || subtasks::subtask(graphs.at(manager), call, job, vertex, subtask)
+            }
+            ("GET", ["jobs", job, "vertices", vertex, "subtasks", subtask, "attempts", attempt]) => {
+                &mut || subtasks::attempt(graphs.at(manager), call, job, vertex, subtask, attempt)
+            }
+            ("GET", ["jobs", job, "vertices", vertex, "subtasks", subtask, "attempts", attempt, "accumulators"]) => {
+                &mut || subtasks::attempt_accumulators(graphs.at(manager), call, job, vertex, subtask, attempt)
+            }
+            _ => return Err(without_handler(call, segments)),
         };
         Body::read(call, &EMPTY_BODY)?;
         handler()

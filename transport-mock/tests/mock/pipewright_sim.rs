@@ -50,7 +50,7 @@ fn it_says_where_it_listens_and_then_what_it_is_asked() {
 #[test]
 fn the_routes_of_each_service_are_listed_with_whether_they_are_simulated() {
     for (service, simulated, missing) in [
-        ("flink", "GET    /jobs/:jobid/status (1.14+)", Some("GET    /jobs/:jobid/yarn-stop")),
+        ("flink", "GET    /jobs/:jobid/status (1.14+)", Some("POST   /jobs/:jobid/coordinators/:operatorUid")),
         ("flink-sql-gateway", "POST   /sessions/{session_handle}/scripts (v4+)", None),
         ("snowpipe", "POST   /oauth/token", Some("POST   /api/v2/statements")),
         ("feldera", "GET    /v0/pipelines", Some("GET    /v0/tenants (0.337+)")),

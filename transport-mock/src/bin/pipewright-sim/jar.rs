@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use lexopt::prelude::*;
 use pipewright_mock::flink::{Exits, Program};
 
-use super::{Result, Run, help, value};
+use super::{Result, Run, duration, help, value};
 
 /// Writes a jar for the simulated Flink.
 pub(super) fn jar(mut parser: lexopt::Parser) -> Result<Run> {
@@ -20,6 +20,10 @@ pub(super) fn jar(mut parser: lexopt::Parser) -> Result<Run> {
             Long("rate") => changes.push(with(value(&mut parser, "--rate")?, Program::rate)),
             Long("parallelism") => changes.push(with(value(&mut parser, "--parallelism")?, Program::parallelism)),
             Long("restarts") => changes.push(with(value(&mut parser, "--restarts")?, Program::restarts)),
+            Long("checkpoint-interval") => {
+                let interval = duration(&mut parser, "--checkpoint-interval")?;
+                changes.push(with(Some(interval), Program::checkpoint_interval));
+            }
             Long("exits") => changes.push(with(exits(&mut parser)?, Program::exits)),
             Long("state-incompatible") => changes.push(Box::new(Program::state_incompatible)),
             Long("state-dropped") => changes.push(Box::new(Program::state_dropped)),

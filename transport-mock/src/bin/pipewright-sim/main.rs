@@ -32,7 +32,8 @@ usage: pipewright-sim flink|flink-sql-gateway|snowpipe|feldera [--port N] [--see
                             [--at-most N] [--delays S..S]
        pipewright-sim flink|flink-sql-gateway|snowpipe|feldera --routes
        pipewright-sim jar endless|bounded|failing|exiting -o FILE [--name NAME] [--rate N] [--records N]
-                          [--parallelism N] [--restarts N] [--state-incompatible] [--state-dropped] [--exits WHEN]
+                          [--parallelism N] [--restarts N] [--checkpoint-interval S]
+                          [--state-incompatible] [--state-dropped] [--exits WHEN]
 
 flink    a simulated Flink cluster on 127.0.0.1
 flink-sql-gateway  a simulated SQL Gateway: catalogs, tables, settings, jobs; `SELECT n FROM numbers LIMIT 1000` has rows
@@ -48,6 +49,11 @@ feldera  a simulated Feldera, whose programs have tables and views that are SELE
   --time PACE        `real` (default), or `fast:K`: K times as fast as the machine's clock
   --tls              serves HTTPS; the path of the CA certificate that clients have to trust is printed behind the URL
   --slots N          flink: task slots; 4 by default
+  --adaptive-scheduler  flink: jobs can be rescaled while they run
+  --flame-graphs     flink: vertices have flame graphs
+  --profiling        flink: there is a profiler
+  --refresh-interval S  flink: how old an answer about a job may be, in seconds; 3 by default
+  --metric-interval S   flink: how old metrics may be, in seconds; 10 by default
   --release VERSION  flink, flink-sql-gateway: the release; 2.3.0 by default
                      feldera: `0.130`, `0.337` (default) or `0.375`
   --edition WHICH    feldera: `open-source` (default), `enterprise` or `enterprise-dev`
@@ -83,6 +89,7 @@ jar      a file for it to run
   --name NAME        the name of its job
   --rate N           records a second; 100 by default
   --parallelism N    slots it takes; 1 by default
+  --checkpoint-interval S  seconds from one checkpoint to the next, as in `0.5`; 1 by default
   --restarts N       how often it is restarted when it fails; always by default, 2 times if it is `failing`
   --state-incompatible  its tasks cannot read the state of a savepoint
   --state-dropped       it has no operator any more for some state of a savepoint
@@ -315,6 +322,11 @@ fn simulator<C: Default + 'static, S: Service + 'static>(
 fn flink_option(config: &mut flink::Config, name: &str, parser: &mut lexopt::Parser) -> Result<bool> {
     match name {
         "slots" => config.slots = value(parser, "--slots")?,
+        "adaptive-scheduler" => config.adaptive_scheduler = true,
+        "flame-graphs" => config.flame_graphs = true,
+        "profiling" => config.profiling = true,
+        "refresh-interval" => config.refresh_interval = duration(parser, "--refresh-interval")?,
+        "metric-interval" => config.metric_interval = duration(parser, "--metric-interval")?,
         "release" => config.version = release(parser.value()?)?,
         _ => return Ok(false),
     }
@@ -342,7 +354,7 @@ fn snowpipe_option(config: &mut snowpipe::Config, name: &str, parser: &mut lexop
         "commit-delay" => config.commit_delay = seconds(parser, "--commit-delay")?,
         "appends" => config.appends_per_second = Some(value(parser, "--appends")?),
         "number-column" => config.number_columns.push(parser.value()?.string()?),
-        "token-life" => config.token_life = second(parser, "--token-life")?,
+        "token-life" => config.token_life = duration(parser, "--token-life")?,
         "advertise" => config.advertised_host = Some(host(&parser.value()?.string()?)?),
         "token" => config.credential = Some(parser.value()?.string()?),
         _ => return Ok(false),
@@ -363,10 +375,10 @@ fn host(text: &str) -> Result<String> {
 }
 
 /// Seconds, and no range of them.
-fn second(parser: &mut lexopt::Parser, option: &str) -> Result<Duration> {
+fn duration(parser: &mut lexopt::Parser, option: &str) -> Result<Duration> {
     let text = parser.value()?.string()?;
-    let read = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    read.ok_or_else(|| format!("{option} {text}: it is seconds, as in 0.5").into())
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| format!("{option} {text}: it is seconds, as in 0.5").into())
 }
 
 /// Seconds, or a range of them.

@@ -99,9 +99,17 @@ fn nothing_unknown_has_metrics_and_nothing_unreadable_is_taken() {
     let mut old = Sim::version("1.18.1");
     assert_eq!(old.get("/v1/jobs/metrics?get=uptime&agg=skew").0, 400);
     assert_eq!(old.get(&format!("/v1/jobs/{job}/vertices/{SINK_ID}/jm-operator-metrics")).0, 404);
-    // A job that has ended has none soon.
+    // A job that has ended keeps its last ones, except for those that say nothing any more.
+    let busy = format!("/v1/jobs/{job}/vertices/{SINK_ID}/metrics?get=0.busyTimeMsPerSecond,0.numRecordsIn");
+    assert_eq!(ids(&sim.get(&busy)), ["0.busyTimeMsPerSecond", "0.numRecordsIn"]);
     sim.ask("PATCH", &format!("/v1/jobs/{job}"), &Value::Null);
     sim.wait(11_000);
+    sim.get("/v1/jobs/metrics");
+    sim.wait(100);
+    assert_eq!(ids(&sim.get(&busy)), ["0.numRecordsIn"]);
+    assert_eq!(ids(&sim.get("/v1/jobs/metrics?get=uptime")), ["uptime"]);
+    // They are forgotten with their job.
+    sim.wait(3_600_000);
     sim.get("/v1/jobs/metrics");
     sim.wait(100);
     assert_eq!(sim.get("/v1/jobs/metrics"), (200, json!([])));

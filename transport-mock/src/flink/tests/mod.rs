@@ -9,6 +9,7 @@ mod routes;
 mod savepoints;
 mod submissions;
 mod upkeep;
+mod vertices;
 
 use std::time::Duration;
 

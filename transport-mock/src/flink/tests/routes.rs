@@ -51,10 +51,10 @@ fn the_documentation_shows_the_table_of_routes() {
 #[test]
 fn a_route_that_is_not_simulated_is_rejected_in_the_form_of_the_server() {
     let mut sim = Sim::new();
-    for path in ["/v1/jobs/x/yarn-stop", "/jobs/x/yarn-stop/"] {
-        let answer = sim.get(path);
+    for path in ["/v1/jobs/x/coordinators/y", "/jobs/x/coordinators/y/"] {
+        let answer = sim.post(path, &json!({}));
         assert_eq!(answer.0, 501);
-        let expected = format!("GET {path} is not simulated by pipewright-sim; ");
+        let expected = format!("POST {path} is not simulated by pipewright-sim; ");
         assert!(errors(&answer).starts_with(&expected), "{answer:?}");
     }
 }
