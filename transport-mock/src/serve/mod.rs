@@ -40,6 +40,7 @@
 //!
 //! curl takes the file as `--cacert`, Python's requests as the environment variable `REQUESTS_CA_BUNDLE`, and OpenSSL
 //! as `SSL_CERT_FILE`. The authority is valid for a year, and its key is never written to a file.
+//! SIGTERM and SIGINT remove the file with its certificate.
 //!
 //! # Faults
 //!

@@ -188,6 +188,10 @@ fn serve<S: Service + 'static>(port: u16, options: Options<S>) -> Result<()> {
     } else {
         eprintln!("the service was shut down");
     }
+    if let Some(path) = file {
+        // A user may have moved or removed it.
+        let _ = std::fs::remove_file(path);
+    }
     Ok(())
 }
 
