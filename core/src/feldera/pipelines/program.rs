@@ -61,7 +61,7 @@ json_structs! {
         pub exit_code: Option<i64>,
         pub stdout: Option<String>,
         pub stderr: Option<String>,
-        /// The diagnostics of rustc in [`stderr`](Self::stderr), with their positions. Empty before 0.375.
+        /// The diagnostics of rustc in [`stderr`](field@Self::stderr), with their positions. Empty before 0.375.
         pub messages: Vec<RustMessage>,
     }
 
