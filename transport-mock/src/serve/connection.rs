@@ -43,7 +43,7 @@ pub(super) fn run<S: Service>(tcp: &TcpStream, seat: &Seat<'_>, shared: &Shared<
         return;
     }
     let Some(stream) = shared.accept(tcp) else { return };
-    let reader = Reader::new(&stream, lock(&shared.site).longest_line());
+    let reader = Reader::new(&stream, lock(&shared.site).limits());
     let mut connection = Connection { stream: &stream, reader, shared, seat };
     until_the_end(tcp, seat, || {
         let next = connection.exchange();
@@ -137,6 +137,10 @@ impl<S: Service> Connection<'_, S> {
         };
         record.since = Instant::now();
         let request = request.map(|()| body);
+        if let Some(response) = lock(&self.shared.site).absolute_form(self.shared.clock.now(), &request) {
+            record.fault = None;
+            return self.answer(request.method(), response, last, record);
+        }
         match self.shared.answer(&request, record.fault) {
             Some(Outcome::Whole(response)) => self.answer(request.method(), response, last, record),
             Some(Outcome::Cut(response)) => self.cut(&response, record),
@@ -238,6 +242,9 @@ impl<S: Service> Connection<'_, S> {
         let (response, what) = match trouble {
             Trouble::Closed | Trouble::Broken => return record.map_or(Next::End, |record| self.end(record)),
             Trouble::Unreadable(what) => (lock(&self.shared.site).unreadable(self.shared.clock.now()), *what),
+            Trouble::HeadTooLarge => {
+                (lock(&self.shared.site).head_too_large(self.shared.clock.now()), "a head beyond the limit")
+            }
             Trouble::TooLarge => {
                 let mut response = Response::new(Bytes::new());
                 *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;

@@ -56,7 +56,7 @@ impl Seat<'_> {
         self.set_busy(true);
     }
 
-    /// Notes that it is finished; false if no other connection is taken.
+    /// Notes that it is finished; false if no other request is taken.
     pub(super) fn finish(&self) -> bool {
         self.set_busy(false)
     }

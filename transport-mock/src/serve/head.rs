@@ -9,20 +9,24 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use httparse::{EMPTY_HEADER, Status};
 
+use super::limits::Limits;
 use super::reply::Reply;
 use super::scan::Scanner;
 use super::stream::Source;
 
-pub(super) const HEAD: usize = 64 * 1024;
-pub(super) const HEADERS: usize = 128;
+pub(super) const HEAD: usize = 128 * 1024;
+/// More than there is room for in the headers that Netty reads.
+pub(super) const HEADERS: usize = 2048;
+/// How many bytes of headers that are not read may pass by.
+const LOST: usize = 1 << 20;
+const TRAILERS: usize = 128;
 const CHUNK_LINE: usize = 1024;
 
 /// The far end of a connection, and what was read of it too early.
 pub(super) struct Reader<S> {
     stream: S,
     buffer: BytesMut,
-    /// How long a request line may be.
-    line: usize,
+    limits: Limits,
 }
 
 /// A request up to its body.
@@ -60,23 +64,68 @@ pub(super) enum Trouble {
     Broken,
     /// This is not HTTP, or too much of it.
     Unreadable(&'static str),
+    /// The head is longer than allowed, or has too many headers.
+    HeadTooLarge,
     /// The body is longer than allowed.
     TooLarge,
 }
 
 impl<S: Deref<Target: Source>> Reader<S> {
-    pub(super) fn new(stream: S, line: usize) -> Self {
-        Self { stream, buffer: BytesMut::new(), line }
+    pub(super) fn new(stream: S, limits: Limits) -> Self {
+        Self { stream, buffer: BytesMut::new(), limits }
     }
 
     /// The next request, up to its body.
     pub(super) fn head(&mut self) -> Result<Head, Trouble> {
         loop {
-            if let Some((length, mut head)) = parse(&self.buffer, self.line)? {
+            // What some clients write behind a body.
+            while matches!(self.buffer.first(), Some(b'\r' | b'\n')) {
+                self.buffer.advance(1);
+            }
+            if let Some(read) = self.limits.read {
+                self.lose_headers(read)?;
+            }
+            if let Some((length, mut head)) = parse(&self.buffer, self.limits)? {
                 head.raw = self.buffer.split_to(length).freeze();
                 return Ok(head);
             }
             self.fill()?;
+        }
+    }
+
+    /// Drops the headers behind the first `read` bytes, up to the end of the head.
+    fn lose_headers(&mut self, read: usize) -> Result<(), Trouble> {
+        let line = self.buffer.iter().take(self.limits.line + 2).position(|byte| *byte == b'\n');
+        let Some(start) = line.map(|line| line + 1).filter(|start| self.buffer.len() > start + read) else {
+            return Ok(());
+        };
+        let headers = self.buffer.get(start..start + read).unwrap_or_default();
+        if headers.windows(3).any(|bytes| bytes == b"\n\r\n") || headers.starts_with(b"\r\n") {
+            return Ok(());
+        }
+        let kept = headers.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let mut kept = self.buffer.split_to(start + kept);
+        let (mut lost, mut begins) = (0, true);
+        loop {
+            let end = self.buffer.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+            let piece = self.buffer.split_to(end.unwrap_or(self.buffer.len()));
+            if begins && end.is_some() && matches!(&piece[..], b"\r\n" | b"\n") {
+                kept.extend_from_slice(b"\r\n");
+                kept.unsplit(self.buffer.split());
+                self.buffer = kept;
+                return Ok(());
+            }
+            lost += piece.len();
+            if lost > LOST {
+                return Err(Trouble::HeadTooLarge);
+            }
+            // The carriage return may be all that has come of the last line.
+            let may_end = begins && (piece.is_empty() || &piece[..] == b"\r");
+            begins = end.is_some();
+            if !begins {
+                self.fill()?;
+                begins = may_end && (piece.is_empty() || self.buffer.first() == Some(&b'\n'));
+            }
         }
     }
 
@@ -123,7 +172,7 @@ impl<S: Deref<Target: Source>> Reader<S> {
     /// Reads what may stand behind the last chunk. It is not used.
     fn trailers(&mut self) -> Result<(), Trouble> {
         loop {
-            match httparse::parse_headers(&self.buffer, &mut [EMPTY_HEADER; HEADERS]) {
+            match httparse::parse_headers(&self.buffer, &mut [EMPTY_HEADER; TRAILERS]) {
                 Ok(Status::Complete((length, _))) => {
                     self.buffer.advance(length);
                     return Ok(());
@@ -220,19 +269,26 @@ fn is_silence(error: ErrorKind) -> bool {
 }
 
 /// The head at the start of some bytes, and its length; `None` when it is not complete.
-fn parse(bytes: &[u8], longest: usize) -> Result<Option<(usize, Head)>, Trouble> {
-    let line = bytes.iter().take(longest + 2).position(|byte| *byte == b'\n');
-    if line.is_none() && bytes.len() > longest + 1 {
+fn parse(bytes: &[u8], limits: Limits) -> Result<Option<(usize, Head)>, Trouble> {
+    let line = bytes.iter().take(limits.line + 2).position(|byte| *byte == b'\n');
+    if line.is_none() && bytes.len() > limits.line + 1 {
         return Err(Trouble::Unreadable("a request line that is too long"));
     }
-    let mut slots = [EMPTY_HEADER; HEADERS];
+    let before = line.and_then(|at| at.checked_sub(1)).and_then(|at| bytes.get(at));
+    if !limits.is_lenient && before.is_some_and(|byte| *byte != b'\r') {
+        return Err(Trouble::Unreadable("a request line that ends with a bare line feed"));
+    }
+    let mut slots = vec![EMPTY_HEADER; HEADERS];
     let mut parsed = httparse::Request::new(&mut slots);
     let length = match parsed.parse(bytes) {
-        Ok(Status::Complete(length)) if length <= HEAD => length,
-        Ok(Status::Partial) if bytes.len() <= HEAD => return Ok(None),
-        Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(Trouble::Unreadable("a head without an end")),
+        Ok(Status::Complete(length)) if length <= limits.head => length,
+        Ok(Status::Partial) if bytes.len() <= limits.head => return Ok(None),
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(Trouble::HeadTooLarge),
         Err(_) => return Err(Trouble::Unreadable("not HTTP/1")),
     };
+    if parsed.headers.len() > limits.headers {
+        return Err(Trouble::HeadTooLarge);
+    }
     let unreadable = || Trouble::Unreadable("a head that cannot be read");
     let mut request = Request::new(());
     *request.method_mut() =
@@ -287,10 +343,8 @@ pub(super) fn framing(headers: &HeaderMap, chunked: bool) -> Result<Framing, Tro
 mod tests {
     use super::*;
 
-    const LINE: usize = 4096;
-
     fn read(text: &str) -> Result<Option<(usize, Head)>, Trouble> {
-        parse(text.as_bytes(), LINE)
+        parse(text.as_bytes(), Limits::of("flink"))
     }
 
     #[test]
@@ -335,11 +389,16 @@ mod tests {
 
     #[test]
     fn what_is_no_http_or_too_much_is_rejected() {
-        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(HEADERS + 1));
-        let long = format!("GET / HTTP/1.1\r\na: {}", "b".repeat(HEAD));
-        for text in ["PRI * HTTP/2.0\r\n\r\n", "hello\r\n\r\n", "\u{16}\u{3}\u{1}", &"x".repeat(LINE + 2), &many, &long]
-        {
+        let line = format!("GET / HTTP/1.1\n{}\r\n", "a: b\r\n");
+        for text in ["PRI * HTTP/2.0\r\n\r\n", "hello\r\n\r\n", "\u{16}\u{3}\u{1}", &"x".repeat(4098), &line] {
             assert!(matches!(read(text), Err(Trouble::Unreadable(_))), "{text:.20}");
+        }
+        let many = |count| format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(count));
+        let long = format!("GET / HTTP/1.1\r\na: {}", "b".repeat(129 << 10));
+        let feldera = |text: &str| parse(text.as_bytes(), Limits::of("feldera")).map(|read| read.is_some());
+        assert_eq!(feldera(&many(96)), Ok(true));
+        for text in [&many(97), &many(3000), &long] {
+            assert_eq!(feldera(text), Err(Trouble::HeadTooLarge), "{text:.20}");
         }
     }
 }

@@ -23,7 +23,7 @@ impl Reply {
     /// The head of an answer at the start of some bytes, and its length; `None` if it is not complete.
     pub(super) fn parse(bytes: &[u8], method: &Method) -> Result<Option<(usize, Self)>, Trouble> {
         let unreadable = || Trouble::Unreadable("an answer that is not HTTP/1");
-        let mut slots = [EMPTY_HEADER; HEADERS];
+        let mut slots = vec![EMPTY_HEADER; HEADERS];
         let mut parsed = httparse::Response::new(&mut slots);
         let length = match parsed.parse(bytes) {
             Ok(Status::Complete(length)) if length <= HEAD => length,

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use pipewright::Timestamp;
 use pipewright::operation::OperationInfo;
 
 use super::Shared;
+use super::limits::Limits;
 use crate::fault::answer::Answer;
 use crate::fault::{Fault, FaultPlan};
 use crate::streaming::{NoAnswer, OpenBody};
@@ -44,19 +45,55 @@ impl<S: Service> Site<S> {
         self.faults.next(now, operation(self.service, method, path), method, path)
     }
 
-    /// How long a request line may be: what the server takes. Feldera's queries stand in theirs.
-    pub(super) fn longest_line(&self) -> usize {
-        if self.service == "feldera" { 32 * 1024 } else { 4096 }
+    /// What the server takes of a head.
+    pub(super) fn limits(&self) -> Limits {
+        Limits::of(self.service)
     }
 
-    /// What a client is told whose request cannot be read: what the server says to a request line that is too long, for
-    /// it says the same to both.
+    /// What a client is told whose request cannot be read. Flink says what it says to a path that it does not have.
     pub(super) fn unreadable(&mut self, now: Timestamp) -> Response<Bytes> {
-        let mut request = Request::new(Bytes::new());
-        let endless = format!("/{}", "x".repeat(self.longest_line()));
-        *request.uri_mut() = endless.parse().unwrap_or_default();
-        self.simulator.handle(now, &request)
+        match self.service {
+            "flink" | "flink-sql-gateway" => {
+                let mut request = Request::new(Bytes::new());
+                *request.uri_mut() = Uri::from_static("/bad-request");
+                let mut response = self.simulator.handle(now, &request);
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                response
+            }
+            _ => bare(StatusCode::BAD_REQUEST),
+        }
     }
+
+    /// What a client is told whose head is too long.
+    pub(super) fn head_too_large(&mut self, now: Timestamp) -> Response<Bytes> {
+        match self.service {
+            "flink" | "flink-sql-gateway" => self.unreadable(now),
+            _ => bare(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+        }
+    }
+
+    /// What a client is told that names scheme and host in its request line, if the server does not know this form. It
+    /// takes all of it for a path then.
+    pub(super) fn absolute_form(&mut self, now: Timestamp, request: &Request<Bytes>) -> Option<Response<Bytes>> {
+        if self.limits().is_lenient || request.uri().scheme().is_none() {
+            return None;
+        }
+        let mut unknown = Request::new(Bytes::new());
+        *unknown.method_mut() = request.method().clone();
+        *unknown.uri_mut() = Uri::from_static("/absolute-form");
+        let response = self.simulator.handle(now, &unknown);
+        let (mut head, body) = response.into_parts();
+        let body = String::from_utf8_lossy(&body).replace("/absolute-form", &request.uri().to_string());
+        head.headers.remove(header::CONTENT_LENGTH);
+        Some(Response::from_parts(head, body.into()))
+    }
+}
+
+/// An answer without a body.
+fn bare(status: StatusCode) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    response
 }
 
 impl<S: Service> Shared<S> {

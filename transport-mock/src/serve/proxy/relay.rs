@@ -15,7 +15,8 @@ use crate::fault::{Fault, RetryAfter};
 use crate::serve::Served;
 use crate::serve::connection::{Next, prepare, until_the_end, write};
 use crate::serve::gate::Seat;
-use crate::serve::head::{HEAD, Head, Reader, Trouble};
+use crate::serve::head::{Head, Reader, Trouble};
+use crate::serve::limits::WIDE;
 use crate::serve::reply::Reply;
 use crate::serve::scan::Scanner;
 use crate::serve::stream::is_gone;
@@ -30,7 +31,7 @@ const CHECK: Duration = Duration::from_millis(250);
 /// Serves a connection until either side ends it.
 pub(super) fn run(stream: &TcpStream, seat: &Seat<'_>, wire: &Wire) {
     if prepare(stream).is_ok() {
-        let mut relay = Relay { stream, reader: Reader::new(stream, HEAD), wire, seat, upstream: None };
+        let mut relay = Relay { stream, reader: Reader::new(stream, WIDE), wire, seat, upstream: None };
         until_the_end(stream, seat, || relay.exchange());
     }
 }
@@ -344,9 +345,13 @@ impl Relay<'_> {
 
     /// Answers what is not HTTP.
     fn reject(&self, trouble: &Trouble) -> Next {
-        let Trouble::Unreadable(what) = trouble else { return Next::End };
-        let record = Record { request: (*what).to_owned(), fault: None, since: Instant::now(), exchange: None };
-        let page = proxy_page(StatusCode::BAD_REQUEST, RetryAfter::Absent, self.wire.now());
+        let (what, status) = match trouble {
+            Trouble::Unreadable(what) => (*what, StatusCode::BAD_REQUEST),
+            Trouble::HeadTooLarge => ("a head beyond the limit", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+            Trouble::Closed | Trouble::Broken | Trouble::TooLarge => return Next::End,
+        };
+        let record = Record { request: what.to_owned(), fault: None, since: Instant::now(), exchange: None };
+        let page = proxy_page(status, RetryAfter::Absent, self.wire.now());
         let written = write(self.stream, &page, page.body().len());
         self.show(record, Some(page.status()));
         if written.is_ok() { Next::Farewell } else { Next::End }

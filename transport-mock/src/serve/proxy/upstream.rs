@@ -11,6 +11,7 @@ use super::Wire;
 use crate::serve::connection::{SILENCE, prepare};
 use crate::serve::gate::Seat;
 use crate::serve::head::{Reader, Trouble};
+use crate::serve::limits::WIDE;
 use crate::serve::reply::Reply;
 use crate::serve::stream::is_gone;
 
@@ -32,7 +33,7 @@ impl<'a> Upstream<'a> {
         prepare(&stream)?;
         stream.set_write_timeout(Some(CHECK))?;
         let seat = wire.servers.enter(&stream).ok_or(io::ErrorKind::ConnectionAborted)?;
-        Ok(Self { reader: Reader::new(Arc::clone(&stream), usize::MAX), stream, _seat: seat })
+        Ok(Self { reader: Reader::new(Arc::clone(&stream), WIDE), stream, _seat: seat })
     }
 
     /// Whether the server has closed the connection meanwhile.
