@@ -86,7 +86,7 @@ impl Workspace {
         }
         words.expect(&["AS"])?;
         let query = words.rest().to_owned();
-        let columns = self.columns_of(words)?;
+        let columns = self.columns_of(&words)?;
         if let Some(Relation::View(view)) = self.catalogs.permanent_mut(&path) {
             (view.query, view.columns) = (query, columns);
         }

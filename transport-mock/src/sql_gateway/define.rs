@@ -120,7 +120,7 @@ impl Workspace {
             return Err(words.unexpected());
         }
         let query = words.rest().to_owned();
-        let columns = renamed(self.columns_of(words)?, names)?;
+        let columns = renamed(self.columns_of(&words)?, names)?;
         let view = View { columns, query, comment };
         self.catalogs.create(&path, Relation::View(view), temporary, false, unless_exists)?;
         Ok(Script::ok())
@@ -131,10 +131,10 @@ impl Workspace {
     /// # Errors
     ///
     /// If the query names something that does not exist.
-    pub(super) fn columns_of(&self, words: Words<'_>) -> Result<Vec<Column>, Failure> {
-        match Simple::read(words) {
+    pub(super) fn columns_of(&self, words: &Words<'_>) -> Result<Vec<Column>, Failure> {
+        match Simple::read(words.clone()) {
             Some(simple) => Ok(simple.resolve(&self.catalogs).map_err(in_view)?.1),
-            None => Ok(Vec::new()),
+            None => self.engine.columns(&self.catalogs, words.rest()).map_err(in_view),
         }
     }
 

@@ -17,7 +17,9 @@
 //! | `SELECT n FROM numbers [LIMIT k]` | 0, 1, 2, …; without the limit it has no end |
 //! | `SELECT columns FROM t [LIMIT k]`, `t` with the connector `datagen` | rows that count, with the options `number-of-rows` and `fields.f.start` and `end`; otherwise without an end |
 //! | `SELECT 1`, `SELECT 1 AS a, 2` | one row |
-//! | `INSERT INTO t …`, `EXECUTE STATEMENT SET …` | the id of a job that runs until it is stopped |
+//! | another query, with the feature `sql` | the rows of its result: tables keep what was inserted, unless their connector is `blackhole` or `print` |
+//! | `INSERT INTO t …` | the id of a job, which has finished with the feature `sql` unless it reads a table without an end |
+//! | `EXECUTE STATEMENT SET …` | the id of a job that runs until it is stopped |
 //! | `EXPLAIN SELECT columns FROM t` | the plan of a real gateway; of another query, a text that says it is not simulated |
 //! | `SHOW CATALOGS`, `DATABASES`, `TABLES`, `VIEWS`, `FUNCTIONS`, `MODULES`, `JARS`, `JOBS`, `COLUMNS`, `PARTITIONS`, `CURRENT …`, `CREATE TABLE` or `VIEW` or `CATALOG`, with `FROM` and `LIKE` | names, or a definition |
 //! | `DESCRIBE t`, `DESCRIBE JOB 'id'` | columns with type, key, watermark and comment; the job |
@@ -33,9 +35,12 @@
 //!
 //! * A parse error names the word and its place, without the list of what was expected.
 //! * `SHOW FUNCTIONS` lists 44 of 251 functions. No user-defined function can be loaded.
-//! * `SHOW CREATE VIEW` shows the query as it was written. Columns of a view are known if its query reads columns of
-//!   one table. Other views have no columns, and the types of their columns are not checked.
+//! * `SHOW CREATE VIEW` shows the query as it was written. Without the feature `sql`, a view has columns only if its
+//!   query reads columns of one table.
 //! * A computed column is a text unless it is a column, a cast, `UPPER`, `LOWER`, `PROCTIME` or `TO_TIMESTAMP`.
+//! * A query has the final rows of its result, as in batch mode: there are no `UPDATE_BEFORE`, `UPDATE_AFTER` and
+//!   `DELETE`. A query reads tables of one database. `TIMESTAMP` in a computed result has 6 digits.
+//! * A query that computes over a `datagen` table reads 1,000 of its rows at most, and fails if the table has no end.
 //! * Options of connectors are not checked, and every connector but `blackhole`, `print` and `datagen` can be read and
 //!   written. Settings are not checked.
 //! * The status of an operation is `RUNNING`, `FINISHED`, `ERROR` or `CANCELED`. The job of a bounded query has
@@ -70,8 +75,8 @@
 //!
 //! | layer | files |
 //! |---|---|
-//! | data | `failure` (chains of exceptions), `words` (the lexer), `types`, `table`, `statement` ([`Script`]), `jobs` |
-//! | a session's objects | `catalog`, `columns` (of `CREATE TABLE`), `select` (queries without an engine), `workspace`, which finds who carries a statement out |
+//! | data | `failure` (chains of exceptions), `words` (the lexer), `types`, `counted`, `table`, `statement` ([`Script`]), `jobs` |
+//! | a session's objects | `catalog`, `columns` (of `CREATE TABLE`), `select` (queries without an engine), `engine` (or `no_engine`), `workspace`, which finds who carries a statement out |
 //! | statements | `show`, `define`, `change`, `alter`, `query` |
 //! | answers | `errors`, `operation`, `session` |
 //! | root | [`Gateway`], which owns the parts; `router`, which names the handler of each path |
@@ -80,7 +85,10 @@ mod alter;
 mod catalog;
 mod change;
 mod columns;
+mod counted;
 mod define;
+#[cfg_attr(not(feature = "sql"), path = "no_engine.rs")]
+mod engine;
 mod errors;
 mod failure;
 mod jobs;

@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use super::catalog::Path;
+use super::counted::Counted;
 use super::failure::Failure;
 use super::select::Simple;
-use super::statement::{Counted, Rows, Script};
+use super::statement::{Rows, Script};
 use super::table::{Column, Relation, Table};
 use super::types::Kind as TypeKind;
 use super::words::Words;
@@ -25,7 +26,8 @@ impl Workspace {
     }
 
     fn rows_of(&self, words: &Words<'_>) -> Result<Script, Failure> {
-        let Some(simple) = Simple::read(words.clone()) else { return Err(without_engine(words.text)) };
+        let simple = Simple::read(words.clone());
+        let Some(simple) = simple else { return self.computed(words, None) };
         if let Some(numbers) = self.numbers(&simple) {
             return Ok(numbers);
         }
@@ -34,27 +36,42 @@ impl Workspace {
             let row = simple.columns.iter().flatten().map(|item| json!(item.number())).collect();
             return Ok(Script::select(&columns, Rows::These(vec![row])));
         };
-        let Some((Relation::Table(table), _)) = self.catalogs.find(&path) else {
-            return Err(without_engine(words.text));
-        };
+        let Some((Relation::Table(table), _)) = self.catalogs.find(&path) else { return self.computed(words, None) };
         check_source(table, &path)?;
-        if table.options.get("connector").is_none_or(|connector| connector != "datagen") {
-            return Err(without_engine(words.text));
+        let Some(rows) = table.generated() else { return self.computed(words, Some(&columns)) };
+        let limit = simple.limit.map_or(rows, |limit| limit.min(rows));
+        let counted = columns.iter().map(|column| table.counted(column, simple.origin(column))).collect();
+        Ok(Script::select(&columns, Rows::Counted(counted, (limit < u64::MAX).then_some(limit))))
+    }
+
+    /// A query that the engine evaluates. Columns of one table have their types from the table.
+    fn computed(&self, words: &Words<'_>, columns: Option<&[Column]>) -> Result<Script, Failure> {
+        if let Some(endless) = self.check_sources(words)? {
+            let what =
+                format!("a query over the endless table {endless} that computes; bound it with 'number-of-rows'");
+            return Err(Failure::not_simulated(&what));
         }
-        let number = |key: &str| table.options.get(key).and_then(|number| number.parse::<u64>().ok());
-        let mut limits: Vec<u64> = number("number-of-rows").into_iter().chain(simple.limit).collect();
-        // A sequence ends with its last number.
-        let named = |column: &Column, what: &str| number(&format!("fields.{}.{what}", column.name));
-        limits.extend(table.columns.iter().filter_map(|column| {
-            Some(named(column, "end")?.saturating_sub(named(column, "start")?).saturating_add(1))
-        }));
-        let origin = |column: &Column| simple.origin(column).to_owned();
-        let counted = |column: &Column| {
-            let first = number(&format!("fields.{}.start", origin(column))).unwrap_or(0);
-            Counted { kind: column.kind.clone(), first }
-        };
-        let rows = Rows::Counted(columns.iter().map(counted).collect(), limits.into_iter().min());
-        Ok(Script::select(&columns, rows))
+        let (found, rows) = self.engine.query(&self.catalogs, words.text)?;
+        Ok(Script::select(columns.unwrap_or(&found), Rows::These(rows)))
+    }
+
+    /// Checks the tables that a query reads; the name of one that has no end.
+    fn check_sources(&self, words: &Words<'_>) -> Result<Option<String>, Failure> {
+        let mut endless = None;
+        for (parts, _) in words.sources() {
+            let path = self.catalogs.path(&parts);
+            match self.catalogs.find(&path) {
+                Some((Relation::Table(table), _)) => {
+                    check_source(table, &path)?;
+                    if table.generated() == Some(u64::MAX) {
+                        endless = Some(path.object);
+                    }
+                }
+                None if path.object.eq_ignore_ascii_case("numbers") => endless = Some(path.object),
+                _ => {}
+            }
+        }
+        Ok(endless)
     }
 
     /// `SELECT n FROM numbers`, unless there is a table of this name.
@@ -88,12 +105,22 @@ impl Workspace {
             );
             return Err(Failure::validation(message));
         };
-        if let Relation::Table(table) = relation {
-            check_sink(table, &path)?;
-        }
+        let keeps = match relation {
+            Relation::Table(table) => {
+                check_sink(table, &path)?;
+                table.options.get("connector").is_some_and(|connector| !SINKS.contains(&connector.as_str()))
+            }
+            Relation::View(_) => {
+                return Err(Failure::validation(format!("View '{}' cannot be written.", path.dotted())));
+            }
+        };
+        let is_through = match self.check_sources(&words)? {
+            Some(_) => false,
+            None => self.engine.insert(&self.catalogs, &path, words.text, keeps)?,
+        };
         let name = format!("insert-into_{}", path.dotted());
         let name = self.setting(context, "pipeline.name").map_or(name, str::to_owned);
-        context.jobs.start(&context.job, &name, context.now, "RUNNING");
+        context.jobs.start(&context.job, &name, context.now, if is_through { "FINISHED" } else { "RUNNING" });
         Ok(Script::job())
     }
 
@@ -126,6 +153,8 @@ impl Workspace {
             None => return Err(Failure::no_statement()),
         }
         let Some(simple) = Simple::read(start.clone()) else {
+            // Errors of the query, if the engine can tell.
+            self.engine.columns(&self.catalogs, start.rest()).map_err(in_explain).or_else(unless_missing)?;
             let text = format!("not simulated by pipewright-sim: {}", start.rest());
             return Ok(plan([text.clone(), text.clone(), text]));
         };
@@ -213,16 +242,17 @@ fn plan([ast, physical, execution]: [String; 3]) -> Script {
     Script::list("result", [text])
 }
 
+/// What the engine does not have is no error of the query, nor is a statement that is not a query.
+fn unless_missing(failure: Failure) -> Result<Vec<Column>, Failure> {
+    let is_missing =
+        failure.chain.iter().any(|(_, message)| message.contains("simulat") || message.contains("not a query"));
+    if is_missing { Ok(Vec::new()) } else { Err(failure) }
+}
+
 /// A query in `EXPLAIN` is validated twice, and each says so.
 fn in_explain(failure: Failure) -> Failure {
     let Some((_, message)) = failure.chain.first() else { return failure };
     Failure::validation(format!("SQL validation failed. {message}")).caused_by(failure)
-}
-
-fn without_engine(text: &str) -> Failure {
-    Failure::not_simulated(&format!(
-        "{text}; use a simulator with the feature `sql`, or `Gateway::define` what comes of it"
-    ))
 }
 
 /// # Errors

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::counted::Counted;
 use super::failure::Failure;
 use super::table::Column;
 use super::types::{Kind, Type};
@@ -25,27 +26,6 @@ pub(super) enum Rows {
     Counted(Vec<Counted>, Option<u64>),
     /// The id of the job that it starts.
     Job,
-}
-
-/// A column whose values are counted.
-#[derive(Debug, Clone)]
-pub(super) struct Counted {
-    pub(super) kind: Type,
-    /// The value in the first row.
-    pub(super) first: u64,
-}
-
-impl Counted {
-    pub(super) fn value(&self, row: u64) -> Value {
-        let number = self.first.saturating_add(row);
-        match &self.kind.kind {
-            Kind::Char(_) | Kind::Varchar(_) => json!(number.to_string()),
-            Kind::Plain("BOOLEAN", _) => json!(number % 2 == 1),
-            Kind::Plain("DATE", _) => Value::Null,
-            Kind::Plain(..) | Kind::Decimal(..) => json!(number),
-            _ => Value::Null,
-        }
-    }
 }
 
 impl Script {

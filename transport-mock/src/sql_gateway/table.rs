@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::counted::Counted;
 use super::types::Type;
 
 /// A column of a table.
@@ -135,6 +136,28 @@ impl Relation {
 }
 
 impl Table {
+    /// How many rows it makes: `None` if it makes none, and [`u64::MAX`] if it has no end.
+    pub(super) fn generated(&self) -> Option<u64> {
+        self.options.get("connector").filter(|connector| *connector == "datagen")?;
+        // A sequence ends with its last number.
+        let sequence = |column: &Column| {
+            let [start, end] = ["start", "end"].map(|what| self.number(&format!("fields.{}.{what}", column.name)));
+            Some(end?.saturating_sub(start?).saturating_add(1))
+        };
+        let limits = self.columns.iter().filter_map(sequence).chain(self.number("number-of-rows"));
+        Some(limits.min().unwrap_or(u64::MAX))
+    }
+
+    /// How the values of one of its columns are counted, which may have another name in a result.
+    pub(super) fn counted(&self, column: &Column, name: &str) -> Counted {
+        let first = self.number(&format!("fields.{name}.start")).unwrap_or(0);
+        Counted { kind: column.kind.clone(), first }
+    }
+
+    fn number(&self, option: &str) -> Option<u64> {
+        self.options.get(option)?.parse().ok()
+    }
+
     /// `SHOW CREATE TABLE`; `path` is its whole name, in backticks.
     pub(super) fn definition(&self, path: &str, is_temporary: bool) -> String {
         let mut lines: Vec<String> = self.columns.iter().map(Column::definition).collect();

@@ -220,6 +220,19 @@ impl<'a> Words<'a> {
         }
     }
 
+    /// The tables behind `FROM` and `JOIN`, and their places.
+    pub(super) fn sources(&self) -> Vec<(Vec<String>, Span)> {
+        let (mut words, mut sources) = (self.clone(), Vec::new());
+        while !words.is_at_end() {
+            if words.take_one_of(&["FROM", "JOIN"]).is_some() {
+                sources.extend(words.path().ok());
+            } else {
+                words.next += 1;
+            }
+        }
+        sources
+    }
+
     /// Skips an expression: up to one of these words outside of parentheses.
     pub(super) fn skip_until(&mut self, ends: &[&str]) {
         let mut depth = 0_usize;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::catalog::Catalogs;
+use super::engine::Engine;
 use super::failure::Failure;
 use super::jobs::Jobs;
 use super::statement::Script;
@@ -21,6 +22,7 @@ const FIRST: [&str; 24] = [
 #[derive(Debug, Default)]
 pub(super) struct Workspace {
     pub(super) catalogs: Catalogs,
+    pub(super) engine: Engine,
     /// What the session was opened with, and what was `SET`.
     pub(super) settings: BTreeMap<String, String>,
     /// What it was opened with, to which `RESET` returns.
@@ -58,7 +60,9 @@ impl Workspace {
 
     /// Carries out a statement.
     pub(super) fn execute(&mut self, text: &str, context: &mut Context<'_>) -> Script {
-        self.dispatch(text, context).unwrap_or_else(Script::failure)
+        let outcome = self.dispatch(text, context).unwrap_or_else(Script::failure);
+        self.engine.sync(&self.catalogs);
+        outcome
     }
 
     fn dispatch(&mut self, text: &str, context: &mut Context<'_>) -> Result<Script, Failure> {
