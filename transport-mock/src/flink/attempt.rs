@@ -79,8 +79,8 @@ impl Attempt {
         self.entered.insert(state, at);
     }
 
-    /// The state of a vertex' tasks: when a task fails, it is one of the second vertex, and those of the first one are
-    /// canceled.
+    /// The state of a vertex' tasks: when a task fails, it is one of the second vertex, and those of the first vertex
+    /// are canceled.
     pub(super) fn state_of(&self, vertex: usize) -> TaskState {
         match self.state {
             TaskState::Failed if vertex == 0 => TaskState::Canceled,
@@ -112,7 +112,7 @@ impl Attempt {
     }
 }
 
-/// The part of `all` that the task `index` of `count` has: the first ones have one more.
+/// The part of `all` that the task `index` of `count` has: the first tasks have one more.
 pub(super) fn share(all: u64, count: u32, index: u32) -> u64 {
     let (count, index) = (u64::from(count.max(1)), u64::from(index));
     all / count + u64::from(index < all % count)

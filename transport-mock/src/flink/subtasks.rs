@@ -37,7 +37,7 @@ impl<'a> Found<'a> {
         tasks(self.job, self.vertex, self.at, self.now)
     }
 
-    /// The task of a subtask's attempt; the present one unless another one is named.
+    /// The task of a subtask's attempt; the present attempt unless another attempt is named.
     fn task(&self, subtask: u32, attempt: Option<u32>) -> Result<Task<'a>, Rejection> {
         let invalid = |message, frame| Rejection::handler(StatusCode::NOT_FOUND, message, frame);
         if subtask >= self.job.each[self.vertex] {

@@ -147,7 +147,7 @@ pub(super) fn io_metrics(tasks: &[Task<'_>], version: Version) -> Value {
             continue;
         }
         let sum = tasks.iter().map(|task| task.measures()[place]).fold(0, u64::saturating_add);
-        // The one that is a floating-point number. Times are far below 2^53 milliseconds.
+        // The value that is a floating-point number. Times are far below 2^53 milliseconds.
         #[allow(clippy::cast_precision_loss)]
         let value = if *name == "accumulated-busy-time" { json!(sum as f64) } else { json!(sum) };
         sums.insert((*name).to_owned(), value);

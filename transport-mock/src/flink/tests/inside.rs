@@ -99,7 +99,7 @@ fn nothing_unknown_has_metrics_and_nothing_unreadable_is_taken() {
     let mut old = Sim::version("1.18.1");
     assert_eq!(old.get("/v1/jobs/metrics?get=uptime&agg=skew").0, 400);
     assert_eq!(old.get(&format!("/v1/jobs/{job}/vertices/{SINK_ID}/jm-operator-metrics")).0, 404);
-    // A job that has ended keeps its last ones, except for those that say nothing any more.
+    // A job that has ended keeps its last metrics, except for those that say nothing any more.
     let busy = format!("/v1/jobs/{job}/vertices/{SINK_ID}/metrics?get=0.busyTimeMsPerSecond,0.numRecordsIn");
     assert_eq!(ids(&sim.get(&busy)), ["0.busyTimeMsPerSecond", "0.numRecordsIn"]);
     sim.ask("PATCH", &format!("/v1/jobs/{job}"), &Value::Null);
