@@ -52,6 +52,7 @@
 //! | Recordings, with a report | `tests/fixtures` | `cargo run --bin replay -- tests/fixtures/flink` |
 //! | Types of the Feldera server | `tests/feldera-types` | `.ci/run feldera-types` |
 //! | Three releases of Flink | `flink_real` | `.ci/run flink` |
+//! | The simulated Flink beside a real one | `tests/flink/shapes` | `tests/flink/shapes` |
 //! | Upgrades through a proxy with faults | [`chaos`], `flink_flows::chaos` | `tests/flink/chaos --seed 7` |
 //! | Processes of Flink that are killed | `tests/src/bin/flink_ha` | `tests/flink/ha` |
 //! | Fuzz targets | [`fuzz`], `fuzz/fuzz_targets` | `fuzz/run 60 reply` |
