@@ -31,7 +31,7 @@ from snowflake.ingest.streaming import StreamingIngestChannel, StreamingIngestCl
 
 #: How many rows are loaded, in how large slices, and after how many of them the first process is killed.
 ROWS = 10_000
-SLICE = 100
+SLICE = 200
 KILLED_AFTER = 4_000
 #: The longest wait, in seconds.
 LIMIT = 60
@@ -113,7 +113,7 @@ def killed(url: str) -> None:
 
 
 def crash_and_resume(simulator: common.Simulator, client: StreamingIngestClient) -> None:
-    process = subprocess.run([sys.executable, __file__, common.FAULTS, "killed", simulator.url], timeout=2 * LIMIT)
+    process = subprocess.run([sys.executable, __file__, common.FAULTS, "killed", simulator.url], timeout=5 * LIMIT)
     assert process.returncode == -signal.SIGKILL, process
     start, channel = load(client, "crash", ROWS)
     assert start in (KILLED_AFTER, KILLED_AFTER + SLICE), start
