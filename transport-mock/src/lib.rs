@@ -13,6 +13,8 @@
 //! | `strategies` | faults, answers and schedules for property tests (feature `proptest`) |
 //! | `serve` | the simulators behind a loopback port, for everything that speaks HTTP (feature `serve`) |
 //!
+//! The feature `sql` adds a SQL engine to the simulated Feldera: see [`feldera`].
+//!
 //! But for `serve` and `conformance`, nothing here opens a socket, reads a clock, sleeps or starts a thread. Script and
 //! world are each transport, clock and entropy in one value, so that either takes the place of a real runtime in a
 //! [`Client`](pipewright::driver::Client) or in [`driver::run`](pipewright::driver::run).
@@ -123,7 +125,6 @@ mod script;
 pub mod serve;
 pub mod snowpipe;
 #[cfg(feature = "sql")]
-#[allow(dead_code, unused_imports, reason = "the simulators take it into use one by one")]
 mod sql;
 pub mod sql_gateway;
 #[cfg(feature = "proptest")]

@@ -51,9 +51,9 @@ impl Compilation {
             }
             "CompilingSql" => match program::compile(code) {
                 Ok(program) => {
-                    self.program = Some(program);
-                    self.error = json!({ "sql_compilation": { "exit_code": 0, "messages": [] },
+                    self.error = json!({ "sql_compilation": { "exit_code": 0, "messages": program.warnings },
                         "rust_compilation": null, "system_error": null });
+                    self.program = Some(program);
                     self.set("SqlCompiled", at);
                     self.due = next;
                 }

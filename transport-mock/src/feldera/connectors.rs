@@ -24,8 +24,15 @@ pub(super) enum Source {
 
 impl Connector {
     /// What goes by `connectors` behind the columns of a table, or what is wrong with it.
+    #[cfg(not(feature = "sql"))]
     pub(super) fn declared(table: &str, options: &str) -> Result<Vec<Self>, String> {
-        declared(table, options, Self::read)
+        declared(table, &property(options), Self::read)
+    }
+
+    /// The connectors that the property `connectors` of a table describes, or what is wrong with it.
+    #[cfg(feature = "sql")]
+    pub(super) fn described(table: &str, property: &str) -> Result<Vec<Self>, String> {
+        declared(table, property, Self::read)
     }
 
     fn read(at: usize, connector: &Value) -> Result<Self, String> {
@@ -72,8 +79,15 @@ pub(super) struct Sink {
 
 impl Sink {
     /// What goes by `connectors` of a view, or what is wrong with it.
+    #[cfg(not(feature = "sql"))]
     pub(super) fn declared(view: &str, options: &str) -> Result<Vec<Self>, String> {
-        declared(view, options, Self::read)
+        declared(view, &property(options), Self::read)
+    }
+
+    /// The connectors that the property `connectors` of a view describes, or what is wrong with it.
+    #[cfg(feature = "sql")]
+    pub(super) fn described(view: &str, property: &str) -> Result<Vec<Self>, String> {
+        declared(view, property, Self::read)
     }
 
     fn read(at: usize, connector: &Value) -> Result<Self, String> {
@@ -103,8 +117,6 @@ pub(super) struct Output {
     /// View and connector.
     pub(super) name: String,
     pub(super) view: String,
-    /// The table that its view shows.
-    pub(super) table: String,
     /// What it is given is discarded.
     pub(super) paused: bool,
     pub(super) records: usize,
@@ -131,17 +143,24 @@ impl Output {
 /// Reads each of the connectors that a relation is declared with.
 fn declared<T>(
     relation: &str,
-    options: &str,
+    text: &str,
     read: impl Fn(usize, &Value) -> Result<T, String>,
 ) -> Result<Vec<T>, String> {
-    let Some((_, rest)) = options.split_once("'connectors'") else { return Ok(Vec::new()) };
-    let text = rest.trim_start().strip_prefix('=').and_then(literal).unwrap_or_default();
     let invalid =
         |why: &str| format!("relation '{relation}': property 'connectors' has value '{text}' which is invalid: {why}");
     let declared: Vec<Value> =
-        serde_json::from_str(&text).map_err(|error| invalid(&format!("deserialization failed: {error}")))?;
+        serde_json::from_str(text).map_err(|error| invalid(&format!("deserialization failed: {error}")))?;
     let numbered = declared.into_iter().enumerate();
     numbered.map(|(at, connector)| read(at, &connector).map_err(|why| invalid(&why))).collect()
+}
+
+/// The value of the property `connectors`; an empty list if it is absent.
+#[cfg(not(feature = "sql"))]
+fn property(options: &str) -> String {
+    match options.split_once("'connectors'") {
+        Some((_, rest)) => rest.trim_start().strip_prefix('=').and_then(literal).unwrap_or_default(),
+        None => "[]".to_owned(),
+    }
 }
 
 fn name(at: usize, connector: &Value) -> String {
@@ -149,6 +168,7 @@ fn name(at: usize, connector: &Value) -> String {
 }
 
 /// A text in single quotes, of which two are one.
+#[cfg(not(feature = "sql"))]
 fn literal(text: &str) -> Option<String> {
     let rest = text.trim_start().strip_prefix('\'')?;
     let marked = rest.replace("''", "\0");

@@ -1,4 +1,4 @@
-//! Data in and out: ingress, egress, ad-hoc queries.
+//! Data in and out: ingress and egress.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -6,23 +6,19 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::errors::{Answer, Rejection, Reply};
-use super::program::Program;
 use super::release::Release;
 use super::request::Call;
-use super::rows::{self, Change, Format};
+use super::rows::{self, Format};
 use super::store::Store;
 use super::streaming::Readings;
 use super::subscriber::{Encoding, Subscriber};
-use super::wire::lines;
 
 /// What the manager says of a connection that ended too early.
-const DISCONNECTED: &str = "the pipeline disconnected while it was processing this HTTP request. This could be because the pipeline either (a) encountered a fatal error or panic, (b) was stopped, or (c) experienced network issues -- retrying might help in the last case. Alternatively, check the pipeline logs.";
+pub(super) const DISCONNECTED: &str = "the pipeline disconnected while it was processing this HTTP request. This could be because the pipeline either (a) encountered a fatal error or panic, (b) was stopped, or (c) experienced network issues -- retrying might help in the last case. Alternatively, check the pipeline logs.";
 /// How many errors of one body are told.
 const MOST_ERRORS: usize = 1000;
 /// How many rows of a snapshot are in one record.
 const SNAPSHOT_ROWS: usize = 10_000;
-/// How many rows of a query are made at once. Real batches differ in size.
-const BATCH_ROWS: usize = 1000;
 
 pub(super) fn ingress(store: &mut Store, call: &Call, name: &str, table: &str) -> Answer {
     let force = call.flag("force")?.unwrap_or(false);
@@ -91,13 +87,14 @@ pub(super) fn egress(store: &mut Store, readings: &mut Readings, call: &Call, na
             return Err(Rejection::configuration(status, "OutputFormatNotSupported", &message, details));
         }
     };
-    let relation = pipeline.compilation.program.as_ref().and_then(|program| program.relation(view));
-    let Some((table, materialized)) = relation else {
+    let Some(program) = &pipeline.compilation.program else { return Err(Rejection::unknown_route()) };
+    let relation = program.relation(view);
+    let Some(relation) = relation else {
         let message = format!("Output endpoint '{endpoint}' specifies unknown output table or view '{view}'");
         let details = json!({ "endpoint_name": endpoint, "stream_name": view });
         return Err(Rejection::configuration(StatusCode::NOT_FOUND, "UnknownOutputStream", &message, details));
     };
-    if snapshot && !materialized {
+    if snapshot && !relation.materialized {
         let error = "'send_snapshot: true' requires a materialized output view";
         let message = format!("invalid transport configuration for endpoint '{endpoint}': {error}");
         let details = json!({ "endpoint_name": endpoint, "error": error });
@@ -105,59 +102,14 @@ pub(super) fn egress(store: &mut Store, readings: &mut Readings, call: &Call, na
         return Err(Rejection::configuration(status, "InvalidTransportConfig", &message, details));
     }
     let Some(process) = &pipeline.process else { return Err(Rejection::unknown_route()) };
-    let mut subscriber = Subscriber::new(now, release, table.clone(), encoding, backpressure);
-    let snapshot = snapshot.then(|| process.tables.rows(&table.name)).into_iter().flatten();
-    let rows: Vec<Change> = snapshot.map(|row| Change { delete: false, row: row.clone() }).collect();
+    let mut subscriber = Subscriber::new(now, release, relation.name.to_owned(), encoding, backpressure);
+    let snapshot = snapshot.then(|| process.tables.snapshot(program, relation.name));
+    let rows = snapshot.unwrap_or_default();
     if !rows.chunks(SNAPSHOT_ROWS).all(|piece| subscriber.send(now, true, piece)) {
         pipeline.tell_of_dropped_rows(now);
     }
     let Some(process) = &mut pipeline.process else { return Err(Rejection::unknown_route()) };
     Ok(readings.egress(pipeline.id.clone(), process, subscriber))
-}
-
-/// `SELECT * FROM` a relation, or `SELECT COUNT(*) FROM` one.
-pub(super) fn query(store: &mut Store, call: &Call, name: &str) -> Answer {
-    let format = call.query("format").unwrap_or("text");
-    if !["text", "json"].contains(&format) {
-        return Err(Rejection::query(format!("the simulator has no format `{format}`, only `text` and `json`")));
-    }
-    let rejected = |error: String| {
-        let message = format!("Error during query processing: {error}.");
-        Rejection::new(StatusCode::BAD_REQUEST, "AdHocQueryError", message, json!({ "error": error }))
-    };
-    let pipeline = store.running(name)?;
-    let sql = call.query("sql").unwrap_or_default().trim().trim_end_matches(';');
-    if sql.is_empty() {
-        return Err(rejected("no SQL statements".into()));
-    }
-    let words: Vec<String> = sql.split_whitespace().map(str::to_lowercase).collect();
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let (counts, relation) = match words.as_slice() {
-        ["select", "*", "from", relation] => (false, *relation),
-        ["select", "count(*)", "from", relation] => (true, *relation),
-        _ => return Err(rejected(format!("Error during planning: the simulator cannot run: {sql}"))),
-    };
-    let found = pipeline.compilation.program.as_ref().and_then(|program: &Program| program.relation(relation));
-    let Some((table, materialized)) = found else {
-        return Err(rejected(format!("Error during planning: table 'datafusion.public.{relation}' not found")));
-    };
-    if !materialized {
-        return Err(rejected(format!(
-            "Execution error: Tried to SELECT from a non-materialized source. Make sure `{relation}` is configured as materialized: use `with ('materialized' = 'true')` for tables, or `create materialized view` for views."
-        )));
-    }
-    let Some(process) = &pipeline.process else { return Err(Rejection::unknown_route()) };
-    let rows = process.tables.rows(&table.name);
-    let (columns, rows): (Vec<String>, Vec<Value>) = if counts {
-        (vec!["count(*)".into()], vec![json!({ "count(*)": rows.count() })])
-    } else {
-        (table.columns.iter().map(|column| column.name.clone()).collect(), rows.cloned().collect())
-    };
-    if format == "json" {
-        let text = lines(rows.iter());
-        return Ok(Reply::text("application/json", text));
-    }
-    Ok(Reply::text("text/plain", ascii(&columns, &rows)))
 }
 
 /// What makes an endpoint of its own, in whatever order it comes.
@@ -230,42 +182,6 @@ fn parse_errors(mut errors: Vec<Value>) -> Rejection {
     }
     let details = json!({ "errors": errors, "num_errors": count });
     Rejection::new(StatusCode::BAD_REQUEST, "ParseErrors", message, details)
-}
-
-/// A table as people like it; its last line has no end. Each batch has the widths that its own rows take, and only the
-/// first has a head: so columns grow and shrink on the way, and the last border may be of another width than the first.
-fn ascii(columns: &[String], rows: &[Value]) -> String {
-    let mut lines = Vec::new();
-    let batches = rows.chunks(BATCH_ROWS).chain(rows.is_empty().then_some(rows));
-    for (number, batch) in batches.enumerate() {
-        // The border of the batch before.
-        lines.pop();
-        lines.extend(ascii_batch(columns, batch).into_iter().skip(if number == 0 { 0 } else { 3 }));
-    }
-    lines.join("\n")
-}
-
-/// The lines of a table of its own: two borders around the names of the columns, the rows, a border.
-fn ascii_batch(columns: &[String], rows: &[Value]) -> Vec<String> {
-    let text = |value: &Value| {
-        value.as_str().map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned)
-    };
-    let cells: Vec<Vec<String>> =
-        rows.iter().map(|row| columns.iter().map(|column| text(&row[column])).collect()).collect();
-    let width = |at: usize| {
-        let widest = cells.iter().filter_map(|row| row.get(at)).map(String::len).max().unwrap_or(0);
-        widest.max(columns.get(at).map_or(0, String::len))
-    };
-    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
-    let rule = format!("+{}+", widths.iter().map(|width| "-".repeat(width + 2)).collect::<Vec<_>>().join("+"));
-    let line = |cells: &[String]| {
-        let cells: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!(" {cell:<width$} ")).collect();
-        format!("|{}|", cells.join("|"))
-    };
-    let mut lines = vec![rule.clone(), line(columns), rule.clone()];
-    lines.extend(cells.iter().map(|row| line(row)));
-    lines.push(rule);
-    lines
 }
 
 fn hash(parts: &[&str]) -> u64 {

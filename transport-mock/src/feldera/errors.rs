@@ -28,6 +28,8 @@ enum Content {
     Text(&'static str, String),
     /// Of a kind, to be kept under a name.
     File(&'static str, &'static str, Vec<u8>),
+    #[cfg(feature = "sql")]
+    Bytes(&'static str, Vec<u8>),
 }
 
 impl Reply {
@@ -60,6 +62,11 @@ impl Reply {
         Self { body: Content::File(kind, name, body), ..Self::empty() }
     }
 
+    #[cfg(feature = "sql")]
+    pub(super) fn bytes(kind: &'static str, body: Vec<u8>) -> Self {
+        Self { body: Content::Bytes(kind, body), ..Self::empty() }
+    }
+
     pub(super) fn with_header(mut self, name: &'static str, value: String) -> Self {
         self.headers.push((name, value));
         self
@@ -72,6 +79,8 @@ impl Reply {
             Content::Json(body) => body.to_string(),
             Content::Text(_, text) => text,
             Content::File(.., body) => String::from_utf8_lossy(&body).into_owned(),
+            #[cfg(feature = "sql")]
+            Content::Bytes(_, body) => String::from_utf8_lossy(&body).into_owned(),
         }
     }
 
@@ -88,6 +97,9 @@ pub(super) enum Rejection {
     Coded { status: StatusCode, code: String, message: String, details: Value, retry: bool },
     /// The method and path of a route that only a real server has.
     NotSimulated(String, String),
+    /// A format that only a real server has, and one that the simulator has.
+    #[cfg(feature = "sql")]
+    FormatNotSimulated(&'static str, &'static str),
     /// What the web framework says to a query or body that cannot be read.
     Text(String),
     /// No body: a route that does not exist.
@@ -159,6 +171,12 @@ impl Rejection {
         Self::NotSimulated(method.to_owned(), path.to_owned())
     }
 
+    /// 501: a format of a result that only a real server has, and what to ask for instead.
+    #[cfg(feature = "sql")]
+    pub(super) fn format_not_simulated(format: &'static str, instead: &'static str) -> Self {
+        Self::FormatNotSimulated(format, instead)
+    }
+
     pub(super) fn invalid_parameter(error: &str) -> Self {
         let message = format!("Invalid parameter: {error}.");
         Self::new(StatusCode::BAD_REQUEST, "InvalidParam", message, json!({ "error": error }))
@@ -187,6 +205,12 @@ pub(super) fn respond(answer: Answer) -> http::Response<Bytes> {
                 Content::Nothing => response(status, None, String::new()),
                 Content::Json(body) => response(status, Some(JSON), body.to_string()),
                 Content::Text(kind, body) => response(status, Some(kind), body),
+                #[cfg(feature = "sql")]
+                Content::Bytes(kind, body) => {
+                    let mut response = response(status, Some(kind), String::new());
+                    *response.body_mut() = body.into();
+                    response
+                }
                 Content::File(kind, name, body) => {
                     let mut response = response(status, Some(kind), String::new());
                     *response.body_mut() = body.into();
@@ -221,6 +245,16 @@ pub(super) fn respond(answer: Answer) -> http::Response<Bytes> {
             let message = not_simulated("feldera", &method, &path);
             let details = json!({ "method": method, "path": path });
             let body = json!({ "message": message, "error_code": "NotSimulated", "details": details });
+            let mut response = response(StatusCode::NOT_IMPLEMENTED, Some(JSON), body.to_string());
+            mark_not_simulated(&mut response);
+            response
+        }
+        #[cfg(feature = "sql")]
+        Rejection::FormatNotSimulated(format, instead) => {
+            let message = format!(
+                "format `{format}` is not simulated by pipewright-sim; ask for `{instead}`, or run the query on a real Feldera"
+            );
+            let body = json!({ "message": message, "error_code": "NotSimulated", "details": { "format": format } });
             let mut response = response(StatusCode::NOT_IMPLEMENTED, Some(JSON), body.to_string());
             mark_not_simulated(&mut response);
             response

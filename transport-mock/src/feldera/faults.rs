@@ -136,9 +136,8 @@ impl Pipeline {
 
     fn view(&self) -> PipelineView {
         let process = self.process.as_ref();
-        let tables = process.map(|Process { tables, .. }| {
-            tables.names().map(|name| (name.clone(), tables.rows(name).cloned().collect())).collect()
-        });
+        let tables = process.zip(self.compilation.program.as_ref());
+        let tables = tables.map(|(process, program)| process.tables.contents(program));
         PipelineView {
             name: self.name.clone(),
             program_status: self.compilation.status.to_owned(),

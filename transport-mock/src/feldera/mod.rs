@@ -11,9 +11,25 @@
 //!   storage     Cleared ▶ InUse ▶ Clearing ▶ Cleared
 //! ```
 //!
-//! A program has tables, and views of the form `SELECT * FROM table`: other SQL does not compile. A table keeps the
-//! rows that are ingested. Queries and snapshots need a materialized view, or a table `WITH ('materialized' = 'true')`.
-//! A table can have these connectors:
+//! With the feature `sql`, programs are compiled and run: joins, aggregates, filters, `DISTINCT`, set operations,
+//! common table expressions, sub-queries, local and materialized views, and views of views. After each step the views
+//! are evaluated, and egress sends the differences. Duplicates count. An insert into a table with a primary key
+//! replaces the row of the key. Errors of the compiler have positions and snippets, and `program_info` has the types
+//! of views.
+//!
+//! A construct that the engine does not know, such as a window function, `TUMBLE` or a user-defined function, compiles
+//! with a warning that names it. Its view stays empty, until a test emits rows with `Manager::emit` or with
+//! `POST /_simulator/pipelines/{pipeline}/views/{view}/emit` and an array of `{"insert": {…}}` and `{"delete": {…}}`.
+//! Views of such a view are scripted as well.
+//!
+//! Ad-hoc queries run on the same engine, as `text`, `json`, `arrow_ipc` and `hash`; `INSERT` works too. They read
+//! materialized views, and tables `WITH ('materialized' = 'true')`, as snapshots do.
+//!
+//! Without the feature, a program has tables, and views of the form `SELECT * FROM table`; queries are
+//! `SELECT * FROM relation` and `SELECT COUNT(*) FROM relation`, as `text` and `json`. The compiler's error about other
+//! views names the feature.
+//!
+//! A table keeps the rows that are ingested. It can have these connectors:
 //!
 //! * `datagen` with one plan, of which it follows the limit and the rate;
 //! * `file_input`, whose file never exists.
@@ -65,7 +81,14 @@
 //!   except for admins.
 //! * Profiles have the right file format, but almost no content.
 //! * Ingress in `parquet`, `avro` and `raw` is rejected as an unknown format, and `connector_metadata` is ignored.
-//!   Queries are answered as `text` and `json` only. Egress rejects `redis`, and ignores a connector in the body.
+//!   Egress rejects `redis`, and ignores a connector in the body.
+//! * Queries as `parquet` are answered 501. The digits of `hash` are the same for the same rows, but not those of a
+//!   real server. In Arrow, maps and `VARIANT` are texts. Queries over a WebSocket are not simulated.
+//! * A step passes its changes through filters, projections and `UNION ALL`. It evaluates any other view that reads a
+//!   changed relation from the beginning, which takes the machine longer the more rows there are.
+//! * `LATENESS`, `WATERMARK`, `DEFAULT` and `CHECK` are accepted and ignored; except for `CHECK`, a warning says so.
+//!   Fields of `ROW` and of user-defined types are kept as JSON. Some messages and types of results differ from those
+//!   of a real compiler.
 //! * `redis` wedges ingress on every release; that it does so on a real 0.375 was not tried.
 //! * Ingress into a pipeline that a reader holds up is answered 200 at once, and not 503 after 30 s. The rows wait.
 //! * `initial=standby` is always rejected, and a difference of programs names no connectors.
@@ -100,8 +123,8 @@
 //! | data | `release`, `config`, `views`, `wire` (forms of values), `units`, `settings`, `errors`, `request`, `token`, `connectors`, `program`, `rows` |
 //! | parts of a process | `tables`, `endpoint`, `subscriber`, `progress`, `saved_state`, `transaction`, `checkpointing` |
 //! | parts of the manager | `process`, `log`, `compilation`, `trouble`, `pipeline`, `availability`, `store`, `keys` |
-//! | answers | `object`, `lifecycle`, `pipelines`, `resize`, `checkpoints`, `inputs`, `outputs`, `streaming`, `data`, `statistics`, `introspection`, `upkeep`, `validation`, `profiles` |
-//! | root | [`Manager`], which owns the parts; `router`, which names the handler of each path; `faults`, which a test injects |
+//! | answers | `object`, `lifecycle`, `pipelines`, `resize`, `checkpoints`, `inputs`, `outputs`, `streaming`, `data`, `queries`, `statistics`, `introspection`, `upkeep`, `validation`, `profiles` |
+//! | root | [`Manager`], which owns the parts; `router`, which names the handler of each path; `faults`, which a test injects; `scripting`, rows that a test emits |
 //!
 //! ```
 //! # use std::time::Duration;
@@ -137,12 +160,15 @@ mod process;
 mod profiles;
 mod program;
 mod progress;
+mod queries;
 mod release;
 mod request;
 mod resize;
 mod router;
 mod rows;
 mod saved_state;
+#[cfg(feature = "sql")]
+mod scripting;
 mod settings;
 mod statistics;
 mod store;
@@ -167,6 +193,8 @@ use bytes::Bytes;
 
 pub use self::config::{CompilerFailure, Config};
 pub use self::release::{Edition, Release, UnknownRelease};
+#[cfg(feature = "sql")]
+pub use self::scripting::EmitError;
 pub use self::views::{CheckpointView, History, PipelineView, RequestView, SyncView, TakenView, TransactionView};
 
 use self::errors::respond;

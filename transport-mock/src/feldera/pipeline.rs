@@ -241,6 +241,9 @@ impl Pipeline {
             let saved = process.save(uuid(seed, at), self.program_version);
             self.checkpoints.push(saved);
         }
+        if let Some(failure) = process.failure.take() {
+            self.trouble = Some((at.saturating_add(config.panic_duration), Trouble::Panic(failure)));
+        }
         self.remote.append(&mut process.syncs.pushed);
         if std::mem::take(&mut process.subscribers.dropped) {
             self.tell_of_dropped_rows(at);
@@ -338,6 +341,7 @@ impl Pipeline {
                 return self.stop(at, config);
             }
             process.outputs = program.outputs().collect();
+            process.failure = process.tables.open(program).err();
         }
         let changed = self.checkpoints.last().is_some_and(|saved| saved.program_version != self.program_version);
         match self.policy.as_deref() {

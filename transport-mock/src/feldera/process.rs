@@ -12,7 +12,7 @@ use super::progress::Progress;
 use super::rows::Change;
 use super::saved_state::SavedState;
 use super::subscriber::Subscribers;
-use super::tables::Tables;
+use super::tables::{Delta, Tables};
 use super::token::Token;
 use super::transaction::Transaction;
 use super::views::{CheckpointView, History, SyncView, TakenView, TransactionView};
@@ -56,6 +56,8 @@ pub(super) struct Process {
     pub(super) input_records: u64,
     pub(super) completed_records: u64,
     pub(super) transaction: Transaction,
+    /// Why its circuit panics: a view cannot be evaluated.
+    pub(super) failure: Option<String>,
     steps: VecDeque<Step>,
     held: Vec<Held>,
     pub(super) wedged: bool,
@@ -89,6 +91,7 @@ impl Process {
             input_records: records,
             completed_records: records,
             transaction: Transaction::new(),
+            failure: None,
             steps: VecDeque::new(),
             held: Vec::new(),
             wedged: false,
@@ -121,6 +124,16 @@ impl Process {
         let after = self.steps.back().and_then(|step| step.due).unwrap_or(now).max(now);
         let due = (!waits).then(|| after.saturating_add(config.step_duration));
         self.steps.push_back(Step { number: self.initiated, table: table.to_owned(), changes, records, due });
+    }
+
+    /// Takes rows of a view that a test emits, for a step of their own.
+    #[cfg(feature = "sql")]
+    pub(super) fn take_emitted(&mut self, now: Duration, config: &Config, view: &str, changes: Vec<Change>) {
+        self.initiated += 1;
+        let waits = self.transaction.open.is_some() || self.wedged;
+        let after = self.steps.back().and_then(|step| step.due).unwrap_or(now).max(now);
+        let due = (!waits).then(|| after.saturating_add(config.step_duration));
+        self.steps.push_back(Step { number: self.initiated, table: view.to_owned(), changes, records: 0, due });
     }
 
     /// Keeps changes until the pipeline is resumed.
@@ -232,11 +245,21 @@ impl Process {
         self.completed = number;
         self.completed_records += records;
         self.progress.add(at, self.completed_records);
-        let Some(shape) = program.tables.iter().find(|shape| shape.name == table) else { return };
-        let delta = self.tables.apply(shape, changes);
-        for output in self.outputs.iter_mut().filter(|output| output.table == table && !output.paused) {
-            output.records += delta.len();
+        let deltas = match program.tables.iter().find(|shape| shape.name == table) {
+            Some(shape) => self.tables.apply(program, shape, changes),
+            #[cfg(feature = "sql")]
+            None => self.tables.emit(program, &table, changes),
+            #[cfg(not(feature = "sql"))]
+            None => Ok(Vec::new()),
+        };
+        let deltas = deltas.unwrap_or_else(|failure| {
+            self.failure = Some(failure);
+            Vec::new()
+        });
+        for output in self.outputs.iter_mut().filter(|output| !output.paused) {
+            let deltas = deltas.iter().filter(|delta| delta.relations.contains(&output.view.as_str()));
+            output.records += deltas.map(Delta::len).sum::<usize>();
         }
-        self.subscribers.deliver(at, &table, &delta, number);
+        self.subscribers.deliver(at, &deltas, number);
     }
 }

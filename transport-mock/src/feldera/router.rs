@@ -6,10 +6,12 @@ use super::errors::{Answer, Rejection, Reply};
 use super::keys::{check_role, needed};
 use super::release::Release;
 use super::request::Call;
+#[cfg(feature = "sql")]
+use super::scripting;
 use super::{Manager, ROUTES};
 use super::{
-    checkpoints, data, inputs, introspection, lifecycle, outputs, pipelines, profiles, statistics, streaming, upkeep,
-    validation,
+    checkpoints, data, inputs, introspection, lifecycle, outputs, pipelines, profiles, queries, statistics, streaming,
+    upkeep, validation,
 };
 use crate::routes;
 
@@ -22,6 +24,10 @@ impl Manager {
         match (call.method.as_str(), segments.as_slice()) {
             ("GET", ["healthz"]) => return Ok(Reply::json(json!({ "status": "healthy" }))),
             ("GET", ["config", "authentication"]) => return Ok(Reply::json(json!({}))),
+            #[cfg(feature = "sql")]
+            ("POST", ["_simulator", "pipelines", name, "views", view, "emit"]) => {
+                return scripting::emit(&mut self.store, call, name, view);
+            }
             _ => {}
         }
         let Some((&"v0", segments)) = segments.split_first() else {
@@ -86,7 +92,7 @@ impl Manager {
             ("POST", ["commit_transaction"]) => lifecycle::commit_transaction(store, name),
             ("POST", ["ingress", table]) => data::ingress(store, call, name, table),
             ("POST", ["egress", view]) => data::egress(store, readings, call, name, view),
-            ("GET", ["query"]) => data::query(store, call, name),
+            ("GET", ["query"]) => queries::query(store, call, name),
             ("GET", ["completion_status"]) => inputs::completion_status(store, call, name),
             ("GET", ["stats"]) => statistics::statistics(store, name),
             ("GET", ["logs"]) => readings.logs(store, call, name),

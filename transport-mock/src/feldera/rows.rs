@@ -131,8 +131,7 @@ fn record(table: &Table, row: &Value, delete: bool) -> Result<Value, Problem> {
             row.iter().find(|(key, _)| key.to_lowercase() == column.name.to_lowercase()).map(|(_, value)| value);
         match value {
             Some(value) if !value.is_null() => {
-                check(column, value)?;
-                whole.insert(column.name.clone(), value.clone());
+                whole.insert(column.name.clone(), checked(column, value)?);
             }
             _ if column.nullable || (delete && keyed && !column.key) => {
                 whole.insert(column.name.clone(), Value::Null);
@@ -143,7 +142,15 @@ fn record(table: &Table, row: &Value, delete: bool) -> Result<Value, Problem> {
     Ok(Value::Object(whole))
 }
 
-fn check(column: &Column, value: &Value) -> Result<(), Problem> {
+/// The value as the type of the column has it.
+#[cfg(feature = "sql")]
+fn checked(column: &Column, value: &Value) -> Result<Value, Problem> {
+    let typed = crate::sql::json::read(value, &column.sql).ok_or_else(|| mismatch(column, value))?;
+    Ok(crate::sql::json::to_json(&typed, &column.sql))
+}
+
+#[cfg(not(feature = "sql"))]
+fn checked(column: &Column, value: &Value) -> Result<Value, Problem> {
     let fits = match column.kind.as_str() {
         "BIGINT" | "INT" | "INTEGER" | "SMALLINT" | "TINYINT" => value.is_i64(),
         "BOOLEAN" => value.is_boolean(),
@@ -151,12 +158,13 @@ fn check(column: &Column, value: &Value) -> Result<(), Problem> {
         "VARCHAR" | "TEXT" | "CHAR" => value.is_string(),
         _ => true,
     };
-    if fits {
-        return Ok(());
-    }
+    if fits { Ok(value.clone()) } else { Err(mismatch(column, value)) }
+}
+
+fn mismatch(column: &Column, value: &Value) -> Problem {
     let message =
         format!("error parsing field '{}': invalid type: {}, expected {}", column.name, kind(value), column.kind);
-    Err((Some(column.name.clone()), message))
+    (Some(column.name.clone()), message)
 }
 
 fn kind(value: &Value) -> String {
@@ -180,6 +188,8 @@ fn csv(table: &Table, line: &str) -> Result<Value, Problem> {
         let null = text.eq_ignore_ascii_case("null") || (text.is_empty() && !is_text);
         let value = match column.kind.as_str() {
             _ if null => Value::Null,
+            // As a number, a decimal would lose digits.
+            "DECIMAL" if cfg!(feature = "sql") => json!(text),
             _ if is_text => json!(text),
             _ => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
         };

@@ -4,11 +4,10 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::program::Table;
 use super::release::Release;
-use super::rows::Change;
+use super::tables::{Delta, Record};
 
 /// How many records are kept for a reader.
 const KEPT: usize = 100;
@@ -29,7 +28,7 @@ pub(super) enum Encoding {
 /// What a record holds.
 #[derive(Clone, Copy)]
 enum Chunk<'a> {
-    Rows(&'a [Change]),
+    Rows(&'a [Record]),
     /// So many steps have been processed.
     EndOfStep(u64),
     Heartbeat,
@@ -41,7 +40,8 @@ pub(super) struct Subscriber {
     number: u64,
     encoding: Encoding,
     backpressure: bool,
-    table: Table,
+    /// The table or view that it reads.
+    relation: String,
     /// How many rows were sent.
     rows: u64,
     next: u64,
@@ -52,13 +52,19 @@ pub(super) struct Subscriber {
 }
 
 impl Subscriber {
-    pub(super) fn new(now: Duration, release: Release, table: Table, encoding: Encoding, backpressure: bool) -> Self {
+    pub(super) fn new(
+        now: Duration,
+        release: Release,
+        relation: String,
+        encoding: Encoding,
+        backpressure: bool,
+    ) -> Self {
         let (number, rows, next, queue) = (0, 0, 0, VecDeque::new());
-        Self { number, encoding, backpressure, table, rows, next, queue, quiet_since: now, release }
+        Self { number, encoding, backpressure, relation, rows, next, queue, quiet_since: now, release }
     }
 
     /// Sends changes; whether the encoding can.
-    pub(super) fn send(&mut self, at: Duration, snapshot: bool, changes: &[Change]) -> bool {
+    pub(super) fn send(&mut self, at: Duration, snapshot: bool, changes: &[Record]) -> bool {
         match self.encoding {
             Encoding::Debezium => return changes.is_empty(),
             Encoding::Snowflake => changes.chunks(1).for_each(|change| self.record(at, snapshot, Chunk::Rows(change))),
@@ -68,17 +74,16 @@ impl Subscriber {
     }
 
     /// A row as the update format has it.
-    fn json(&mut self, Change { delete, row }: &Change) -> Value {
+    fn json(&mut self, Record { delete, json, .. }: &Record) -> String {
         let action = if *delete { "delete" } else { "insert" };
         if self.encoding != Encoding::Snowflake {
-            return json!({ action: row });
+            return format!("{{\"{action}\":{json}}}");
         }
-        let mut row = row.clone();
-        row["__action"] = json!(action);
-        row["__stream_id"] = json!(self.number);
-        row["__seq_number"] = json!(self.rows);
+        let fields = json.strip_suffix('}').unwrap_or(json);
+        let comma = if fields == "{" { "" } else { "," };
+        let (stream, number) = (self.number, self.rows);
         self.rows += 1;
-        row
+        format!("{fields}{comma}\"__action\":\"{action}\",\"__stream_id\":{stream},\"__seq_number\":{number}}}")
     }
 
     /// Says that the output of so many steps has been sent.
@@ -103,11 +108,11 @@ impl Subscriber {
         }
         match chunk {
             Chunk::Rows(changes) if self.encoding != Encoding::Csv => {
-                let data: Vec<Value> = changes.iter().map(|change| self.json(change)).collect();
-                let _ = write!(text, ",\"json_data\":{}", json!(data));
+                let data: Vec<String> = changes.iter().map(|change| self.json(change)).collect();
+                let _ = write!(text, ",\"json_data\":[{}]", data.join(","));
             }
             Chunk::Rows(changes) => {
-                let data: String = changes.iter().map(|change| csv(&self.table, change)).collect();
+                let data: String = changes.iter().map(csv).collect();
                 let _ = write!(text, ",\"text_data\":{}", json!(data));
             }
             Chunk::EndOfStep(steps) => {
@@ -168,13 +173,20 @@ impl Subscribers {
         self.list.iter().any(Subscriber::is_full)
     }
 
-    /// Sends what a step changed in a table, to those whose table it is, and that the step is over, to all.
-    pub(super) fn deliver(&mut self, at: Duration, table: &str, delta: &[Change], step: u64) {
-        for subscriber in &mut self.list {
-            if subscriber.table.name == table && !delta.is_empty() {
-                subscriber.beat(at);
-                self.dropped |= !subscriber.send(at, false, delta);
+    /// Sends what a step changed to those that read it, and that the step is over, to all.
+    pub(super) fn deliver(&mut self, at: Duration, deltas: &[Delta<'_>], step: u64) {
+        for delta in deltas {
+            let reads = |subscriber: &Subscriber| delta.relations.contains(&subscriber.relation.as_str());
+            if !self.list.iter().any(reads) {
+                continue;
             }
+            let records = delta.records();
+            for subscriber in self.list.iter_mut().filter(|subscriber| reads(subscriber)) {
+                subscriber.beat(at);
+                self.dropped |= !subscriber.send(at, false, &records);
+            }
+        }
+        for subscriber in &mut self.list {
             subscriber.end_step(at, step);
         }
     }
@@ -189,14 +201,7 @@ impl Subscribers {
 }
 
 /// A line, and its weight at the end.
-fn csv(table: &Table, Change { delete, row }: &Change) -> String {
-    let field = |value: &Value| match value {
-        Value::Null => String::new(),
-        Value::String(text) if text.contains([',', '"', '\n']) => format!("\"{}\"", text.replace('"', "\"\"")),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let mut fields: Vec<String> = table.columns.iter().map(|column| field(&row[&column.name])).collect();
-    fields.push(if *delete { "-1" } else { "1" }.into());
-    format!("{}\n", fields.join(","))
+fn csv(Record { delete, csv, .. }: &Record) -> String {
+    let weight = if *delete { -1 } else { 1 };
+    format!("{csv},{weight}\n")
 }

@@ -2,7 +2,7 @@
 //! client, a program in another language, or a transport of one's own.
 //!
 //! ```text
-//! cargo run -p pipewright-mock --features serve --bin pipewright-sim -- flink --port 8081 --faults flaky
+//! cargo run -p pipewright-mock --features serve,sql --bin pipewright-sim -- flink --port 8081 --faults flaky
 //! ```
 //!
 //! In a test, a [`Server`] lives as long as its value:

@@ -16,14 +16,16 @@ pub(crate) struct Name {
 pub(crate) enum Statement {
     CreateTable(CreateTable),
     CreateView(CreateView),
+    /// The name of a view that its own query reads.
+    DeclareView(Name),
     /// Another name of a type.
     CreateType(Name, Type),
     /// A function whose body this engine does not have.
     CreateFunction(Name, Type),
     /// An index, which changes no result.
-    CreateIndex(Name),
+    CreateIndex,
     /// How late rows of a view can be, which this engine ignores.
-    Lateness(Name),
+    Lateness,
     Insert(Insert),
     Delete(Delete),
     Drop(Drop),
@@ -48,8 +50,7 @@ pub(crate) struct ColumnDefinition {
     pub(crate) nullable: bool,
     pub(crate) is_key: bool,
     pub(crate) default: Option<Expression>,
-    /// The text of its lateness.
-    pub(crate) lateness: Option<String>,
+    pub(crate) has_lateness: bool,
     pub(crate) at: Span,
 }
 
@@ -77,8 +78,6 @@ pub(crate) struct CreateView {
     pub(crate) columns: Vec<Name>,
     pub(crate) options: Vec<Property>,
     pub(crate) query: Result<Query, super::error::Error>,
-    /// The text of the query, with single blanks.
-    pub(crate) text: String,
     pub(crate) at: Span,
 }
 
@@ -151,7 +150,6 @@ pub(crate) struct Select {
     pub(crate) filter: Option<Expression>,
     pub(crate) group: Option<Vec<Expression>>,
     pub(crate) having: Option<Expression>,
-    pub(crate) at: Span,
 }
 
 #[derive(Debug, Clone)]

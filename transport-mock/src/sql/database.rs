@@ -88,25 +88,19 @@ impl Table {
     }
 }
 
-/// A view that is evaluated whenever it is read.
-#[derive(Debug, Clone)]
-struct View {
-    plan: Plan,
-    text: String,
-}
-
 /// See the module. It is a function of the statements alone, and a clone of it is a snapshot.
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
     dialect: Dialect,
     tables: BTreeMap<String, Table>,
-    views: BTreeMap<String, View>,
+    /// Evaluated whenever they are read.
+    views: BTreeMap<String, Plan>,
 }
 
 impl Catalog for Database {
     fn relation(&self, name: &str) -> Option<Found<'_>> {
         let table = self.tables.get(name).map(|table| &table.columns);
-        table.or_else(|| self.views.get(name).map(|view| &view.plan.columns)).map(|columns| Found::Columns(columns))
+        table.or_else(|| self.views.get(name).map(|view| &view.columns)).map(|columns| Found::Columns(columns))
     }
 }
 
@@ -122,16 +116,6 @@ impl Relations for Database {
 impl Database {
     pub(crate) fn new(dialect: Dialect) -> Self {
         Self { dialect, tables: BTreeMap::new(), views: BTreeMap::new() }
-    }
-
-    /// The tables, by name.
-    pub(crate) fn tables(&self) -> impl Iterator<Item = (&str, &Table)> {
-        self.tables.iter().map(|(name, table)| (name.as_str(), table))
-    }
-
-    /// The views, by name: their columns, and the text of their queries.
-    pub(crate) fn views(&self) -> impl Iterator<Item = (&str, &[Column], &str)> {
-        self.views.iter().map(|(name, view)| (name.as_str(), view.plan.columns.as_slice(), view.text.as_str()))
     }
 
     /// The columns of a table or view.
@@ -167,7 +151,7 @@ impl Database {
     /// The plan of a query, with views written out.
     fn plan(&self, query: &super::ast::Query) -> Result<Plan, Error> {
         let mut plan = Binder::new(self, self.dialect).plan(query)?;
-        plan.replace_scans(&|name| self.views.get(name).map(|view| view.plan.clone()));
+        plan.replace_scans(&|name| self.views.get(name).cloned());
         Ok(plan)
     }
 
@@ -193,8 +177,9 @@ impl Database {
                 };
                 if existed || dropped.if_exists { Ok(Outcome::Done) } else { Err(self.missing(name)) }
             }
+            Statement::DeclareView(_) => Err(Error::unsupported("recursive views", at)),
             Statement::CreateFunction(..) => Err(Error::unsupported("user-defined functions", at)),
-            Statement::CreateType(..) | Statement::CreateIndex(_) | Statement::Lateness(_) => Ok(Outcome::Done),
+            Statement::CreateType(..) | Statement::CreateIndex | Statement::Lateness => Ok(Outcome::Done),
         }
     }
 
@@ -224,7 +209,7 @@ impl Database {
         }
         let mut plan = self.plan(create.query.as_ref().map_err(Clone::clone)?)?;
         super::bind::rename(&mut plan.columns, &create.columns, name)?;
-        self.views.insert(name.text.clone(), View { plan, text: create.text.clone() });
+        self.views.insert(name.text.clone(), plan);
         Ok(Outcome::Done)
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::datetime::{format_date, format_time, format_timestamp, parse_date, parse_time, parse_timestamp};
 use super::decimal;
 use super::eval::fitted;
-use super::types::{Column, Type};
+use super::types::Type;
 use super::value::{Row, Value};
 
 /// Writes a value as JSON. `between` stands between date and time. Decimals have all their digits.
@@ -73,15 +73,15 @@ pub(crate) fn to_text(value: &Value, kind: &Type, between: char) -> String {
 }
 
 /// A row as a JSON object.
-pub(crate) fn row(columns: &[Column], row: &Row, between: char) -> String {
+pub(crate) fn row<'a>(columns: impl Iterator<Item = (&'a str, &'a Type)>, row: &Row, between: char) -> String {
     let mut out = String::from("{");
-    for (at, (column, value)) in columns.iter().zip(row).enumerate() {
+    for (at, ((name, kind), value)) in columns.zip(row).enumerate() {
         if at > 0 {
             out.push(',');
         }
-        out.push_str(&Json::from(column.name.as_str()).to_string());
+        out.push_str(&Json::from(name).to_string());
         out.push(':');
-        write(&mut out, value, &column.kind, between);
+        write(&mut out, value, kind, between);
     }
     out.push('}');
     out

@@ -30,7 +30,7 @@
 //! | evaluation | `eval`, `json` |
 //! | state | `database` |
 
-mod ast;
+pub(crate) mod ast;
 mod bind;
 mod database;
 mod datetime;
@@ -47,8 +47,14 @@ mod tests;
 pub(crate) mod types;
 pub(crate) mod value;
 
-pub(crate) use self::database::{Database, Outcome, ResultSet};
-pub(crate) use self::error::{Error, ErrorKind};
+pub(crate) use self::bind::{Binder, Catalog, Found, item_name, rename};
+pub(crate) use self::database::{Database, Outcome, ResultSet, Table, inserted, table_columns};
+pub(crate) use self::error::{Error, ErrorKind, Position, Span};
+pub(crate) use self::eval::{Bag, Environment, Relations, consolidate, evaluate, over};
+pub(crate) use self::parser::Parser;
+pub(crate) use self::plan::{Node, Plan, Scalar};
+pub(crate) use self::types::{Column, Type};
+pub(crate) use self::value::{Row, Value};
 
 /// How names are read, and what types literals and results have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

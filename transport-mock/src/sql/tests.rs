@@ -2,10 +2,11 @@
 
 use super::database::{Database, Outcome, ResultSet};
 use super::error::ErrorKind;
+use super::types::Column;
 use super::{Dialect, json};
 
 fn rows(result: &ResultSet) -> Vec<String> {
-    result.rows.iter().map(|row| json::row(&result.columns, row, ' ')).collect()
+    result.rows.iter().map(|row| json::row(result.columns.iter().map(Column::pair), row, ' ')).collect()
 }
 
 /// Two tables with a few rows.

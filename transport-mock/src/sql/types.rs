@@ -212,4 +212,9 @@ impl Column {
     pub(crate) fn new(name: impl Into<String>, kind: Type, nullable: bool) -> Self {
         Self { name: name.into(), quoted: false, kind, nullable }
     }
+
+    /// Its name and type.
+    pub(crate) fn pair(&self) -> (&str, &Type) {
+        (&self.name, &self.kind)
+    }
 }

@@ -4,6 +4,8 @@ mod common;
 mod conformance;
 mod faults;
 mod feldera;
+#[cfg(feature = "sql")]
+mod feldera_sql;
 mod flink;
 #[cfg(feature = "serve")]
 mod pipewright_sim;

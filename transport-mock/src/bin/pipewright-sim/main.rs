@@ -38,7 +38,7 @@ usage: pipewright-sim flink|flink-sql-gateway|snowpipe|feldera [--port N] [--see
 flink    a simulated Flink cluster on 127.0.0.1
 flink-sql-gateway  a simulated SQL Gateway: catalogs, tables, settings, jobs; `SELECT n FROM numbers LIMIT 1000` has rows
 snowpipe a simulated Snowflake account with Snowpipe Streaming, both of its hosts on one port
-feldera  a simulated Feldera, whose programs have tables and views that are SELECT * FROM a table
+feldera  a simulated Feldera, which compiles and runs SQL programs
   --port N           the port; any free port by default
   --routes           prints the routes of the real service and whether they are simulated; those that are not are answered
                      501, with the header `x-pipewright-sim: not-simulated`

@@ -10,6 +10,8 @@ mod platform;
 mod profiles;
 mod releases;
 mod routes;
+#[cfg(feature = "sql")]
+mod sql;
 mod streaming;
 
 use std::time::Duration;

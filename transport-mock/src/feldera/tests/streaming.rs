@@ -15,7 +15,7 @@ fn row(id: u32) -> String {
 
 impl Sim {
     /// A body, with what its response holds.
-    fn open(&mut self, method: &str, target: &str) -> (String, OpenBody) {
+    pub(super) fn open(&mut self, method: &str, target: &str) -> (String, OpenBody) {
         let response = self.send(method, &format!("/pipelines/p/{target}"), "", "");
         assert_eq!(response.status(), 200, "{response:?}");
         let body = *response.extensions().get().expect("it continues");
@@ -23,7 +23,7 @@ impl Sim {
     }
 
     /// All that comes of a body within a time, and whether it ends.
-    fn follow(&mut self, body: OpenBody, millis: u64) -> (String, bool) {
+    pub(super) fn follow(&mut self, body: OpenBody, millis: u64) -> (String, bool) {
         let until = self.now + Duration::from_millis(millis);
         let mut read = String::new();
         loop {

@@ -303,14 +303,6 @@ impl<'a> Parser<'a> {
             self.bump();
         }
     }
-
-    /// The text from a token to the token before the next, with single blanks.
-    fn text_from(&self, token: usize) -> String {
-        let from = self.tokens[token].bytes.0;
-        let to = self.tokens[self.at.saturating_sub(1)].bytes.1;
-        let text = self.text.get(from..to).unwrap_or_default();
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
-    }
 }
 
 fn is_reserved(word: &str) -> bool {

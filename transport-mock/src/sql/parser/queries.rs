@@ -131,7 +131,6 @@ impl Parser<'_> {
     }
 
     fn select(&mut self) -> Result<Select, Error> {
-        let start = self.span();
         self.expect_word("SELECT")?;
         let distinct = self.take_word("DISTINCT");
         if !distinct {
@@ -145,7 +144,7 @@ impl Parser<'_> {
         if self.is_any(&["QUALIFY", "WINDOW"]) {
             return self.unsupported("window functions");
         }
-        Ok(Select { distinct, items, from, filter, group, having, at: start.to(self.last()) })
+        Ok(Select { distinct, items, from, filter, group, having })
     }
 
     fn item(&mut self) -> Result<Item, Error> {

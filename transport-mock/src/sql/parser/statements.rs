@@ -15,12 +15,19 @@ impl Parser<'_> {
             Some("INSERT") => self.insert(),
             Some("DELETE") => self.delete(),
             Some("DROP") => self.drop(),
-            Some("DECLARE") => self.unsupported("recursive views"),
+            Some("DECLARE") => {
+                self.bump();
+                self.expect_word("RECURSIVE")?;
+                self.expect_word("VIEW")?;
+                let name = self.name()?;
+                self.skip_parentheses()?;
+                Ok(Statement::DeclareView(name))
+            }
             Some("LATENESS") => {
                 self.bump();
-                let view = self.name()?;
+                self.name()?;
                 self.skip_statement();
-                Ok(Statement::Lateness(view))
+                Ok(Statement::Lateness)
             }
             Some("SELECT" | "WITH" | "VALUES") => Ok(Statement::Query(self.query()?)),
             _ if self.is_symbol("(") => Ok(Statement::Query(self.query()?)),
@@ -57,11 +64,11 @@ impl Parser<'_> {
             return Ok(Statement::CreateFunction(name, kind));
         }
         if self.take_word("INDEX") {
-            let name = self.name()?;
+            self.name()?;
             self.expect_word("ON")?;
             self.name()?;
             self.name_list()?;
-            return Ok(Statement::CreateIndex(name));
+            return Ok(Statement::CreateIndex);
         }
         Err(self.unexpected())
     }
@@ -137,7 +144,7 @@ impl Parser<'_> {
             return Ok(());
         }
         let column = self.column()?;
-        if column.lateness.is_some() {
+        if column.has_lateness {
             table.lateness = table.lateness.or(Some(column.at));
         }
         table.columns.push(column);
@@ -151,7 +158,7 @@ impl Parser<'_> {
             return self.unsupported("computed columns");
         }
         let kind = self.kind()?;
-        let (mut nullable, mut is_key, mut default, mut lateness) = (true, false, None, None);
+        let (mut nullable, mut is_key, mut default, mut has_lateness) = (true, false, None, false);
         loop {
             if self.take_words(&["NOT", "NULL"]) {
                 nullable = false;
@@ -165,13 +172,9 @@ impl Parser<'_> {
             } else if self.take_word("DEFAULT") {
                 default = Some(self.expression()?);
             } else if self.is_word("LATENESS") || self.is_word("WATERMARK") {
-                let is_lateness = self.is_word("LATENESS");
                 self.bump();
-                let from = self.at;
                 self.expression()?;
-                if is_lateness {
-                    lateness = Some(self.text_from(from));
-                }
+                has_lateness = true;
             } else if self.is_word("METADATA") {
                 return self.unsupported("metadata columns");
             } else if self.take_word("COMMENT") {
@@ -181,7 +184,7 @@ impl Parser<'_> {
             }
         }
         let at = start.to(self.last());
-        Ok(ColumnDefinition { name, kind, nullable: nullable && !is_key, is_key, default, lateness, at })
+        Ok(ColumnDefinition { name, kind, nullable: nullable && !is_key, is_key, default, has_lateness, at })
     }
 
     /// Pairs of texts in parentheses.
@@ -206,7 +209,7 @@ impl Parser<'_> {
         let columns = self.name_list()?;
         let options = if self.take_word("WITH") { self.properties()? } else { Vec::new() };
         self.expect_word("AS")?;
-        let (start, from) = (self.span(), self.at);
+        let start = self.span();
         let query = match self.query() {
             // What follows is of the same construct, which the parser does not know.
             Err(error) if error.kind == ErrorKind::Unsupported => {
@@ -217,8 +220,8 @@ impl Parser<'_> {
             Err(error) => return Err(error),
             Ok(query) => Ok(query),
         };
-        let (at, text) = (start.to(self.last()), self.text_from(from));
-        Ok(Statement::CreateView(CreateView { name, kind, columns, options, query, text, at }))
+        let at = start.to(self.last());
+        Ok(Statement::CreateView(CreateView { name, kind, columns, options, query, at }))
     }
 
     fn insert(&mut self) -> Result<Statement, Error> {
