@@ -13,6 +13,7 @@ use super::store::Store;
 use super::wire::uuid;
 use super::{resize, settings};
 
+const PROFILES: [&str; 4] = ["dev", "unoptimized", "optimized", "optimized_symbols"];
 const PATTERN: &str = "^([A-Za-z0-9][-A-Za-z0-9_]*)?[A-Za-z0-9]$";
 
 pub(super) fn list_pipelines(store: &mut Store, call: &Call) -> Answer {
@@ -96,7 +97,7 @@ fn create(store: &mut Store, name: &str, body: &Map<String, Value>) -> Answer {
     pipeline.description = text(body, "description")?.unwrap_or_default();
     pipeline.tags = body.get("tags").and_then(Value::as_array).cloned().unwrap_or_default();
     pipeline.runtime_config = runtime_config(store, body.get("runtime_config"))?;
-    pipeline.program_config = program_config(body.get("program_config"));
+    pipeline.program_config = program_config(body.get("program_config"))?;
     pipeline.recompile(store.now, &store.config);
     let object = pipeline.object(Selector::All);
     store.pipelines.push(pipeline);
@@ -121,7 +122,7 @@ fn change(store: &mut Store, name: &str, body: &Map<String, Value>) -> Answer {
     let code = text(body, "program_code")?.filter(|code| *code != pipeline.code);
     let udf_rust = text(body, "udf_rust")?.filter(|udf| *udf != pipeline.udf_rust);
     let udf_toml = text(body, "udf_toml")?.filter(|udf| *udf != pipeline.udf_toml);
-    let program = given("program_config").map(|config| program_config(Some(config)));
+    let program = given("program_config").map(|config| program_config(Some(config))).transpose()?;
     let program = program.filter(|config| *config != pipeline.program_config);
     let runtime = runtime.filter(|config| *config != pipeline.runtime_config);
     let recompiles = code.is_some() || udf_rust.is_some() || udf_toml.is_some() || program.is_some();
@@ -207,11 +208,8 @@ fn runtime_config(store: &Store, given: Option<&Value>) -> Result<Value, Rejecti
     let Some(given) = given.filter(|given| !given.is_null()) else {
         return Ok(settings::kept(store.config.release, &Map::new()).unwrap_or_default());
     };
-    let rejected = |error: Value, reason: &str| {
-        let message = format!("JSON for 'runtime_config' field:\n{given:#}\n\n... is not valid due to: {reason}");
-        let details = json!({ "value": given, "error": error });
-        Rejection::new(StatusCode::BAD_REQUEST, "InvalidRuntimeConfig", message, details)
-    };
+    let rejected =
+        |error: Value, reason: &str| invalid_config("runtime_config", "InvalidRuntimeConfig", given, &error, reason);
     let Some(object) = given.as_object() else {
         return Err(rejected(json!("invalid type"), "invalid type"));
     };
@@ -226,12 +224,43 @@ fn runtime_config(store: &Store, given: Option<&Value>) -> Result<Value, Rejecti
     })
 }
 
-fn program_config(given: Option<&Value>) -> Value {
+/// What is given, over the defaults. Its text follows that of `runtime_config`.
+fn program_config(given: Option<&Value>) -> Result<Value, Rejection> {
     let mut config = json!({ "profile": null, "cache": true, "runtime_version": null, "use_platform_compiler": false });
-    for (key, value) in given.and_then(Value::as_object).into_iter().flatten() {
+    let Some(given) = given.filter(|given| !given.is_null()) else { return Ok(config) };
+    let rejected = |error: String| {
+        let reason = format!("could not deserialize due to: {error}");
+        let error = json!({ "DeserializationFailed": error });
+        invalid_config("program_config", "InvalidProgramConfig", given, &error, &reason)
+    };
+    let Some(object) = given.as_object() else { return Err(rejected(format!("invalid type: {given}"))) };
+    for (key, value) in object {
+        let problem = match key.as_str() {
+            "profile" => match value.as_str() {
+                Some(profile) if !PROFILES.contains(&profile) => {
+                    Some(format!("unknown variant `{profile}`, expected one of `{}`", PROFILES.join("`, `")))
+                }
+                profile => (profile.is_none() && !value.is_null()).then(|| format!("invalid type: {value}")),
+            },
+            "cache" | "use_platform_compiler" if !value.is_boolean() => {
+                Some(format!("invalid type: {value}, expected a boolean"))
+            }
+            "runtime_version" if !value.is_string() && !value.is_null() => {
+                Some(format!("invalid type: {value}, expected a string"))
+            }
+            _ => None,
+        };
+        if let Some(problem) = problem {
+            return Err(rejected(problem));
+        }
         config[key.as_str()] = value.clone();
     }
-    config
+    Ok(config)
+}
+
+fn invalid_config(field: &str, code: &'static str, given: &Value, error: &Value, reason: &str) -> Rejection {
+    let message = format!("JSON for '{field}' field:\n{given:#}\n\n... is not valid due to: {reason}");
+    Rejection::new(StatusCode::BAD_REQUEST, code, message, json!({ "value": given, "error": error }))
 }
 
 fn selector(call: &Call, release: Release) -> Result<Selector, Rejection> {

@@ -53,6 +53,16 @@ fn a_generator_makes_its_rows_and_comes_to_its_end() {
 }
 
 #[test]
+fn a_generator_makes_ten_thousand_rows_at_once_at_the_most() {
+    let mut sim = compiled(&FILLED.replace(r#""limit": 25, "rate": 10"#, r#""rate": 1000000"#));
+    sim.start();
+    let (before, _) = metrics(&mut sim);
+    sim.wait(100);
+    let (after, ended) = metrics(&mut sim);
+    assert_eq!((after - before, ended), (10_000, false), "of 100,000 rows that the rate asks for");
+}
+
+#[test]
 fn connectors_rest_while_they_or_the_pipeline_are_paused() {
     let mut sim = running();
     sim.wait(500);

@@ -130,6 +130,30 @@ fn edits_are_restricted_by_state_and_storage() {
 }
 
 #[test]
+fn a_program_config_is_checked_when_it_is_sent() {
+    let mut sim = Sim::new();
+    sim.create(SQL);
+    for wrong in [
+        json!(7),
+        json!({ "profile": "fastest" }),
+        json!({ "profile": 7 }),
+        json!({ "cache": "yes" }),
+        json!({ "use_platform_compiler": null }),
+        json!({ "runtime_version": 375 }),
+    ] {
+        let create = json!({ "name": "q", "program_code": "", "program_config": wrong });
+        let created = sim.ask("POST", "/pipelines", &create);
+        assert_eq!(rejection(&created), (400, "InvalidProgramConfig"), "{wrong}");
+        let changed = sim.ask("PATCH", "/pipelines/p", &json!({ "program_config": wrong }));
+        assert_eq!(rejection(&changed), (400, "InvalidProgramConfig"), "{wrong}");
+        assert_eq!(changed.1["details"]["value"], wrong);
+    }
+    assert_eq!(sim.get("/pipelines/q").0, 404);
+    let right = json!({ "program_config": { "profile": "dev", "cache": false, "runtime_version": null } });
+    assert_eq!(sim.ask("PATCH", "/pipelines/p", &right).0, 200);
+}
+
+#[test]
 fn errors_have_five_forms() {
     let mut sim = Sim::new();
     assert_eq!(sim.get("/nosuch"), (404, json!("")));
