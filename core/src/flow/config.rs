@@ -99,6 +99,9 @@ impl<S: Service> Config<S> {
     }
 
     /// Sets the version of the server, for operations that depend on it: those of Feldera that send a `RuntimeConfig`.
+    ///
+    /// The version stays as it is if the server is updated later: set it again then. `Deploy` requests it again if the
+    /// server seems to ignore settings.
     pub fn with_server_version(self, version: ServerVersion) -> Self {
         let this = self.change(|_| {});
         this.learn_server_version(version);

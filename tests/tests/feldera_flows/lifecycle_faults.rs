@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 
 use pipewright::driver::NoCredentials;
-use pipewright::error::FlowError;
+use pipewright::error::{FlowError, ServiceError};
 use pipewright::feldera::pipelines::Pipeline;
 use pipewright::feldera::{
     ApproveBootstrap, ClearStorage, Compile, Deploy, Deployed, EnsurePaused, EnsureRunning, ErrorCode, FelderaApi,
@@ -129,6 +129,19 @@ fn is_final(error: &FlowError) -> bool {
     matches!(error.service().and_then(error_code), Some(ErrorCode::EnterpriseFeature))
 }
 
+/// Whether a stop failed because only the enterprise edition can make its checkpoint, and the service has said so to a
+/// stop that was not forced.
+fn needs_enterprise<T>(trial: &Trial<T>, error: &FlowError) -> bool {
+    let FlowError::Failed(failure) = error else { return false };
+    let is_rejected = |(method, target, status): &(String, String, u16)| {
+        method == "POST" && target.ends_with("/stop") && *status == 501
+    };
+    failure.what.starts_with("stop ")
+        && failure.reason.starts_with("only the enterprise edition can make the checkpoint")
+        && error.evidence::<ServiceError>().and_then(error_code) == Some(ErrorCode::EnterpriseFeature)
+        && trial.history.iter().filter_map(|moment| moment.request.as_ref()).any(is_rejected)
+}
+
 /// What a flow says that it ended with, held against what really happened. Nothing but slow answers takes so long that
 /// the time is up.
 fn assert_honest<T: std::fmt::Debug>(trial: &Trial<T>, error: &FlowError) {
@@ -165,7 +178,7 @@ fn assert_honest<T: std::fmt::Debug>(trial: &Trial<T>, error: &FlowError) {
             FlowError::Ambiguous(_) => trial.lost || trial.is_contested(),
             FlowError::Failed(failure) => {
                 let is_unconfirmed = failure.reason.contains("but its process");
-                failure.what.starts_with("stop ") || is_unconfirmed && !trial.faults.is_empty()
+                needs_enterprise(trial, error) || is_unconfirmed && !trial.faults.is_empty()
             }
             FlowError::Deadline { .. } => trial.is_slow(),
             FlowError::Transport(_) | FlowError::Service(_) => {

@@ -9,7 +9,7 @@ use pipewright::feldera::data::{DataFormat, HttpInput, UpdateFormat};
 use pipewright::feldera::health::GetClusterHealth;
 use pipewright::feldera::lifecycle::{StartPipeline, StopPipeline};
 use pipewright::feldera::pipelines::CreatePipeline;
-use pipewright::feldera::stream::{GetLogs, HttpOutput, LogHistory, StreamTimeSeries};
+use pipewright::feldera::stream::{GetLogs, HttpOutput, LogHistory, LogResume, StreamTimeSeries};
 use pipewright_mock::feldera::Release;
 use pipewright_mock::{Fault, FaultPlan, FelderaHandle, Script, World, feldera};
 use pipewright_tests::recorded::feldera as recorded;
@@ -180,4 +180,34 @@ fn an_answer_that_is_lost_leaves_no_reader_behind() {
     wait(&world, 5000);
     let view = mounted.with(|manager| manager.pipeline("p")).expect("it is there");
     assert_eq!(view.tables["t"].len(), 150);
+}
+
+/// The runner keeps five lines. What a reader misses while it is away is counted, and nothing else is lost or repeated.
+#[test]
+fn lines_that_the_runner_has_discarded_are_counted() {
+    let config = feldera::Config { release: Release::V0_375, log_lines: 5, ..feldera::Config::default() };
+    let (_, mounted, client) = running_with(config);
+    let (mut history, mut read, mut lost) = (LogHistory::new(), Vec::new(), 0);
+    for (written, expected) in [(5_u64, None), (4, Some(LogResume::Exact)), (12, Some(LogResume::Gap { lost: 7 }))] {
+        let first = read.len();
+        for number in 0..written {
+            mounted.with(|manager| manager.write_log("p", &format!("{written}: {number}")));
+        }
+        let mut stream = client.open(GetLogs::new("p").cursor(history.cursor())).expect("opened");
+        let resumed = history.connected(stream.decoder().position());
+        match (&resumed, expected) {
+            (LogResume::First { lost: before }, None) => lost += before,
+            (LogResume::Gap { lost: between }, Some(_)) => lost += between,
+            _ => {}
+        }
+        assert!(expected.is_none_or(|expected| resumed == expected), "{resumed:?}");
+        for _ in 0..written.min(5) {
+            let line = stream.next_item().expect("a line").expect("not the end");
+            read.extend(history.accept(line).map(|line| String::from_utf8_lossy(&line).into_owned()));
+        }
+        let kept = written.min(5);
+        let newest: Vec<_> = (written - kept..written).map(|number| format!("{written}: {number}")).collect();
+        assert_eq!(read[first..], newest);
+    }
+    assert_eq!(history.cursor().sequence(), lost + read.len() as u64, "each line was read or counted");
 }

@@ -81,7 +81,8 @@ pub enum Interruption {
         /// The current `program_version`.
         is: i64,
     },
-    /// The server does not know these settings of the configuration, and ignores them.
+    /// The server does not know these settings of the configuration, and ignores them. If the flow stopped the pipeline
+    /// to change it, the pipeline stays stopped, with the rest of the new configuration.
     SettingsIgnored {
         /// Their names under `runtime_config`, as in `resources.storage_min`.
         names: Vec<String>,
@@ -168,7 +169,7 @@ impl fmt::Display for Interruption {
                 "another process answers than before: the rows that the earlier process had ingested are lost, unless a \
                  checkpoint kept them",
             ),
-            Self::Stopped => f.write_str("the pipeline was stopped"),
+            Self::Stopped => f.write_str("the pipeline was stopped; EnsureRunning starts it again"),
             Self::Crashed(error) => {
                 let message = error.message.lines().next().unwrap_or_default();
                 write!(f, "the pipeline ended with {}: {message}", error.error_code)
@@ -199,20 +200,33 @@ impl fmt::Display for Interruption {
                      the platform, then compile again with Compile::recompile or Deploy::recompile"
                 )
             }
-            Self::Overruled { desired } => write!(f, "another client wants the pipeline to be {desired}"),
-            Self::Replaced { was, is } => write!(f, "another client has replaced deployment {was} by {is}"),
+            Self::Overruled { desired } => write!(
+                f,
+                "another client wants the pipeline to be {desired}; let one client at a time control it, then run the flow \
+                 again"
+            ),
+            Self::Replaced { was, is } => write!(
+                f,
+                "another client has replaced deployment {was} by {is}; run the flow again to wait for the new deployment"
+            ),
             Self::SettingsIgnored { names } => write!(
                 f,
                 "the server does not know these settings of runtime_config, and ignores them: {}; leave them out, or \
-                 update the server",
+                 update the server, and deploy again: a pipeline that was stopped for this change stays stopped",
                 names.join(", ")
             ),
-            Self::Resized => f.write_str("another client has changed the sizes of the running pipeline"),
+            Self::Resized => f.write_str(
+                "another client has changed the sizes of the running pipeline; run the flow again to set them",
+            ),
             Self::StorageInUse => f.write_str(
                 "the storage is in use: stop the pipeline first, with Stop, and let no other client start it meanwhile",
             ),
             Self::Edited { was, is } => {
-                write!(f, "another client has changed the program: it was version {was} and is version {is}")
+                write!(
+                    f,
+                    "another client has changed the program: it was version {was} and is version {is}; run the flow again \
+                     to replace it"
+                )
             }
             Self::Wedged { stalled, initiated, completed, outputs } => {
                 let seconds = stalled.as_secs();

@@ -244,7 +244,8 @@ impl ResizeMachine {
     }
 
     fn patch(&self) -> PatchPipeline {
-        let config = DynamicConfig { resources: Some(self.goal.wanted.clone()) };
+        let mut config = DynamicConfig::default();
+        config.resources = Some(self.goal.wanted.clone());
         PatchPipeline::new(&*self.goal.pipeline).deployment_config(config)
     }
 

@@ -1,18 +1,18 @@
 //! The part of a pipeline's configuration that can change while it runs.
 
 use crate::feldera::ByteSize;
-use crate::schema::json_structs;
+use crate::feldera::settings::settings;
 
-json_structs! {
+settings! {
     /// The part of a pipeline's configuration that can change while it runs. What is `None` is left out of requests.
     /// Since 0.375.
-    pub struct DynamicConfig (sparse) {
+    pub struct DynamicConfig {
         /// Processors and memory.
         pub resources: Option<DynamicResources>,
     }
 
     /// Processors and memory of a running pipeline. What is `None` is left out of requests. Since 0.375.
-    pub struct DynamicResources (sparse) {
+    pub struct DynamicResources {
         /// The minimum number of processors.
         pub cpu_cores_min: Option<f64>,
         /// The maximum number of processors.
@@ -21,20 +21,6 @@ json_structs! {
         pub memory_min: Option<ByteSize>,
         /// The maximum memory.
         pub memory_max: Option<ByteSize>,
-    }
-}
-
-impl Default for DynamicConfig {
-    /// No change.
-    fn default() -> Self {
-        Self { resources: None }
-    }
-}
-
-impl Default for DynamicResources {
-    /// No change.
-    fn default() -> Self {
-        Self { cpu_cores_min: None, cpu_cores_max: None, memory_min: None, memory_max: None }
     }
 }
 

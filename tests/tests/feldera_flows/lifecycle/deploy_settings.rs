@@ -148,6 +148,49 @@ fn a_setting_that_the_server_ignores_ends_the_deployment() {
     ends(&created);
 }
 
+/// The server was updated under a client that has learnt its version.
+#[test]
+fn settings_that_seem_to_be_ignored_make_the_version_be_asked_for_again() {
+    let mut config = RuntimeConfig::default();
+    config.max_rss = Some(ByteSize::from_mb(16_000));
+    let (empty, kept) = (json!({}), json!({ "max_rss": "16G" }));
+    let version = |version: &str| json!({ "edition": "Open source", "version": version });
+    let outdated = || {
+        Script::new()
+            .sees_all(stored("Stopped", &empty))
+            .expect("PATCH", OBJECT)
+            .json(json!({ "runtime_config": { "max_rss_mb": 16_000 } }).to_string())
+            .reply_json(200, stored("Stopped", &empty))
+            .expect("GET", "/v0/config")
+    };
+    let updated = outdated()
+        .reply_json(200, version("0.375.0"))
+        .sees_all(stored("Stopped", &empty))
+        .expect("PATCH", OBJECT)
+        .json(json!({ "runtime_config": { "max_rss": "16G" } }).to_string())
+        .reply_json(200, stored("Stopped", &kept))
+        .sees(is("Stopped", "Stopped"))
+        .sees_all(stored("Stopped", &kept))
+        .sees(is("Running", "Running"))
+        .answers("Running");
+    let run = |script: &Script| {
+        let base = "http://feldera.test".parse().expect("a base");
+        let client = Feldera::new(base, script.clone()).with_server_version(ServerVersion::new(0, 337, 0));
+        let ended = client.run(Deploy::new("p", SQL).runtime_config(config.clone()));
+        script.clone().finish();
+        (ended, client.config().server_version())
+    };
+    let (deployed, learnt) = run(&updated);
+    assert_eq!(deployed.map(|deployed| deployed.change).map_err(|error| error.to_string()), Ok(Change::Updated));
+    assert_eq!(learnt, Some(ServerVersion::new(0, 375, 0)));
+
+    // The version is as it was: the setting is ignored.
+    let (ended, _) = run(&outdated().reply_json(200, version("0.337.0")));
+    let error = ended.expect_err("it is ignored");
+    let Some(Interruption::SettingsIgnored { names }) = Interruption::of(&error) else { panic!("{error}") };
+    assert_eq!(names, &["max_rss"]);
+}
+
 #[test]
 fn a_configuration_that_cannot_be_deployed_touches_nothing() {
     let mut config = limited();

@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(next(known(7), status(Some(9), Some(8))), "done 9");
         assert!(next(known(7), status(Some(6), Some(7))).ends_with(": full"));
         assert!(next(known(7), status(Some(6), Some(8))).contains("a later checkpoint, 8, hides"));
-        assert!(next(idle, status(Some(6), None)).contains("nothing to do"));
+        assert!(next(idle, status(Some(6), None)).contains("the process is idle"));
         assert_eq!(next(known(7), status(Some(6), None)), "Wait");
         // A process that takes no id, and one that has none.
         assert_eq!(next(Known { checks_process: false, ..known(7) }, status(Some(7), None)), "Confirm, done 7");

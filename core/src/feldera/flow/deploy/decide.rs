@@ -36,6 +36,8 @@ pub(super) enum Evidence {
 pub(super) enum Action {
     /// Ask the server for its version: the spelling of settings depends on it.
     AskVersion,
+    /// Ask again, because the server seems to ignore these settings.
+    CheckVersion(Vec<String>),
     Poll,
     /// Poll later: the pipeline may have been changed, or another client has changed it. With the error of the request.
     PollLater(FlowError, Change),
@@ -65,6 +67,9 @@ pub(super) struct Known {
     pub(super) server: Option<ServerVersion>,
     /// Whether the server was asked for its version.
     pub(super) has_asked: bool,
+    /// The settings that the server seems to ignore, and the version that it had when the client learnt it: it may have
+    /// been updated since.
+    pub(super) doubted: Option<(Vec<String>, Option<ServerVersion>)>,
     /// Why the pipeline is polled again.
     pub(super) pending_error: Option<FlowError>,
 }
@@ -83,6 +88,11 @@ impl Known {
         }
     }
 
+    /// Whether settings seem to be ignored, and the server has the version that it had, or does not tell.
+    fn is_confirmed(&self) -> bool {
+        self.doubted.as_ref().is_some_and(|(_, before)| self.server.is_none() || self.server == *before)
+    }
+
     /// The error of an earlier request that may have been carried out.
     fn unknown_outcome(&self) -> Option<FlowError> {
         self.pending_error.clone().filter(FlowError::is_ambiguous)
@@ -99,16 +109,20 @@ pub(super) fn decide(evidence: Evidence, goal: &Deploy, known: &Known) -> Action
         Evidence::Begun if known.server.is_none() && !known.has_asked && goal.runtime_config.0.is_some() => {
             Action::AskVersion
         }
+        Evidence::Version(_) if known.is_confirmed() => {
+            let names = known.doubted.as_ref().map(|(names, _)| names.clone()).unwrap_or_default();
+            Action::End(Err(failed(goal, Interruption::SettingsIgnored { names }, None)))
+        }
         // Some proxies let only pipelines through. Without a version, settings go out as all releases read them.
         Evidence::Begun | Evidence::Version(Ok(_) | Err(FlowError::Service(_))) => match unusable(goal, known) {
             None => Action::Poll,
-            Some(error) => Action::End(Err(error)),
+            Some(action) => action,
         },
         Evidence::Poll(Ok(seen)) => decide_poll(&seen, goal, known),
         Evidence::Poll(Err(FlowError::Service(error))) if is_unknown_pipeline(&error) => Action::Create,
         // An unknown outcome is not forgotten because the pipeline cannot be read.
         Evidence::Poll(Err(error)) => Action::End(Err(known.unknown_outcome().unwrap_or(error))),
-        Evidence::Create(Ok(created)) => compile_unless_ignored(&created, goal),
+        Evidence::Create(Ok(created)) => compile_unless_ignored(&created, goal, known),
         Evidence::Create(Err(error)) if error.is_ambiguous() => known.poll_later(error, known.change),
         // Another client was faster; or an earlier request of this flow, whose answer was lost.
         Evidence::Create(Err(error)) if says(&error, &ErrorCode::DuplicateName) => match known.unknown_outcome() {
@@ -126,7 +140,7 @@ pub(super) fn decide(evidence: Evidence, goal: &Deploy, known: &Known) -> Action
             let edited = Interruption::Edited { was: known.polled.unwrap_or(is), is };
             known.poll_later(failed(goal, edited, None), known.change)
         }
-        Evidence::Change(Ok(changed)) => compile_unless_ignored(&changed, goal),
+        Evidence::Change(Ok(changed)) => compile_unless_ignored(&changed, goal, known),
         Evidence::Change(Err(error))
             if error.is_ambiguous() || error.says_applied() || says(&error, &ErrorCode::UpdateRestrictedToStopped) =>
         {
@@ -148,23 +162,28 @@ pub(super) fn decide(evidence: Evidence, goal: &Deploy, known: &Known) -> Action
 }
 
 /// Why the configuration cannot be deployed, whatever the pipeline is like.
-fn unusable(goal: &Deploy, known: &Known) -> Option<FlowError> {
+fn unusable(goal: &Deploy, known: &Known) -> Option<Action> {
     let wanted = goal.runtime_config.0.as_ref()?;
     if let Err(error) = Json::of(wanted) {
         let (what, reason) = (format!("deployment of pipeline {}", goal.name()), error.to_string());
-        return Some(FlowError::Failed(Failure { what, reason, details: None, cause: None }));
+        return Some(Action::End(Err(FlowError::Failed(Failure { what, reason, details: None, cause: None }))));
     }
     let names = ignored::unknown_to(known.server, wanted);
-    (!names.is_empty()).then(|| failed(goal, Interruption::SettingsIgnored { names }, None))
+    (!names.is_empty()).then(|| settings_ignored(names, goal, known))
 }
 
 /// Ends the flow if the server has ignored settings. If the pipeline were started, the next deployment would stop it
 /// for the same settings.
-fn compile_unless_ignored(answer: &Pipeline, goal: &Deploy) -> Action {
+fn compile_unless_ignored(answer: &Pipeline, goal: &Deploy, known: &Known) -> Action {
     let sent = goal.runtime_config.0.as_ref().zip(answer.runtime_config.as_deref());
     let names = sent.map(|(wanted, answer)| ignored::missing(wanted, answer)).unwrap_or_default();
-    if names.is_empty() {
-        Action::Compile(answer.program_version)
+    if names.is_empty() { Action::Compile(answer.program_version) } else { settings_ignored(names, goal, known) }
+}
+
+/// Ends the flow, unless the version was not learnt by this flow: then the server may have been updated since.
+fn settings_ignored(names: Vec<String>, goal: &Deploy, known: &Known) -> Action {
+    if known.server.is_some() && !known.has_asked {
+        Action::CheckVersion(names)
     } else {
         Action::End(Err(failed(goal, Interruption::SettingsIgnored { names }, None)))
     }
@@ -280,7 +299,8 @@ mod tests {
     fn known() -> Known {
         let (change, restarted, polls) = (Change::None, false, 1);
         let (version, polled) = (Some(3), Some(3));
-        Known { change, restarted, version, polled, polls, server: None, has_asked: false, pending_error: None }
+        let (server, has_asked, doubted, pending_error) = (None, false, None, None);
+        Known { change, restarted, version, polled, polls, server, has_asked, doubted, pending_error }
     }
 
     fn differences() -> Box<Differences> {

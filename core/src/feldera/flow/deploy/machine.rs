@@ -44,8 +44,8 @@ enum State {
 impl From<Deploy> for DeployMachine {
     fn from(goal: Deploy) -> Self {
         let (change, restarted, polls) = (Change::None, false, 0);
-        let (version, polled, server, has_asked, pending_error) = (None, None, None, false, None);
-        let known = Known { change, restarted, version, polled, polls, server, has_asked, pending_error };
+        let (version, polled, server, has_asked, doubted, pending_error) = (None, None, None, false, None, None);
+        let known = Known { change, restarted, version, polled, polls, server, has_asked, doubted, pending_error };
         Self { goal, known, pace: PollInterval::START, state: State::Begin }
     }
 }
@@ -66,6 +66,10 @@ impl DeployMachine {
         let name = self.goal.name();
         self.state = match action {
             Action::AskVersion => State::AskVersion(cx.call(GetConfig::new())),
+            Action::CheckVersion(names) => {
+                self.known.doubted = Some((names, self.known.server));
+                State::AskVersion(cx.call(GetConfig::new()))
+            }
             Action::Poll => {
                 self.known.polls += 1;
                 State::Poll(cx.call(GetPipeline::new(name).selector(Selector::All)))
@@ -90,7 +94,9 @@ impl DeployMachine {
                 State::Stop(Box::new(cx.child(stop)), differences)
             }
             Action::Change(differences) => {
-                self.known.change = Change::Updated;
+                if self.known.change != Change::Created {
+                    self.known.change = Change::Updated;
+                }
                 cx.phase(Self::NAME, "changing the pipeline");
                 State::Change(Box::new(cx.call(differences.0)))
             }

@@ -18,7 +18,7 @@
 //! |---|---|---|
 //! | start | a configuration is to be sent, and the server's version is not known | request the version: the names of settings depend on it |
 //! | start | the configuration has a number that JSON cannot represent | failed |
-//! | start | the server's version does not know a setting | failed: `SettingsIgnored` |
+//! | start | the server's version does not know a setting | failed: `SettingsIgnored`; if the client knew the version before, request the version first |
 //! | start | otherwise, or after the version or a rejection was received | Poll |
 //! | Poll | no such pipeline | Create |
 //! | Poll | nothing to change, the program compiled, actual and desired status are the goal | Ensure: its process has to answer |
@@ -30,14 +30,16 @@
 //! | Poll | the SQL is to change | Validate |
 //! | Poll | something else is to change | Stop |
 //! | Poll | the pipeline cannot be read | failed; **ambiguous** after a request without an answer |
-//! | Create | created, and the answer lacks a setting | failed: `SettingsIgnored` |
+//! | Create | created, and the answer lacks a setting | the same |
 //! | Create | created | Compile |
 //! | Create | no answer, or 409 `DuplicateName` | Poll, at most eight times: it may be the request of this flow. Then the request's error |
 //! | Validate | the SQL compiles, or 404 (before 0.324) | Stop |
 //! | Validate | the SQL does not compile | failed: `NotCompiled`, or `CompilerFailed` if the platform is at fault |
 //! | Stop | stopped | Change |
 //! | Change | changed, and the answer shows another program | Poll, at most eight times; then failed: `Edited` |
-//! | Change | changed, and the answer lacks a setting | failed: `SettingsIgnored`, the pipeline stays stopped |
+//! | Change | changed, and the answer lacks a setting | the same; the pipeline stays stopped |
+//! | version | requested because settings seem to be ignored, and as before | failed: `SettingsIgnored` |
+//! | version | another version: the server was updated | Poll, and send the settings under the names of this version |
 //! | Change | changed | Compile |
 //! | Change | no answer, or `UpdateRestrictedToStopped` | Poll, at most eight times. Then the request's error |
 //! | Compile | compiled | Ensure |
@@ -178,8 +180,9 @@ impl Deploy {
     /// [`PatchPipeline`](crate::feldera::pipelines::PatchPipeline) for that. A new pipeline with a `fault_tolerance`
     /// without `model` has the model `ExactlyOnce`; an existing pipeline keeps its model, also `None`. Give the model.
     ///
-    /// The flow requests the server's version, unless the client knows it. A server ignores settings that it does not
-    /// know, and the flow then fails with [`SettingsIgnored`](super::Interruption::SettingsIgnored):
+    /// The flow requests the server's version, unless the client knows it. If the server seems to ignore a setting, the
+    /// flow requests the version again, because the server may have been updated since. A server ignores settings that
+    /// it does not know, and the flow then fails with [`SettingsIgnored`](super::Interruption::SettingsIgnored):
     ///
     /// | the setting | the flow fails |
     /// |---|---|
