@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let open = |exchange| open(http.clone(), exchange);
     let mut driver = AsyncDriver::new(now, async |it| open(it).await.0, |at| tokio::time::sleep(at.since(now())));
     let overview = driver.run(Call::new(GetOverview::new(), &config, Seed::new(1)), ignore_notices).await?;
-    println!("Flink {}", overview.flink_version);
+    println!("Flink {}", overview.flink_version.unwrap_or_default());
     let mut log = driver.open(Call::new(GetJobManagerLog::new(), &config, Seed::new(2)), open, ignore_notices).await?;
     while let Some(line) = log.next_item().await? {
         println!("{}", String::from_utf8_lossy(line));

@@ -128,7 +128,7 @@
 //!     }
 //! };
 //! assert_eq!(job.state, JobState::Finished);
-//! assert_eq!(job.result.expect("the job has ended").net_runtime, 5120);
+//! assert_eq!(job.result.expect("the job has ended").net_runtime, Some(5120));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

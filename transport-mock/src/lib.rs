@@ -54,7 +54,7 @@
 //! let cluster = world.flink("http://flink.test:8081".parse()?, flink::Config::default());
 //!
 //! let flink = Flink::new(cluster.base(), world.clone());
-//! assert_eq!(flink.call(GetOverview::new())?.slots_total, 4);
+//! assert_eq!(flink.call(GetOverview::new())?.slots_total, Some(4));
 //! assert!(cluster.with(|cluster| cluster.jobs().is_empty()));
 //!
 //! for event in world.trace() {

@@ -12,7 +12,7 @@
 //! use pipewright_ureq::{FileSource, Ureq};
 //!
 //! let flink = Flink::new("http://127.0.0.1:8081".parse()?, Ureq::new());
-//! println!("{} task slots", flink.call(GetOverview::new())?.slots_total);
+//! println!("{:?} task slots", flink.call(GetOverview::new())?.slots_total);
 //! let uploaded = flink.call(UploadJar::new("job.jar", FileSource::open("target/job.jar")?))?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 /// use pipewright::flink::Flink;
 /// use pipewright::flink::cluster::GetOverview;
 ///
-/// fn free_slots(flink: &Flink<impl Runtime>) -> Result<u32, FlowError> {
+/// fn free_slots(flink: &Flink<impl Runtime>) -> Result<Option<u32>, FlowError> {
 ///     flink.call(GetOverview::new()).map(|overview| overview.slots_available)
 /// }
 /// ```

@@ -88,13 +88,13 @@ json_structs! {
     /// What matters most of an application.
     pub struct ApplicationSummary in kebab {
         pub id: ApplicationId,
-        pub name: String,
+        pub name: Option<String>,
         /// When it was submitted.
-        pub start_time: Millis,
+        pub start_time: Option<Millis>,
         /// When it ended.
-        pub end_time: Millis,
+        pub end_time: Option<Millis>,
         /// From start to end, or to now; milliseconds.
-        pub duration: i64,
+        pub duration: Option<i64>,
         /// Its state.
         pub status: ApplicationState,
         /// How many of its jobs are in which state.
@@ -104,15 +104,15 @@ json_structs! {
     /// All about an application.
     pub struct ApplicationDetails in kebab {
         pub id: ApplicationId,
-        pub name: String,
+        pub name: Option<String>,
         /// Its state.
         pub status: ApplicationState,
         /// When it was submitted.
-        pub start_time: Millis,
+        pub start_time: Option<Millis>,
         /// When it ended.
-        pub end_time: Millis,
+        pub end_time: Option<Millis>,
         /// From start to end, or to now; milliseconds.
-        pub duration: i64,
+        pub duration: Option<i64>,
         /// When it entered each state.
         pub timestamps: BTreeMap<ApplicationState, Millis>,
         pub jobs: Vec<JobSummary>,
@@ -133,11 +133,11 @@ json_structs! {
     /// A failure of an application or of one of its jobs.
     pub struct ApplicationException {
         /// The exception's class.
-        pub exception_name: String = "exceptionName",
+        pub exception_name: Option<String> = "exceptionName",
         /// The whole text, with its `Caused by:` lines.
-        pub stacktrace: String,
+        pub stacktrace: Option<String>,
         /// When it happened.
-        pub timestamp: Millis,
+        pub timestamp: Option<Millis>,
         /// The job; `None` when the application itself failed.
         pub job: Option<JobId> = "jobId",
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::jobs::{QueueState, QueueStatus};
 use super::savepoints::{Outcome, Trigger};
-use super::{FlinkRest, JobId, Millis, Throwable, TriggerId, VertexId};
+use super::{FlinkRest, JobId, Millis, PartialList, Throwable, TriggerId, VertexId};
 use crate::schema::{json_structs, operations, string_enums};
 
 mod config;
@@ -114,21 +114,21 @@ json_structs! {
         /// The newest of each kind.
         pub latest: LatestCheckpoints,
         /// The newest checkpoints, newest first. The server keeps `web.checkpoints.history` (10).
-        pub history: Vec<Checkpoint> = "history" (decisive),
+        pub history: PartialList<Checkpoint> = "history" (decisive),
     }
 
     /// How many checkpoints and savepoints.
     pub struct CheckpointCounts {
         /// How often the job was restored.
-        pub restored: i64,
+        pub restored: Option<i64>,
         /// Triggered.
-        pub total: i64,
+        pub total: Option<i64>,
         /// Not over yet.
-        pub in_progress: i64,
+        pub in_progress: Option<i64>,
         /// Done.
-        pub completed: i64,
+        pub completed: Option<i64>,
         /// Failed.
-        pub failed: i64,
+        pub failed: Option<i64>,
     }
 
     /// Sizes and durations of completed checkpoints.
@@ -150,11 +150,11 @@ json_structs! {
     /// Statistics. Percentiles are NaN without checkpoints to take them from, and since 1.15.
     pub struct Stats {
         /// The least.
-        pub min: i64,
+        pub min: Option<i64>,
         /// The most.
-        pub max: i64,
+        pub max: Option<i64>,
         /// The mean.
-        pub avg: i64,
+        pub avg: Option<i64>,
         /// The median.
         pub p50: Option<f64>,
         /// The 90th percentile.
@@ -184,9 +184,9 @@ json_structs! {
         /// The number of the checkpoint.
         pub id: i64,
         /// When.
-        pub restore_timestamp: Millis,
+        pub restore_timestamp: Option<Millis>,
         /// Whether it was a savepoint.
-        pub is_savepoint: bool,
+        pub is_savepoint: Option<bool>,
         /// Where it was.
         pub external_path: Option<String>,
     }
@@ -204,15 +204,15 @@ json_structs! {
         /// How a savepoint is written. Since 1.17.
         pub savepoint_format: Option<String> = "savepointFormat",
         /// When it was triggered.
-        pub trigger_timestamp: Millis,
+        pub trigger_timestamp: Option<Millis>,
         /// When the last subtask acknowledged it.
-        pub latest_ack_timestamp: Millis,
+        pub latest_ack_timestamp: Option<Millis>,
         /// What was written; bytes. Since 1.15.
         pub checkpointed_size: Option<i64>,
         /// The size of the state; bytes.
-        pub state_size: i64,
+        pub state_size: Option<i64>,
         /// From trigger to completion; milliseconds.
-        pub end_to_end_duration: i64,
+        pub end_to_end_duration: Option<i64>,
         /// Zero, of historical interest.
         pub alignment_buffered: Option<i64>,
         /// Read during alignment; bytes.
@@ -220,8 +220,8 @@ json_structs! {
         /// In-flight data that was written; bytes.
         pub persisted_data: Option<i64>,
         /// Subtasks that take part.
-        pub num_subtasks: i32,
-        pub num_acknowledged_subtasks: i32,
+        pub num_subtasks: Option<i32>,
+        pub num_acknowledged_subtasks: Option<i32>,
         /// What kind of snapshot it is.
         pub checkpoint_type: Option<SnapshotType>,
         /// By vertex; empty in lists.
@@ -246,11 +246,11 @@ impl Checkpoints {
         let savepoint = self.latest.savepoint.as_ref()?;
         let is_of_stop = savepoint.checkpoint_type == Some(SnapshotType::SyncSavepoint);
         let is_last = self.latest.completed.as_ref().is_none_or(|checkpoint| checkpoint.id < savepoint.id);
-        let was_restored = self
-            .latest
-            .restored
-            .as_ref()
-            .is_some_and(|restored| restored.restore_timestamp > savepoint.trigger_timestamp);
+        // A time that the cluster does not tell may be later.
+        let was_restored = self.latest.restored.as_ref().is_some_and(|restored| {
+            let times = restored.restore_timestamp.zip(savepoint.trigger_timestamp);
+            times.is_none_or(|(restored, triggered)| restored > triggered)
+        });
         savepoint.external_path.as_deref().filter(|_| is_of_stop && is_last && !was_restored)
     }
 }

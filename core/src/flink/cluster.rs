@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{Acknowledged, FlinkRest};
-use crate::flink::tuning::MAX_CACHE_TIME;
+use crate::flink::tuning::{DEFAULT_CACHE_TIME, MAX_CACHE_TIME};
 use crate::schema::{json_structs, operations};
 
 operations! { FlinkRest;
@@ -30,40 +30,40 @@ json_structs! {
     /// What a cluster has and does.
     pub struct Overview in kebab {
         /// Registered TaskManagers.
-        pub task_managers: u32 = "taskmanagers",
+        pub task_managers: Option<u32> = "taskmanagers",
         /// Task slots of all TaskManagers.
-        pub slots_total: u32,
+        pub slots_total: Option<u32>,
         /// Task slots without a task.
-        pub slots_available: u32,
+        pub slots_available: Option<u32>,
         /// TaskManagers that get no new tasks; `None` without such TaskManagers.
         pub task_managers_blocked: Option<u32> = "taskmanagers-blocked",
         /// Free slots on blocked TaskManagers; `None` without such TaskManagers.
         pub slots_free_and_blocked: Option<u32>,
         /// Jobs that have not ended.
-        pub jobs_running: u32,
+        pub jobs_running: Option<u32>,
         /// Jobs that ended by themselves or were stopped.
-        pub jobs_finished: u32,
-        pub jobs_cancelled: u32,
+        pub jobs_finished: Option<u32>,
+        pub jobs_cancelled: Option<u32>,
         /// Jobs that failed for good.
-        pub jobs_failed: u32,
+        pub jobs_failed: Option<u32>,
         /// Flink's version, as in `2.3.0`.
-        pub flink_version: String,
+        pub flink_version: Option<String>,
         /// The commit that Flink was built from.
-        pub flink_commit: String,
+        pub flink_commit: Option<String>,
     }
 
     /// How the web interface is set up.
     pub struct DashboardConfig in kebab {
         /// How often the web interface asks, and how old cached answers may be; milliseconds.
-        pub refresh_interval: i64,
+        pub refresh_interval: Option<i64>,
         /// The server's time zone, by name.
-        pub timezone_name: String,
+        pub timezone_name: Option<String>,
         /// The server's offset from UTC; milliseconds.
-        pub timezone_offset: i64,
+        pub timezone_offset: Option<i64>,
         /// Flink's version, as in `2.3.0`. See [`version`](Self::version).
-        pub flink_version: String,
+        pub flink_version: Option<String>,
         /// The commit that Flink was built from, and its date.
-        pub flink_revision: String,
+        pub flink_revision: Option<String>,
         /// What the web interface offers.
         pub features: Features,
     }
@@ -71,7 +71,7 @@ json_structs! {
     /// What the web interface offers. The REST API does more: only `web_submit` also closes operations.
     pub struct Features in kebab {
         /// Jars can be uploaded and run.
-        pub web_submit: bool,
+        pub web_submit: Option<bool>,
         /// The web interface has a button to cancel jobs. Since 1.15.
         pub web_cancel: Option<bool>,
         /// The web interface has buttons to rescale jobs. Since 1.18.
@@ -84,12 +84,15 @@ json_structs! {
 impl DashboardConfig {
     /// Flink's version, if it looks like one.
     pub fn version(&self) -> Option<FlinkVersion> {
-        FlinkVersion::parse(&self.flink_version)
+        FlinkVersion::parse(self.flink_version.as_deref()?)
     }
 
-    /// How old answers from the caches may be; an hour at the most, whatever the cluster says.
+    /// How old answers from the caches may be; an hour at the most, whatever the cluster says, and 3 s, its default,
+    /// if it says nothing.
     pub(crate) fn freshness(&self) -> Duration {
-        Duration::from_millis(u64::try_from(self.refresh_interval).unwrap_or(0)).min(MAX_CACHE_TIME)
+        let interval =
+            self.refresh_interval.map(|interval| Duration::from_millis(u64::try_from(interval).unwrap_or(0)));
+        interval.unwrap_or(DEFAULT_CACHE_TIME).min(MAX_CACHE_TIME)
     }
 }
 

@@ -42,6 +42,6 @@ json_structs! {
     pub struct Dataset {
         pub id: DatasetId,
         /// Whether all of its partitions are there.
-        pub is_complete: bool = "isComplete",
+        pub is_complete: Option<bool> = "isComplete",
     }
 }

@@ -8,9 +8,9 @@ json_structs! {
     /// An exception of the server.
     pub struct Throwable {
         /// Its class, which is mostly a wrapper: [`cause`](Throwable::cause) finds the useful cause.
-        pub class: String,
+        pub class: Option<String>,
         /// The whole text, with its `Caused by:` lines.
-        pub stack_trace: String = "stack-trace",
+        pub stack_trace: Option<String> = "stack-trace",
         /// The exception in Java's own serialisation, as Base64: of use to a JVM only.
         pub serialized: Option<String> = "serialized-throwable",
     }
@@ -19,16 +19,16 @@ json_structs! {
 impl Throwable {
     /// The exception at the bottom of the trace.
     pub fn cause(&self) -> Cause {
-        let mut cause = Cause::of(&self.stack_trace);
+        let mut cause = Cause::of(self.stack_trace.as_deref().unwrap_or_default());
         if cause.class.is_empty() {
-            cause.class.clone_from(&self.class);
+            cause.class = self.class.clone().unwrap_or_default();
         }
         cause
     }
 
     /// The path in the message of a `StopWithSavepointStoppingException`.
     pub(super) fn savepoint(&self) -> Option<&str> {
-        let (_, message) = self.stack_trace.split_once("StopWithSavepointStoppingException: ")?;
+        let (_, message) = self.stack_trace.as_deref()?.split_once("StopWithSavepointStoppingException: ")?;
         let (_, rest) = message.split_once("A savepoint has been created at: ")?;
         let (path, _) = rest.split_once(", but the corresponding job")?;
         Some(path).filter(|path| !path.is_empty() && !path.contains('\n'))

@@ -46,9 +46,9 @@ json_structs! {
     /// A frame of stacks that are the same up to here.
     pub struct FlameNode {
         /// Class, method and line, as in `java.lang.Thread.run:840`.
-        pub name: String,
+        pub name: Option<String>,
         /// In how many samples.
-        pub value: i64,
+        pub value: Option<i64>,
         /// What it called.
         pub children: Vec<FlameNode>,
     }

@@ -243,13 +243,13 @@ json_structs! {
         /// The file's path on the server. See [`jar_id`](Self::jar_id).
         pub filename: String,
         /// `success`.
-        pub status: String,
+        pub status: Option<String>,
     }
 
     /// The uploaded jars.
     pub struct JarList {
         /// The address of the JobManager.
-        pub address: String,
+        pub address: Option<String>,
         /// The jars, newest first.
         pub files: Vec<Jar>,
     }
@@ -260,7 +260,7 @@ json_structs! {
         /// The file name that it was uploaded under.
         pub name: String,
         /// When it was uploaded, by the server's clock.
-        pub uploaded: Millis,
+        pub uploaded: Option<Millis>,
         /// Its main classes; empty when its manifest names none, or when it is no jar at all.
         pub entry: Vec<JarEntry>,
     }
@@ -268,7 +268,7 @@ json_structs! {
     /// A class with a main method.
     pub struct JarEntry {
         /// The class with its package.
-        pub name: String,
+        pub name: Option<String>,
         /// What the program says of itself.
         pub description: Option<String>,
     }
@@ -307,13 +307,13 @@ json_structs! {
     pub struct Node {
         pub id: String,
         /// How many subtasks it has.
-        pub parallelism: i64,
+        pub parallelism: Option<i64>,
         /// Empty, of historical interest.
         pub operator: Option<String>,
         /// Empty, of historical interest.
         pub operator_strategy: Option<String>,
         /// The operators in it, as HTML.
-        pub description: String,
+        pub description: Option<String>,
         /// What flows into it.
         pub inputs: Vec<Input>,
     }
@@ -321,7 +321,7 @@ json_structs! {
     /// An edge between two vertices.
     pub struct Input {
         /// Which input of the vertex it is, from 0.
-        pub number: i64 = "num",
+        pub number: Option<i64> = "num",
         /// The vertex that it comes from.
         pub id: String,
         /// How records are dealt out, as in `HASH`.

@@ -34,7 +34,7 @@ json_structs! {
         /// Its name, to ask for it with.
         pub name: String,
         /// Its size; bytes.
-        pub size: i64,
+        pub size: Option<i64>,
         /// When it was written to last. Since 1.14.
         pub modified: Option<Millis> = "mtime",
     }
@@ -53,10 +53,10 @@ json_structs! {
 
     /// What a thread is doing.
     pub struct ThreadInfo {
-        pub name: String = "threadName",
+        pub name: Option<String> = "threadName",
         /// Its state and its stack, as Java prints them. Of at most `cluster.thread-dump.stacktrace-max-depth` (8)
         /// frames.
-        pub text: String = "stringifiedThreadInfo",
+        pub text: Option<String> = "stringifiedThreadInfo",
     }
 
     /// An option of the configuration.
@@ -76,9 +76,9 @@ json_structs! {
     /// A JVM.
     pub struct Jvm {
         /// Name, vendor and version.
-        pub version: String,
+        pub version: Option<String>,
         /// The machine's architecture, as in `amd64`.
-        pub arch: String,
+        pub arch: Option<String>,
         /// The options on its command line.
         pub options: Vec<String>,
     }

@@ -20,7 +20,7 @@
 //! for job in flink.call(GetJobsOverview::new())?.jobs {
 //!     if job.state == JobState::Running {
 //!         let savepoint = flink.run(TakeSavepoint::new(job.id).target_directory("s3://bucket/savepoints"))?;
-//!         println!("{}: {}", job.name, savepoint.location);
+//!         println!("{}: {}", job.id, savepoint.location);
 //!     }
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -108,6 +108,7 @@ pub use self::time::Millis;
 
 use crate::error::ServiceError;
 use crate::operation::{OperationInfo, Service};
+pub use crate::schema::PartialList;
 use crate::schema::json_structs;
 
 /// The REST API of a Flink cluster: a marker, the [`Service`] of its operations.

@@ -152,23 +152,23 @@ json_structs! {
     /// How a scheduler goes about rescaling.
     pub struct RescaleConfig in camel {
         /// How many rescales are remembered; 0 closes the other operations.
-        pub history_max: i32 = "rescaleHistoryMax",
+        pub history_max: Option<i32> = "rescaleHistoryMax",
         /// `REACTIVE`, or `None`.
         pub scheduler_execution_mode: Option<String>,
         /// How long a new job waits for its resources; milliseconds.
-        pub submission_resource_wait_timeout: i64 = "submissionResourceWaitTimeoutInMillis",
+        pub submission_resource_wait_timeout: Option<i64> = "submissionResourceWaitTimeoutInMillis",
         /// How long a new job waits for more than it needs; milliseconds.
-        pub submission_resource_stabilization_timeout: i64 = "submissionResourceStabilizationTimeoutInMillis",
+        pub submission_resource_stabilization_timeout: Option<i64> = "submissionResourceStabilizationTimeoutInMillis",
         /// After what time an unused slot is given back; milliseconds.
-        pub slot_idle_timeout: i64 = "slotIdleTimeoutInMillis",
+        pub slot_idle_timeout: Option<i64> = "slotIdleTimeoutInMillis",
         /// From one rescale to the next at least; milliseconds.
-        pub executing_cooldown_timeout: i64 = "executingCooldownTimeoutInMillis",
+        pub executing_cooldown_timeout: Option<i64> = "executingCooldownTimeoutInMillis",
         /// How long a running job waits for the resources it would like to have; milliseconds.
-        pub executing_resource_stabilization_timeout: i64 = "executingResourceStabilizationTimeoutInMillis",
+        pub executing_resource_stabilization_timeout: Option<i64> = "executingResourceStabilizationTimeoutInMillis",
         /// How long a rescale waits for a checkpoint; milliseconds.
-        pub maximum_delay_for_triggering_rescale: i64 = "maximumDelayForTriggeringRescaleInMillis",
+        pub maximum_delay_for_triggering_rescale: Option<i64> = "maximumDelayForTriggeringRescaleInMillis",
         /// After how many failed checkpoints it waits no longer.
-        pub rescale_on_failed_checkpoint_count: i32,
+        pub rescale_on_failed_checkpoint_count: Option<i32>,
     }
 
     /// A rescale of a job.
@@ -177,7 +177,7 @@ json_structs! {
         /// Which requirements it was to meet.
         pub requirements_id: Option<String> = "resourceRequirementsUuid",
         /// How often these requirements were tried, from 1.
-        pub attempt: i64 = "rescaleAttemptId",
+        pub attempt: Option<i64> = "rescaleAttemptId",
         /// By vertex; empty in lists.
         pub vertices: BTreeMap<VertexId, VertexRescale>,
         /// By slot sharing group; empty in lists.
@@ -200,10 +200,10 @@ json_structs! {
     pub struct VertexRescale in camel {
         pub id: VertexId = "jobVertexId",
         /// Its operators.
-        pub name: String = "jobVertexName",
+        pub name: Option<String> = "jobVertexName",
         /// The group whose tasks share slots.
-        pub slot_sharing_group_id: String,
-        pub slot_sharing_group_name: String,
+        pub slot_sharing_group_id: Option<String>,
+        pub slot_sharing_group_name: Option<String>,
         pub desired_parallelism: Option<i32>,
         /// What it needs at least.
         pub sufficient_parallelism: Option<i32>,
@@ -216,7 +216,7 @@ json_structs! {
     /// A slot sharing group in a rescale.
     pub struct SlotsRescale in camel {
         pub id: String = "slotSharingGroupId",
-        pub name: String = "slotSharingGroupName",
+        pub name: Option<String> = "slotSharingGroupName",
         /// What was asked for.
         pub request_resource_profile: Option<ResourceProfile>,
         /// How many slots it was to have.
@@ -233,15 +233,15 @@ json_structs! {
 
     /// What a slot has; -1 for what does not matter.
     pub struct ResourceProfile in camel {
-        pub cpu_cores: f64,
+        pub cpu_cores: Option<f64>,
         /// MiB.
-        pub task_heap_memory: i32,
+        pub task_heap_memory: Option<i32>,
         /// MiB.
-        pub task_off_heap_memory: i32,
+        pub task_off_heap_memory: Option<i32>,
         /// MiB.
-        pub managed_memory: i32,
+        pub managed_memory: Option<i32>,
         /// MiB.
-        pub network_memory: i32,
+        pub network_memory: Option<i32>,
         /// Other resources, such as GPUs, by name.
         pub extended_resources: BTreeMap<String, f64>,
     }
@@ -249,7 +249,7 @@ json_structs! {
     /// A state that the scheduler was in.
     pub struct SchedulerSpan {
         /// Its name, as in `Executing`.
-        pub state: String,
+        pub state: Option<String>,
         /// When it was entered.
         pub entered: Option<Millis> = "enterTimestampInMillis",
         /// When it was left.
@@ -271,13 +271,13 @@ json_structs! {
     /// The number of rescales by outcome.
     pub struct RescaleCounts {
         /// Not needed.
-        pub ignored: i64,
+        pub ignored: Option<i64>,
         /// Not over yet.
-        pub in_progress: i64 = "inProgress",
+        pub in_progress: Option<i64> = "inProgress",
         /// Carried out.
-        pub completed: i64,
+        pub completed: Option<i64>,
         /// Failed.
-        pub failed: i64,
+        pub failed: Option<i64>,
     }
 
     /// The newest rescale of each kind.

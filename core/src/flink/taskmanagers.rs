@@ -80,16 +80,16 @@ json_structs! {
     pub struct TaskManager in camel {
         pub id: TaskManagerId,
         /// Its address for the JobManager.
-        pub path: String,
+        pub path: Option<String>,
         /// Where it takes data from other TaskManagers.
-        pub data_port: i32,
+        pub data_port: Option<i32>,
         /// Where JMX listens; -1 when it does not.
         pub jmx_port: Option<i32>,
         /// When it sent its last heartbeat: a moment, in spite of the name on the wire.
-        pub last_heartbeat: Millis = "timeSinceLastHeartbeat",
-        pub slots_number: u32,
+        pub last_heartbeat: Option<Millis> = "timeSinceLastHeartbeat",
+        pub slots_number: Option<u32>,
         /// Those without a task.
-        pub free_slots: u32,
+        pub free_slots: Option<u32>,
         /// How many tasks it has. Since 2.1.
         pub assigned_tasks: Option<i32>,
         /// What all its slots have.
@@ -118,28 +118,28 @@ json_structs! {
 
     /// What slots have. **MiB**, not bytes.
     pub struct Resource in camel {
-        pub cpu_cores: f64,
+        pub cpu_cores: Option<f64>,
         /// Task heap; MiB.
-        pub task_heap_memory: i64,
+        pub task_heap_memory: Option<i64>,
         /// Task off-heap memory; MiB.
-        pub task_off_heap_memory: i64,
+        pub task_off_heap_memory: Option<i64>,
         /// Managed memory; MiB.
-        pub managed_memory: i64,
+        pub managed_memory: Option<i64>,
         /// Network memory; MiB.
-        pub network_memory: i64,
+        pub network_memory: Option<i64>,
         /// Other resources, such as GPUs.
         pub extended_resources: BTreeMap<String, f64>,
     }
 
     /// A machine.
     pub struct Hardware in camel {
-        pub cpu_cores: i32,
+        pub cpu_cores: Option<i32>,
         /// Bytes; -1 for unknown.
-        pub physical_memory: i64,
+        pub physical_memory: Option<i64>,
         /// The JVM's free heap; bytes.
-        pub free_memory: i64,
+        pub free_memory: Option<i64>,
         /// Bytes.
-        pub managed_memory: i64,
+        pub managed_memory: Option<i64>,
     }
 
     /// How the memory of a TaskManager is divided. Bytes; `None` where it is not configured.
@@ -165,45 +165,45 @@ json_structs! {
     /// How the memory of a TaskManager is used. Bytes and counts.
     pub struct TaskManagerMetrics in camel {
         /// Heap in use.
-        pub heap_used: i64,
+        pub heap_used: Option<i64>,
         /// Heap that the JVM has.
-        pub heap_committed: i64,
+        pub heap_committed: Option<i64>,
         /// Heap that it may have.
-        pub heap_max: i64,
+        pub heap_max: Option<i64>,
         /// Other memory in use.
-        pub non_heap_used: i64,
+        pub non_heap_used: Option<i64>,
         /// Other memory that the JVM has.
-        pub non_heap_committed: i64,
+        pub non_heap_committed: Option<i64>,
         /// Other memory that it may have.
-        pub non_heap_max: i64,
+        pub non_heap_max: Option<i64>,
         /// Direct buffers.
-        pub direct_count: i64,
+        pub direct_count: Option<i64>,
         /// Their bytes in use.
-        pub direct_used: i64,
+        pub direct_used: Option<i64>,
         /// Their bytes.
-        pub direct_max: i64,
+        pub direct_max: Option<i64>,
         /// Mapped buffers.
-        pub mapped_count: i64,
+        pub mapped_count: Option<i64>,
         /// Their bytes in use.
-        pub mapped_used: i64,
+        pub mapped_used: Option<i64>,
         /// Their bytes.
-        pub mapped_max: i64,
+        pub mapped_max: Option<i64>,
         /// Free network buffers. Until 1.20; the same as the next fields.
         pub memory_segments_available: Option<i64>,
         /// Network buffers. Until 1.20.
         pub memory_segments_total: Option<i64>,
         /// Free network buffers.
-        pub netty_shuffle_memory_segments_available: i64,
+        pub netty_shuffle_memory_segments_available: Option<i64>,
         /// Network buffers in use.
-        pub netty_shuffle_memory_segments_used: i64,
+        pub netty_shuffle_memory_segments_used: Option<i64>,
         /// Network buffers.
-        pub netty_shuffle_memory_segments_total: i64,
+        pub netty_shuffle_memory_segments_total: Option<i64>,
         /// Free bytes of network buffers.
-        pub netty_shuffle_memory_available: i64,
+        pub netty_shuffle_memory_available: Option<i64>,
         /// Bytes of network buffers in use.
-        pub netty_shuffle_memory_used: i64,
+        pub netty_shuffle_memory_used: Option<i64>,
         /// Bytes of network buffers.
-        pub netty_shuffle_memory_total: i64,
+        pub netty_shuffle_memory_total: Option<i64>,
         /// What collecting garbage took.
         pub garbage_collectors: Vec<GarbageCollector>,
     }
@@ -212,8 +212,8 @@ json_structs! {
     pub struct GarbageCollector {
         pub name: String,
         /// How often it ran.
-        pub count: i64,
+        pub count: Option<i64>,
         /// How long it ran; milliseconds.
-        pub time: i64,
+        pub time: Option<i64>,
     }
 }

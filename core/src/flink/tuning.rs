@@ -29,6 +29,9 @@ pub(crate) const CHECKPOINTS_CACHE_TIME: Duration = Duration::from_millis(3500);
 /// that is higher turns the cache off in practice.
 pub(crate) const MAX_CACHE_TIME: Duration = Duration::from_secs(3600);
 
+/// How old cached answers may be if the cluster does not tell. The default of `web.refresh-interval`.
+pub(crate) const DEFAULT_CACHE_TIME: Duration = Duration::from_secs(3);
+
 /// By how much the client's clock may be ahead of the cluster's, if a savepoint is matched with a stop by time. Our
 /// choice: a savepoint that an earlier stop has left within this time is the newest snapshot of the job, too.
 pub(crate) const MAX_CLOCK_SKEW: Duration = Duration::from_secs(600);

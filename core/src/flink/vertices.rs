@@ -118,13 +118,13 @@ json_structs! {
     pub struct VertexDetails {
         pub id: VertexId,
         /// Its operators.
-        pub name: String,
+        pub name: Option<String>,
         /// How many subtasks it has.
-        pub parallelism: i32,
+        pub parallelism: Option<i32>,
         /// The highest parallelism it can be rescaled to.
-        pub max_parallelism: i32 = "maxParallelism",
+        pub max_parallelism: Option<i32> = "maxParallelism",
         /// The server's time.
-        pub now: Millis,
+        pub now: Option<Millis>,
         /// The current attempt of each subtask.
         pub subtasks: Vec<Attempt>,
         /// All subtasks taken together. Since 1.14.
@@ -136,19 +136,19 @@ json_structs! {
         /// The subtask's number.
         pub subtask: u32,
         /// Its state.
-        pub status: TaskState,
+        pub status: Option<TaskState>,
         /// The attempt's number; more than 0 when the subtask was restarted.
-        pub attempt: u32,
+        pub attempt: Option<u32>,
         /// Host and port of the TaskManager; `(unassigned)` when it has none. Since 1.19.
         pub endpoint: Option<String>,
         /// The host. Before 2.0.
         pub host: Option<String>,
         /// When it started.
-        pub start_time: Millis = "start-time" | "start_time",
+        pub start_time: Option<Millis> = "start-time" | "start_time",
         /// When it ended.
-        pub end_time: Millis,
+        pub end_time: Option<Millis>,
         /// From start to end, or to now; milliseconds.
-        pub duration: i64,
+        pub duration: Option<i64>,
         /// What went through it.
         pub metrics: IoMetrics,
         /// The TaskManager; `(unassigned)` when it has none.
@@ -170,19 +170,19 @@ json_structs! {
     /// How a number differs from subtask to subtask.
     pub struct Spread {
         /// The least.
-        pub min: i64,
+        pub min: Option<i64>,
         /// The most.
-        pub max: i64,
+        pub max: Option<i64>,
         /// The mean.
-        pub avg: i64,
-        pub sum: i64,
-        pub median: i64,
+        pub avg: Option<i64>,
+        pub sum: Option<i64>,
+        pub median: Option<i64>,
         /// The 25th percentile.
-        pub p25: i64,
+        pub p25: Option<i64>,
         /// The 75th percentile.
-        pub p75: i64,
+        pub p75: Option<i64>,
         /// The 95th percentile.
-        pub p95: i64,
+        pub p95: Option<i64>,
     }
 
     /// What a vertex counted.
@@ -195,7 +195,7 @@ json_structs! {
     /// How much the subtasks of a vertex wait for those behind them.
     pub struct BackPressure {
         /// Whether it was measured.
-        pub status: SampleState,
+        pub status: Option<SampleState>,
         /// The worst of the subtasks; `None` when nothing was measured.
         pub level: Option<BackPressureLevel> = "backpressureLevel" | "backpressure-level",
         /// When it was measured.
@@ -211,13 +211,13 @@ json_structs! {
         /// Its attempt, with speculative execution.
         pub attempt_number: Option<i32> = "attempt-number",
         /// How much.
-        pub level: BackPressureLevel = "backpressureLevel" | "backpressure-level",
+        pub level: Option<BackPressureLevel> = "backpressureLevel" | "backpressure-level",
         /// The share of time that it waits for those behind it.
-        pub ratio: f64,
+        pub ratio: Option<f64>,
         /// The share of time that it waits for records.
-        pub idle_ratio: f64 = "idleRatio",
+        pub idle_ratio: Option<f64> = "idleRatio",
         /// The share of time that it works; NaN where that is not measured.
-        pub busy_ratio: f64 = "busyRatio",
+        pub busy_ratio: Option<f64> = "busyRatio",
         /// Other attempts at the same time, with speculative execution.
         pub other_concurrent_attempts: Vec<SubtaskBackPressure> = "other-concurrent-attempts",
     }
@@ -227,9 +227,9 @@ json_structs! {
         /// The vertex.
         pub id: VertexId,
         /// Its operators.
-        pub name: String,
+        pub name: Option<String>,
         /// The server's time.
-        pub now: Millis,
+        pub now: Option<Millis>,
         /// Each subtask.
         pub subtasks: Vec<SubtaskTime>,
     }
@@ -243,7 +243,7 @@ json_structs! {
         /// The host. Before 2.0.
         pub host: Option<String>,
         /// From start to end, or to now; milliseconds.
-        pub duration: i64,
+        pub duration: Option<i64>,
         /// When it entered each state last.
         pub timestamps: BTreeMap<TaskState, Millis>,
     }
@@ -252,9 +252,9 @@ json_structs! {
     pub struct VertexTaskManagers {
         pub id: VertexId,
         /// Its operators.
-        pub name: String,
+        pub name: Option<String>,
         /// The server's time.
-        pub now: Millis,
+        pub now: Option<Millis>,
         /// Each TaskManager that has subtasks of it.
         pub task_managers: Vec<VertexTaskManager> = "taskmanagers",
     }
@@ -266,13 +266,13 @@ json_structs! {
         /// The same, of older releases: before 1.19 with the port, then without; gone in 2.0.
         pub host: Option<String>,
         /// The state of all its subtasks taken together.
-        pub status: TaskState,
+        pub status: Option<TaskState>,
         /// When the first subtask started.
-        pub start_time: Millis,
+        pub start_time: Option<Millis>,
         /// When the last subtask ended.
-        pub end_time: Millis,
+        pub end_time: Option<Millis>,
         /// From start to end, or to now; milliseconds.
-        pub duration: i64,
+        pub duration: Option<i64>,
         /// What went through it.
         pub metrics: IoMetrics,
         /// How many of its subtasks are in which state.
@@ -288,7 +288,7 @@ json_structs! {
         /// The vertex.
         pub id: VertexId,
         /// How many subtasks it has.
-        pub parallelism: i32,
+        pub parallelism: Option<i32>,
         /// Each subtask.
         pub subtasks: Vec<SubtaskCount>,
     }
@@ -297,7 +297,7 @@ json_structs! {
     pub struct SubtaskCount {
         /// Its number.
         pub subtask: u32,
-        pub attempt: u32,
+        pub attempt: Option<u32>,
         /// Host and port of the TaskManager. Since 1.19.
         pub endpoint: Option<String>,
         /// The host. Before 2.0.
@@ -310,7 +310,7 @@ json_structs! {
         /// The subtask's number.
         pub subtask: u32,
         /// The attempt's number.
-        pub attempt: u32,
+        pub attempt: Option<u32>,
         /// The attempt's id within the cluster.
         pub id: String,
         pub accumulators: Vec<Accumulator> = "user-accumulators",

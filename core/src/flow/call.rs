@@ -84,7 +84,7 @@ use crate::time::Timestamp;
 ///         Step::Done(result) => break result?,
 ///     }
 /// };
-/// assert_eq!(overview.jobs_running, 1);
+/// assert_eq!(overview.jobs_running, Some(1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a call does nothing until it is polled"]

@@ -185,7 +185,7 @@ impl<T> Step<T> {
 ///             }
 ///         }
 ///         let overview = ready!(self.overview.poll(now, reply));
-///         Step::Done(overview.map(|overview| Some(overview.slots_available)))
+///         Step::Done(overview.map(|overview| overview.slots_available))
 ///     }
 /// }
 /// ```

@@ -114,7 +114,7 @@ impl Exchanging {
 
     /// With all there is: call, request, transport, answer. Gives the number of running jobs.
     pub(crate) fn call(&self) -> u32 {
-        self.flink.call(GetOverview::new()).expect("an answer").jobs_running
+        self.flink.call(GetOverview::new()).expect("an answer").jobs_running.expect("a number")
     }
 }
 

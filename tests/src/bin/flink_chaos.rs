@@ -56,8 +56,9 @@ type Failure = Box<dyn Error + Send + Sync>;
 fn run(options: &Options) -> Result<Report, Failure> {
     let direct = Flink::new(options.settings.url.parse()?, Ureq::new());
     let overview = direct.call(GetOverview::new())?;
-    println!("{} with {} free slots", options.settings.url, overview.slots_available);
-    let at_once = options.at_once.unwrap_or_else(|| u64::from(overview.slots_available).clamp(1, 6));
+    println!("{} with {} free slots", options.settings.url, overview.slots_available.unwrap_or_default());
+    let at_once =
+        options.at_once.unwrap_or_else(|| u64::from(overview.slots_available.unwrap_or_default()).clamp(1, 6));
     let truth = Truth::new(direct, &options.savepoints);
     let (next, done) = (AtomicU64::new(options.from), AtomicBool::new(false));
     let end = options.from.saturating_add(options.seeds);

@@ -483,7 +483,7 @@ impl Case<'_> {
         self.check_newest(what, before, savepoint);
         self.check_restored(what, now, savepoint);
         let jobs = self.truth.jobs(&self.prefix).unwrap_or_default();
-        let named = jobs.iter().find(|job| job.id == now).map(|job| job.name.as_str());
+        let named = jobs.iter().find(|job| job.id == now).and_then(|job| job.name.as_deref());
         if named != Some(&*format!("{}{name}", self.prefix)) {
             self.violation(format!("{what}: job {now} should be the {name} one, and is {named:?}"));
         }

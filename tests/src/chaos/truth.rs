@@ -35,7 +35,7 @@ impl Truth {
     /// Returns the jobs whose name begins with this prefix; `None` if the cluster does not answer.
     pub fn jobs(&self, prefix: &str) -> Option<Vec<JobSummary>> {
         let jobs = self.flink.call(GetJobsOverview::new()).ok()?.jobs;
-        Some(jobs.into_iter().filter(|job| job.name.starts_with(prefix)).collect())
+        Some(jobs.into_iter().filter(|job| job.name.as_ref().is_some_and(|name| name.starts_with(prefix))).collect())
     }
 
     /// Returns those of these jobs that have not ended.
@@ -83,7 +83,7 @@ impl Truth {
     /// What a job has counted, and how much of it since it was started.
     fn counts(&self, job: JobId) -> Option<(i64, i64)> {
         let tasks = self.flink.call(GetJobAccumulators::new(job)).ok()?.tasks;
-        let value = |name: &str| tasks.iter().find(|one| one.name == name)?.value.parse::<i64>().ok();
+        let value = |name: &str| tasks.iter().find(|one| one.name == name)?.value.as_ref()?.parse::<i64>().ok();
         Some((value("counted")?, value("events")?))
     }
 
@@ -138,7 +138,8 @@ impl Truth {
         while !stop.load(Ordering::Relaxed) {
             let mut live: BTreeMap<String, BTreeSet<JobId>> = BTreeMap::new();
             for job in self.jobs("").unwrap_or_default() {
-                if let Some((goal, _)) = job.name.rsplit_once('-').filter(|_| !job.state.is_terminal()) {
+                let goal = job.name.as_deref().and_then(|name| name.rsplit_once('-'));
+                if let Some((goal, _)) = goal.filter(|_| !job.state.is_terminal()) {
                     live.entry(format!("{goal}-")).or_default().insert(job.id);
                 }
             }

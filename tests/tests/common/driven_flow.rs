@@ -76,7 +76,7 @@ fn a_listener_stops_a_driven_flow() {
 fn pointers_to_a_runtime_are_runtimes() {
     fn slots(runtime: impl Runtime) -> u32 {
         let flink: Client<FlinkRest, _> = Flink::new("https://flink.test".parse().expect("a base"), runtime);
-        flink.call(GetOverview::new()).expect("answered").slots_total
+        flink.call(GetOverview::new()).expect("answered").slots_total.expect("a number")
     }
     let answers = || Canned::new([("GET /v1/overview", 200, OVERVIEW)]);
     assert_eq!(slots(answers()), 4);

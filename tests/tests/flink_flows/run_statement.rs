@@ -1,8 +1,8 @@
 //! `RunStatement` on the simulated gateway: each row once and in order whatever goes wrong, and nothing left open.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
-use pipewright::Operation as _;
 use pipewright::driver::{self, Clock as _, NoCredentials, Transport as _};
 use pipewright::error::FlowError;
 use pipewright::flink::sql_gateway::results::RowFormat;
@@ -13,9 +13,11 @@ use pipewright::flink::sql_gateway::{
 };
 use pipewright::flow::{Flow as _, Goal as _, Notice, SavedState, Step};
 use pipewright::operation::OperationInfo;
+use pipewright::{Operation as _, Seed};
 use pipewright_mock::sql_gateway::{Config, Script};
 use pipewright_mock::transcript::Recorder;
 use pipewright_mock::{Fault, FaultPlan, SqlGatewayHandle, World};
+use pipewright_tests::recorded::Recorded;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -362,4 +364,35 @@ fn a_submission_lost_at_the_deadline_says_what_is_left_open() {
 fn a_statement_rejects_the_saved_state_of_another_flow() {
     let saved: SavedState = serde_json::from_str(r#"{"flow":"RunJar","state":"{}"}"#).expect("a state");
     assert!(matches!(RunStatement::resume(&saved), Err(FlowError::Misuse(_))));
+}
+
+/// A result that lacks rows without a sign would be wrong: the flow closes the statement, and fails.
+#[test]
+fn rows_that_cannot_be_read_end_the_statement() {
+    let handle = "01020304-0506-0708-090a-0b0c0d0e0f10";
+    let names = RefCell::new(Vec::new());
+    let service = Recorded::new(|name: &str, target: &str| {
+        names.borrow_mut().push(name.to_owned());
+        let next = target.contains("/result/0").then(|| format!("/v2/sessions/{handle}/operations/{handle}/result/1"));
+        let odd = if target.contains("/result/1") { json!({ "kind": 7 }) } else { json!(null) };
+        let answer = match name {
+            "openSession" => json!({ "sessionHandle": handle }),
+            "executeStatement" => json!({ "operationHandle": handle }),
+            "fetchResults" => {
+                let row = json!({ "kind": "INSERT", "fields": [1] });
+                let rows = if odd.is_null() { vec![row] } else { vec![row, odd] };
+                let results = json!({ "columns": [], "rowFormat": "JSON", "data": rows });
+                json!({ "resultType": "PAYLOAD", "nextResultUri": next, "results": results })
+            }
+            _ => json!({ "status": "CLOSED" }),
+        };
+        Some((200, answer.to_string()))
+    });
+    let client = SqlGateway::new("http://gateway.test:8083/v2".parse().expect("a base"), &service);
+    let mut statement = query(7).start(client.config(), Seed::new(1));
+    let mut next = || driver::run(&mut statement, &service, &NoCredentials, driver::ignore_notices).map(page);
+    assert_eq!(next().expect("a page").expect("a page").rows.len(), 1);
+    let Err(FlowError::Failed(failure)) = next() else { panic!("the rows are missed") };
+    assert!(failure.reason.starts_with("1 rows of the page 1 cannot be read"), "{failure:?}");
+    assert_eq!(names.borrow()[2..], ["fetchResults", "fetchResults", "closeOperation", "closeSession"]);
 }

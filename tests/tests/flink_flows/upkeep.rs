@@ -132,7 +132,7 @@ fn a_watched_job_tells_its_whole_story() {
     let exceptions: Vec<_> = events
         .iter()
         .filter_map(
-            |event| if let JobEvent::Exception(exception) = event { Some(&*exception.exception_name) } else { None },
+            |event| if let JobEvent::Exception(exception) = event { exception.exception_name.as_deref() } else { None },
         )
         .collect();
     assert_eq!(exceptions, ["java.lang.IllegalStateException", "org.apache.flink.runtime.JobException"]);

@@ -80,11 +80,11 @@ fn what_it_has_is_read_by_the_same_operations() {
     // As if the values had been asked for.
     assert!(!ask(&recording, asked, GetJobAccumulators::new(job_of("accumulators--"))).serialized.is_empty());
     ask(&recording, asked, GetCheckpoints::new(job_of("checkpoints--")));
-    assert!(ask(&recording, asked, GetCheckpointConfig::new(job_of("checkpoints_config--"))).interval > 0);
+    assert!(ask(&recording, asked, GetCheckpointConfig::new(job_of("checkpoints_config--"))).interval > Some(0));
     assert_eq!(ask(&recording, asked, GetVertex::new(job, vertex)).id, vertex);
     assert_eq!(ask(&recording, asked, GetSubtaskTimes::new(job, vertex)).id, vertex);
     assert!(!ask(&recording, asked, GetJobManagerJobConfig::new(job)).is_empty());
-    assert!(!ask(&recording, asked, GetJobManagerJobEnvironment::new(job)).jvm.version.is_empty());
+    assert!(ask(&recording, asked, GetJobManagerJobEnvironment::new(job)).jvm.version.is_some());
     assert!(ask(&recording, asked, GetJobManagerLogUrl::new(job)).url.starts_with("http"));
     assert!(ask(&recording, asked, GetTaskManagerLogUrl::new(job, &*task_manager)).url.starts_with("http"));
 
@@ -112,7 +112,7 @@ fn applications_attempts_and_checkpoints_are_archived_too() {
     assert_eq!(ask(&recording, asked, GetCheckpointDetails::new(job, 1)).id, 1);
     assert_eq!(ask(&recording, asked, GetVertexCheckpoint::new(job, 1, vertex)).id, 1);
     assert_eq!(ask(&recording, asked, GetVertexTaskManagers::new(job, vertex)).id, vertex);
-    assert_eq!(ask(&recording, asked, GetAttempt::new(job, vertex, 0_u32, 0_u32)).attempt, 0);
+    assert_eq!(ask(&recording, asked, GetAttempt::new(job, vertex, 0_u32, 0_u32)).attempt, Some(0));
     assert_eq!(ask(&recording, asked, GetAttemptAccumulators::new(job, vertex, 0_u32, 0_u32)).subtask, 0);
 }
 
@@ -194,7 +194,7 @@ fn what_a_cluster_forgets_is_read_from_its_history() {
         let exceptions = history.call(FromHistory(GetJobExceptions::new(job))).expect("archived");
         assert_eq!(exceptions.history.map(|history| history.entries.len()), Some(1));
         let counted = history.call(FromHistory(GetJobAccumulators::new(job))).expect("archived");
-        assert_eq!(&*counted.tasks[0].value, "300");
+        assert_eq!(counted.tasks[0].value.as_deref(), Some("300"));
         assert!(history.call(FromHistory(GetCheckpoints::new(job))).is_ok());
         let unknown = history.call(FromHistory(GetJob::new(JobId::from_bits(1)))).expect_err("unknown");
         assert!(unknown.to_string().contains("File not found"), "{unknown}");

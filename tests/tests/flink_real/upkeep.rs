@@ -41,7 +41,8 @@ impl Cluster {
     /// The vertex whose name begins so.
     fn vertex(&self, job: JobId, name: &str) -> VertexId {
         let details = self.flink.call(GetJob::new(job)).expect("the job is known");
-        let vertex = details.vertices.iter().find(|vertex| vertex.name.starts_with(name));
+        let vertex =
+            details.vertices.iter().find(|vertex| vertex.name.as_deref().is_some_and(|has| has.starts_with(name)));
         vertex.unwrap_or_else(|| panic!("no {name} in {details:?}")).id
     }
 
@@ -83,7 +84,7 @@ fn a_job_is_rescaled() {
     assert_eq!(error.service().expect("refused").status(), 400, "{error}");
     if cluster.version() >= (FlinkVersion { major: 2, minor: 3 }) {
         let config = cluster.flink.call(GetRescaleConfig::new(job)).expect("since 2.3");
-        assert!(config.history_max > 0);
+        assert!(config.history_max > Some(0));
         let history = cluster.flink.call(GetRescales::new(job)).expect("since 2.3");
         assert!(history.len() >= 3, "{history:?}");
     }
@@ -130,11 +131,11 @@ fn a_flame_graph_is_sampled() {
     let source = cluster.vertex(job, "Source: numbers");
     let graph = cluster.flink.run(SampleFlameGraph::new(job, source).timeout(MINUTE)).expect("samples");
     let root = graph.data.expect("it is ready");
-    assert!(root.value > 0, "{root:?}");
+    assert!(root.value > Some(0), "{root:?}");
     // The thread sleeps in the throttle, most of the time.
     let (mut level, mut frames) = (vec![&root], Vec::new());
     while let Some(node) = level.pop() {
-        frames.push(&*node.name);
+        frames.extend(node.name.as_deref());
         level.extend(&node.children);
     }
     assert!(frames.iter().any(|frame| frame.contains("Throttle")), "{frames:?}");
@@ -181,8 +182,9 @@ fn a_watched_job_tells_what_it_runs_into() {
         }
     };
     assert_eq!((states.last(), &report.state), (Some(&JobState::Failed), &JobState::Failed));
-    assert!(!exceptions.is_empty() && exceptions.iter().all(|exception| !exception.stacktrace.is_empty()));
-    let told = exceptions.iter().filter(|exception| exception.stacktrace.contains("told to")).count();
+    let traces: Vec<_> = exceptions.iter().filter_map(|exception| exception.stacktrace.as_deref()).collect();
+    assert!(!traces.is_empty() && traces.len() == exceptions.len() && traces.iter().all(|trace| !trace.is_empty()));
+    let told = traces.iter().filter(|trace| trace.contains("told to")).count();
     assert!(told > 0, "{exceptions:?}");
     assert!(report.failure().expect("it is kept for a while").contains("told to"), "{report:?}");
 }

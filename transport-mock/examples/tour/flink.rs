@@ -77,5 +77,5 @@ fn counted(flink: &Flink<World>, job: JobId) -> Result<u64, Box<dyn Error>> {
     flink.runtime().sleep_until(flink.runtime().now() + Duration::from_secs(4));
     let accumulators = flink.call(GetJobAccumulators::new(job))?.tasks;
     let records = accumulators.iter().find(|accumulator| accumulator.name == "records").ok_or("it counts records")?;
-    Ok(records.value.parse()?)
+    Ok(records.value.as_deref().ok_or("it has a value")?.parse()?)
 }

@@ -62,7 +62,10 @@ pub(crate) fn compare(running: &Graph, next: &Graph) -> Option<Comparison> {
 }
 
 fn vertices(graph: &Graph) -> BTreeMap<String, Vertex> {
-    let vertex = |node: &Node| Vertex { id: node.id.clone(), operators: operators(&node.description) };
+    let vertex = |node: &Node| Vertex {
+        id: node.id.clone(),
+        operators: operators(node.description.as_deref().unwrap_or_default()),
+    };
     graph.nodes.iter().map(|node| (node.id.clone(), vertex(node))).collect()
 }
 

@@ -68,7 +68,7 @@ fn generated_ids_vanish_with_the_graph_that_they_come_from() {
 #[test]
 fn a_chain_with_other_operators_is_shown() {
     let mut next = endless();
-    next.nodes[0].description = "count per key<br/>+- to &lt;text&gt;<br/>+- Sink: print<br/>".to_owned();
+    next.nodes[0].description = Some("count per key<br/>+- to &lt;text&gt;<br/>+- Sink: print<br/>".to_owned());
     let plans = compared(&endless(), &next);
     assert_eq!((plans.kept.len(), plans.changed.len()), (1, 1));
     assert!(

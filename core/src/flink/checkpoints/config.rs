@@ -26,15 +26,15 @@ json_structs! {
     /// How the checkpoints of a job are set up.
     pub struct CheckpointConfig {
         /// How often a record counts after a failure.
-        pub mode: CheckpointMode,
+        pub mode: Option<CheckpointMode>,
         /// From the start of one to that of the next; milliseconds. See [`is_periodic`](Self::is_periodic).
-        pub interval: i64,
+        pub interval: Option<i64>,
         /// How long one may take; milliseconds.
-        pub timeout: i64,
+        pub timeout: Option<i64>,
         /// At least so long from the end of one to the start of the next; milliseconds.
-        pub min_pause: i64,
+        pub min_pause: Option<i64>,
         /// How many may be under way.
-        pub max_concurrent: i64,
+        pub max_concurrent: Option<i64>,
         /// Whether checkpoints outlive the job.
         pub externalization: Externalization,
         /// The Java class of the state backend, or its name.
@@ -42,9 +42,9 @@ json_structs! {
         /// Where checkpoints are kept: a Java class, or its name.
         pub checkpoint_storage: Option<String>,
         /// Whether barriers overtake records.
-        pub unaligned_checkpoints: bool,
+        pub unaligned_checkpoints: Option<bool>,
         /// How many failures the job survives.
-        pub tolerable_failed_checkpoints: i32,
+        pub tolerable_failed_checkpoints: Option<i32>,
         /// How long barriers wait before they overtake; milliseconds. Since 1.14.
         pub aligned_checkpoint_timeout: Option<i64>,
         /// Whether checkpoints continue when some tasks have finished. Since 1.14.
@@ -60,15 +60,15 @@ json_structs! {
     /// Whether checkpoints outlive their job.
     pub struct Externalization {
         /// They do.
-        pub enabled: bool,
+        pub enabled: Option<bool>,
         /// But not when it is cancelled.
-        pub delete_on_cancellation: bool,
+        pub delete_on_cancellation: Option<bool>,
     }
 }
 
 impl CheckpointConfig {
     /// Whether there are checkpoints without asking for them: the interval is Java's `Long.MAX_VALUE` when not.
     pub fn is_periodic(&self) -> bool {
-        self.interval < i64::MAX
+        self.interval.is_some_and(|interval| interval < i64::MAX)
     }
 }

@@ -31,15 +31,15 @@ json_structs! {
         /// The number of the checkpoint.
         pub id: i64,
         /// How it goes.
-        pub status: CheckpointState,
+        pub status: Option<CheckpointState>,
         /// When the last subtask acknowledged it.
-        pub latest_ack_timestamp: Millis,
+        pub latest_ack_timestamp: Option<Millis>,
         /// What was written; bytes. Since 1.15.
         pub checkpointed_size: Option<i64>,
         /// The size of the state; bytes.
-        pub state_size: i64,
+        pub state_size: Option<i64>,
         /// From trigger to completion; milliseconds.
-        pub end_to_end_duration: i64,
+        pub end_to_end_duration: Option<i64>,
         /// Zero, of historical interest.
         pub alignment_buffered: Option<i64>,
         /// Read during alignment; bytes.
@@ -47,8 +47,8 @@ json_structs! {
         /// In-flight data that was written; bytes.
         pub persisted_data: Option<i64>,
         /// Subtasks that take part.
-        pub num_subtasks: i32,
-        pub num_acknowledged_subtasks: i32,
+        pub num_subtasks: Option<i32>,
+        pub num_acknowledged_subtasks: Option<i32>,
         /// The subtasks taken together; `None` before the first has acknowledged it, and in [`Checkpoint::tasks`].
         pub summary: Option<Box<VertexCheckpointSummary>>,
         /// Each subtask; empty in [`Checkpoint::tasks`].
@@ -98,7 +98,7 @@ json_structs! {
         /// The subtask's number.
         pub index: u32,
         /// `completed` or `pending_or_failed`.
-        pub status: String,
+        pub status: Option<String>,
         /// When it acknowledged.
         pub ack_timestamp: Option<Millis>,
         /// From trigger to acknowledgement; milliseconds.
@@ -122,9 +122,9 @@ json_structs! {
     /// How long a snapshot took; milliseconds.
     pub struct CheckpointTimes {
         /// While no record was processed.
-        pub synchronous: i64 = "sync",
+        pub synchronous: Option<i64> = "sync",
         /// Meanwhile.
-        pub asynchronous: i64 = "async",
+        pub asynchronous: Option<i64> = "async",
     }
 
     /// What waiting for barriers meant.
@@ -136,6 +136,6 @@ json_structs! {
         /// In-flight data that was written; bytes.
         pub persisted: Option<i64>,
         /// How long it took; milliseconds.
-        pub duration: i64,
+        pub duration: Option<i64>,
     }
 }

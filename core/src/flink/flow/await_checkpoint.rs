@@ -130,7 +130,7 @@ impl StateMachine for AwaitCheckpointMachine {
             State::Start => self.state = State::Ask(cx.call(GetCheckpoints::new(self.job))),
             State::Ask(call) => match cx.poll(call)? {
                 Ok(checkpoints) => {
-                    let failed = checkpoints.counts.failed;
+                    let failed = checkpoints.counts.failed.unwrap_or(self.failed);
                     if failed > std::mem::replace(&mut self.failed, failed) {
                         let why = checkpoints.latest.failed.as_ref().and_then(|failed| failed.failure_message.clone());
                         let state = format!("{failed} checkpoints failed: {}", why.unwrap_or_default());

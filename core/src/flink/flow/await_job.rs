@@ -23,7 +23,7 @@ use crate::flink::error::{is_passing, is_unknown_job};
 use crate::flink::jobs::{
     GetJobExecutionResult, GetJobStatus, GetJobsOverview, JobResult, JobState, JobSummary, QueueStatus,
 };
-use crate::flink::{FlinkRest, JobId};
+use crate::flink::{FlinkRest, JobId, PartialList};
 use crate::flow::{Call, FlowContext, Notice, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
 
@@ -148,6 +148,12 @@ enum State {
     Wait(Timestamp),
 }
 
+/// Says that a job may be in a list although it was not read from it.
+pub(super) fn unreadable_jobs(jobs: &PartialList<JobSummary>) -> String {
+    let number = jobs.unreadable();
+    format!("it may be one of {number} listed jobs that this version of the library cannot read; update the library")
+}
+
 impl AwaitMachine {
     /// Until a job that is on its way to its end has ended, or is not on its way any more.
     pub(super) fn ending(job: JobId) -> Self {
@@ -240,8 +246,11 @@ impl StateMachine for AwaitMachine {
             State::Tasks(call) => match cx.poll(call)? {
                 Ok(overview) => {
                     self.observed.record(self.requested_at);
-                    let job = overview.jobs.into_iter().find(|job| job.id == self.job);
-                    self.mark = job.as_ref().and_then(TaskMark::of);
+                    let job = overview.jobs.iter().find(|job| job.id == self.job);
+                    if job.is_none() && !overview.jobs.is_complete() {
+                        cx.note(format!("job {}", self.job), unreadable_jobs(&overview.jobs));
+                    }
+                    self.mark = job.and_then(TaskMark::of);
                     if self.mark.is_some() {
                         return done(Ok(self.report(None)));
                     }

@@ -94,7 +94,7 @@ impl DiagnoseJob {
         self.diagnosis.last_checkpoint = latest.completed.as_ref().and_then(Snapshot::of);
         if let Some(since) = self.stop.filter(|_| self.diagnosis.is_terminal()) {
             let is_finished = self.diagnosis.lookup == JobLookup::State(JobState::Finished);
-            let triggered = latest.savepoint.as_ref().and_then(|savepoint| savepoint.trigger_timestamp.get());
+            let triggered = latest.savepoint.as_ref().and_then(|savepoint| savepoint.trigger_timestamp?.get());
             let is_of_stop = is_finished || triggered.is_some_and(|at| at + MAX_CLOCK_SKEW >= since);
             self.diagnosis.savepoint = checkpoints.stopped_with().filter(|_| is_of_stop).map(str::to_owned);
             return self.diagnosis.savepoint.is_none() && !std::mem::replace(&mut self.read_again, true);

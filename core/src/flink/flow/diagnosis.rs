@@ -7,7 +7,7 @@ use super::job_manager::{JobManagerLookup, suspicion};
 use crate::error::FlowError;
 use crate::flink::checkpoints::{Checkpoint, SnapshotType};
 use crate::flink::jobs::JobState;
-use crate::flink::{JarId, JobId, TriggerId};
+use crate::flink::{JarId, JobId, Millis, TriggerId};
 use crate::time::Timestamp;
 
 /// What a flow knew about its job when it ended with an error: the [evidence](FlowError::evidence) of most errors of
@@ -118,7 +118,8 @@ impl Snapshot {
     /// `None` without a path, and for a checkpoint that was deleted.
     pub(super) fn of(checkpoint: &Checkpoint) -> Option<Self> {
         let path = checkpoint.external_path.clone().filter(|_| checkpoint.discarded != Some(true))?;
-        Some(Self { path, kind: checkpoint.checkpoint_type.clone(), triggered_at: checkpoint.trigger_timestamp.get() })
+        let triggered_at = checkpoint.trigger_timestamp.and_then(Millis::get);
+        Some(Self { path, kind: checkpoint.checkpoint_type.clone(), triggered_at })
     }
 }
 

@@ -127,7 +127,7 @@ impl Removable for DisposeSavepoint {
     }
 
     fn is_gone(cause: &Throwable) -> bool {
-        cause.stack_trace.contains("FileNotFoundException")
+        cause.stack_trace.as_deref().is_some_and(|trace| trace.contains("FileNotFoundException"))
     }
 }
 
@@ -207,7 +207,7 @@ impl<R: Removable> Removing<R> {
             Some(cause) => Err(FlowError::Failed(Failure {
                 what: self.target.what(),
                 reason: cause.cause().to_string(),
-                details: Some(cause.stack_trace),
+                details: cause.stack_trace,
                 cause: None,
             })),
         }

@@ -25,6 +25,7 @@ use std::time::Duration;
 use super::PollInterval;
 use super::lookup_retry::LookupRetry;
 use crate::error::FlowError;
+use crate::flink::flow::await_job::unreadable_jobs;
 use crate::flink::jobs::{GetJob, GetJobsOverview, JobDetails, JobSummary, TaskState};
 use crate::flink::rescaling::{
     GetResourceRequirements, ParallelismBounds, PutResourceRequirements, ResourceRequirements,
@@ -177,7 +178,7 @@ impl RescaleMachine {
     fn reached(&self, tasks: u32, details: &JobDetails) -> Option<BTreeMap<VertexId, u32>> {
         let mut parallelism = BTreeMap::new();
         for vertex in &details.vertices {
-            let has = u32::try_from(vertex.parallelism).ok()?;
+            let has = u32::try_from(vertex.parallelism?).ok()?;
             let (least, most) = self.accepted(self.wanted.0.get(&vertex.id)?.parallelism.upper);
             let running = vertex.tasks.get(&TaskState::Running).copied().unwrap_or_default();
             let finished = vertex.tasks.get(&TaskState::Finished).copied().unwrap_or_default();
@@ -251,7 +252,10 @@ impl StateMachine for RescaleMachine {
             State::Overview(call) => match cx.poll(call)? {
                 Ok(overview) => {
                     self.retry.answered();
-                    let job = overview.jobs.into_iter().find(|job| job.id == self.goal.job);
+                    let job = overview.jobs.iter().find(|job| job.id == self.goal.job).cloned();
+                    if job.is_none() && !overview.jobs.is_complete() {
+                        return done(Err(self.failed(unreadable_jobs(&overview.jobs))));
+                    }
                     if let Err(error) = self.overview(job, cx) {
                         return done(Err(error));
                     }

@@ -44,7 +44,7 @@ use crate::time::Timestamp;
 /// while let Some(event) = watch.next()? {
 ///     match event {
 ///         JobEvent::State(state) => println!("{state}"),
-///         JobEvent::Exception(exception) => println!("{}", exception.exception_name),
+///         JobEvent::Exception(exception) => println!("{}", exception.exception_name.unwrap_or_default()),
 ///         JobEvent::Ended(report) => println!("{}", report.state),
 ///         _ => {}
 ///     }
@@ -103,7 +103,7 @@ pub(crate) struct WatchMachine {
 }
 
 /// What tells exceptions apart.
-type Key = (Millis, String, Option<String>);
+type Key = (Option<Millis>, Option<String>, Option<String>);
 
 #[derive(Debug)]
 enum State {

@@ -74,7 +74,7 @@ json_structs! {
     /// How a job is set up.
     pub struct JobConfig {
         pub id: JobId = "jid",
-        pub name: String,
+        pub name: Option<String>,
         /// What its programmer chose; `None` when that cannot be read.
         pub execution: Option<ExecutionConfig> = "execution-config",
     }
@@ -84,11 +84,11 @@ json_structs! {
         /// `PIPELINED` or `BATCH`. Before 2.0.
         pub execution_mode: Option<String>,
         /// A description of what happens after a failure.
-        pub restart_strategy: String,
+        pub restart_strategy: Option<String>,
         /// The parallelism of operators that have none of their own; -1 for the cluster's default.
-        pub parallelism: i32 = "job-parallelism",
+        pub parallelism: Option<i32> = "job-parallelism",
         /// Whether records are handed on without being copied.
-        pub object_reuse: bool = "object-reuse-mode",
+        pub object_reuse: Option<bool> = "object-reuse-mode",
         /// Parameters that the program gave the job.
         pub user_config: BTreeMap<String, String>,
     }

@@ -37,24 +37,24 @@ json_structs! {
         pub id: JobId = "jid",
         /// The application around it. Since 2.3.
         pub application_id: Option<crate::flink::ApplicationId>,
-        pub name: String,
+        pub name: Option<String>,
         /// Always false, whether it can be stopped or not.
-        pub is_stoppable: bool = "isStoppable",
+        pub is_stoppable: Option<bool> = "isStoppable",
         pub state: JobState,
         /// `STREAMING` or `BATCH`. Since 1.20.
         pub job_type: Option<String>,
         /// `Default`, `Adaptive` or `AdaptiveBatch`. Since 2.3.
         pub scheduler_type: Option<String> = "schedulerType",
         /// When it was submitted.
-        pub start_time: Millis,
+        pub start_time: Option<Millis>,
         /// When it ended.
-        pub end_time: Millis,
+        pub end_time: Option<Millis>,
         /// From start to end, or to now; milliseconds.
-        pub duration: i64,
+        pub duration: Option<i64>,
         /// The highest parallelism it can be rescaled to; -1 for unknown.
-        pub max_parallelism: i64 = "maxParallelism",
+        pub max_parallelism: Option<i64> = "maxParallelism",
         /// The server's time.
-        pub now: Millis,
+        pub now: Option<Millis>,
         /// When it entered each state last.
         pub timestamps: BTreeMap<JobState, Millis>,
         /// Its vertices, sources first.
@@ -73,19 +73,19 @@ json_structs! {
         /// The group whose tasks share slots. Since 1.20.
         pub slot_sharing_group_id: Option<String> = "slotSharingGroupId",
         /// Its operators.
-        pub name: String,
+        pub name: Option<String>,
         /// The highest parallelism it can be rescaled to.
-        pub max_parallelism: i32 = "maxParallelism",
+        pub max_parallelism: Option<i32> = "maxParallelism",
         /// How many subtasks it has.
-        pub parallelism: i32,
+        pub parallelism: Option<i32>,
         /// The state of all its subtasks taken together.
-        pub status: TaskState,
+        pub status: Option<TaskState>,
         /// When the first subtask started.
-        pub start_time: Millis = "start-time",
+        pub start_time: Option<Millis> = "start-time",
         /// When the last subtask ended.
-        pub end_time: Millis = "end-time",
+        pub end_time: Option<Millis> = "end-time",
         /// From start to end, or to now; milliseconds.
-        pub duration: i64,
+        pub duration: Option<i64>,
         /// How many of its subtasks are in which state.
         pub tasks: BTreeMap<TaskState, u32>,
         /// What went through it.
@@ -94,20 +94,20 @@ json_structs! {
 
     /// What went through a vertex or a task.
     pub struct IoMetrics in kebab {
-        pub read_bytes: i64,
+        pub read_bytes: Option<i64>,
         /// Whether all tasks have reported them.
-        pub read_bytes_complete: bool,
+        pub read_bytes_complete: Option<bool>,
         /// Bytes written.
-        pub write_bytes: i64,
+        pub write_bytes: Option<i64>,
         /// Whether all tasks have reported them.
-        pub write_bytes_complete: bool,
-        pub read_records: i64,
+        pub write_bytes_complete: Option<bool>,
+        pub read_records: Option<i64>,
         /// Whether all tasks have reported them.
-        pub read_records_complete: bool,
+        pub read_records_complete: Option<bool>,
         /// Records written.
-        pub write_records: i64,
+        pub write_records: Option<i64>,
         /// Whether all tasks have reported them.
-        pub write_records_complete: bool,
+        pub write_records_complete: Option<bool>,
         /// Milliseconds spent waiting for the next task. Since 1.14.
         pub accumulated_backpressured_time: Option<i64>,
         /// Milliseconds spent waiting for records. Since 1.14.
@@ -125,6 +125,6 @@ impl JobDetails {
 
     /// The vertex of that name, as the web interface shows it. Names need not be unique: returns the first vertex.
     pub fn vertex_named(&self, name: &str) -> Option<&VertexSummary> {
-        self.vertices.iter().find(|vertex| vertex.name == name)
+        self.vertices.iter().find(|vertex| vertex.name.as_deref() == Some(name))
     }
 }

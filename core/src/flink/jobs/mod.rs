@@ -6,7 +6,7 @@ mod result;
 mod submit;
 mod yarn;
 
-use super::{Acknowledged, CommaList, FlinkRest, JobId, Millis};
+use super::{Acknowledged, CommaList, FlinkRest, JobId, Millis, PartialList};
 use crate::schema::{json_structs, operations, string_enums};
 
 pub use config::{
@@ -157,7 +157,7 @@ json_structs! {
     /// All jobs with their states.
     pub struct Jobs {
         /// In no order that can be relied on.
-        pub jobs: Vec<JobIdWithStatus>,
+        pub jobs: PartialList<JobIdWithStatus> = "jobs" (decisive),
     }
 
     /// A job and its state.
@@ -170,23 +170,23 @@ json_structs! {
     /// All jobs with what matters most.
     pub struct JobsOverview {
         /// In no order that can be relied on.
-        pub jobs: Vec<JobSummary> = "jobs" (decisive),
+        pub jobs: PartialList<JobSummary> = "jobs" (decisive),
     }
 
     /// What matters most of a job.
     pub struct JobSummary in kebab {
         pub id: JobId = "jid",
-        pub name: String,
+        pub name: Option<String>,
         /// `STREAMING` or `BATCH`. Since 2.3.
         pub job_type: Option<String> = "jobType",
         /// `Default`, `Adaptive` or `AdaptiveBatch`. Since 2.3; `None` also for a job that failed while it was set up.
         pub scheduler_type: Option<String> = "schedulerType",
         /// When it was submitted.
-        pub start_time: Millis,
+        pub start_time: Option<Millis>,
         /// When it ended.
-        pub end_time: Millis,
+        pub end_time: Option<Millis>,
         /// From start to end, or to now; milliseconds.
-        pub duration: i64,
+        pub duration: Option<i64>,
         pub state: JobState,
         /// When something changed last.
         pub last_modification: Millis,
@@ -201,23 +201,23 @@ json_structs! {
         /// All.
         pub total: u32,
         /// Not yet scheduled.
-        pub created: u32,
+        pub created: Option<u32>,
         /// Waiting for a slot.
-        pub scheduled: u32,
+        pub scheduled: Option<u32>,
         /// Being deployed.
-        pub deploying: u32,
+        pub deploying: Option<u32>,
         /// Restoring their state.
         pub initializing: Option<u32>,
         pub running: u32,
         /// Ended.
         pub finished: u32,
         /// Being cancelled.
-        pub canceling: u32,
+        pub canceling: Option<u32>,
         /// Cancelled.
-        pub canceled: u32,
-        pub failed: u32,
+        pub canceled: Option<u32>,
+        pub failed: Option<u32>,
         /// Being taken over from a lost JobManager.
-        pub reconciling: u32,
+        pub reconciling: Option<u32>,
     }
 
     /// The state of a job.

@@ -53,7 +53,7 @@ json_structs! {
         /// [`GetJobAccumulators`](super::GetJobAccumulators).
         pub accumulator_results: BTreeMap<String, String>,
         /// How long it ran; milliseconds.
-        pub net_runtime: i64,
+        pub net_runtime: Option<i64>,
         /// Why it failed.
         pub failure_cause: Option<Throwable> = "failure-cause" (decisive),
         /// The application around it. Since 2.3.
@@ -83,17 +83,17 @@ json_structs! {
         /// Newest first.
         pub entries: Vec<ExceptionInfo>,
         /// Whether there are more than the server kept or was asked for.
-        pub truncated: bool,
+        pub truncated: Option<bool>,
     }
 
     /// A failure of a job or of one of its tasks.
     pub struct ExceptionInfo in camel {
         /// The exception's class.
-        pub exception_name: String,
+        pub exception_name: Option<String>,
         /// The whole text, with its `Caused by:` lines.
-        pub stacktrace: String,
+        pub stacktrace: Option<String>,
         /// When it happened.
-        pub timestamp: Millis,
+        pub timestamp: Option<Millis>,
         /// What failure enrichers had to say. Since 1.18.
         pub failure_labels: BTreeMap<String, String>,
         /// The task; `None` when the whole job failed.
@@ -111,14 +111,14 @@ json_structs! {
     /// A failed task, as written until 1.20.
     pub struct OldException {
         /// The stack trace.
-        pub exception: String,
+        pub exception: Option<String>,
         pub task: Option<String>,
         /// Host and port of the TaskManager.
         pub location: Option<String>,
         /// The same, since 1.19.
         pub endpoint: Option<String>,
         /// When it happened.
-        pub timestamp: Millis,
+        pub timestamp: Option<Millis>,
         /// The TaskManager.
         pub task_manager_id: Option<String> = "taskManagerId",
     }
@@ -136,9 +136,9 @@ json_structs! {
     pub struct Accumulator {
         pub name: String,
         /// Its Java class.
-        pub kind: String = "type",
+        pub kind: Option<String> = "type",
         /// Its value, as Java prints it.
-        pub value: String,
+        pub value: Option<String>,
     }
 }
 
@@ -146,7 +146,7 @@ impl Exceptions {
     /// What the job ran into last, from whichever field the cluster's version has it in.
     pub fn newest(&self) -> Option<Cause> {
         let entry = self.history.as_ref().and_then(|history| history.entries.first());
-        let trace = entry.map(|entry| &entry.stacktrace).or(self.root_exception.as_ref())?;
+        let trace = entry.and_then(|entry| entry.stacktrace.as_ref()).or(self.root_exception.as_ref())?;
         Some(Cause::of(trace))
     }
 }

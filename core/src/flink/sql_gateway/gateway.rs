@@ -27,9 +27,9 @@ json_structs! {
     /// Product and release.
     pub struct Info {
         /// `Apache Flink`.
-        pub product_name: String = "productName",
+        pub product_name: Option<String> = "productName",
         /// Flink's version, as in `2.3.0`.
-        pub version: String,
+        pub version: Option<String>,
     }
 }
 

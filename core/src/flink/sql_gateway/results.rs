@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::flink::JobId;
+use crate::flink::{JobId, PartialList};
 use crate::schema::{WireField, json_structs, string_enums};
 
 json_structs! {
@@ -32,8 +32,8 @@ json_structs! {
         pub columns: Vec<ColumnInfo> = "columns" | "columnInfos" (decisive),
         /// How the fields of the rows are written.
         pub row_format: Option<RowFormat> = "rowFormat",
-        /// The rows of this page; often none.
-        pub data: Vec<Row> = "data" (decisive),
+        /// The rows of this page; often none. A row that cannot be read is counted, see [`PartialList::unreadable`].
+        pub data: PartialList<Row> = "data" (decisive),
     }
 
     /// A column.
@@ -48,7 +48,7 @@ json_structs! {
         /// What kind of type.
         pub root: LogicalTypeRoot = "type",
         /// Whether NULL is among its values.
-        pub nullable: bool,
+        pub nullable: Option<bool>,
         /// Characters or bytes; 2147483647 for `STRING` and `BYTES`.
         pub length: Option<u32>,
         /// Digits: of a decimal number, of a second's fraction, or of an interval's leading field.
@@ -219,7 +219,8 @@ impl ResultPage {
     /// ```
     ///
     /// # Errors
-    /// The iterator yields the errors of [`Row::read`]. An error of one row does not end the iteration.
+    /// The iterator yields the errors of [`Row::read`]. An error of one row does not end the iteration. Rows that are
+    /// in no form that this version knows are left out: `data` of [`results`](Self::results) tells how many.
     pub fn rows<'a, T: Deserialize<'a>>(&'a self) -> impl Iterator<Item = Result<(&'a RowKind, T), serde_json::Error>> {
         let rows = self.results.iter().flat_map(|results| &results.data);
         rows.map(|row| Ok((&row.kind, row.read()?)))
@@ -325,7 +326,7 @@ impl fmt::Display for LogicalType {
                 f.write_str(&listed("<", inner.map(ToString::to_string).chain(fields), ">"))?;
             }
         }
-        f.write_str(if self.nullable { "" } else { " NOT NULL" })
+        f.write_str(if self.nullable == Some(false) { " NOT NULL" } else { "" })
     }
 }
 

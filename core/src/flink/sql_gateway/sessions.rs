@@ -94,7 +94,7 @@ json_structs! {
     /// A session that is closed.
     pub struct ClosedSession {
         /// `CLOSED`.
-        pub status: String,
+        pub status: Option<String>,
     }
 
     /// What could stand there.

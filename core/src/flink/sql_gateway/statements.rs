@@ -128,7 +128,7 @@ json_structs! {
     /// A script was deployed.
     pub struct Deployed {
         /// The id of the new cluster.
-        pub cluster_id: String = "clusterID",
+        pub cluster_id: Option<String> = "clusterID",
     }
 }
 

@@ -98,7 +98,7 @@ impl Cluster {
         let started = Instant::now();
         let is_whole = |job_manager: &JobManager| {
             let overview = job_manager.ask().call(GetOverview::new());
-            overview.is_ok_and(|overview| overview.task_managers == self.task_managers)
+            overview.is_ok_and(|overview| overview.task_managers == Some(self.task_managers))
         };
         while !self.job_managers.iter().all(is_whole) {
             if started.elapsed() > at_most {

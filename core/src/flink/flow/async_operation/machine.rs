@@ -233,7 +233,7 @@ impl<K: Kind> AsyncOperation<K> {
             Some(Err(throwable)) => Err(FlowError::Failed(Failure {
                 what: self.what(),
                 reason: throwable.cause().to_string(),
-                details: Some(throwable.stack_trace),
+                details: throwable.stack_trace,
                 cause: Some(Evidence::new(JobDiagnosis {
                     savepoint: K::left_behind(status).map(str::to_owned),
                     ..self.diagnosis()

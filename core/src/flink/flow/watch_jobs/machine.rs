@@ -11,7 +11,7 @@ use crate::flink::flow::PollInterval;
 use crate::flink::flow::lookup_retry::LookupRetry;
 use crate::flink::jobs::{GetJobStatus, GetJobsOverview, JobState, JobSummary};
 use crate::flink::tuning::MISSING_JOB_TIMEOUT;
-use crate::flink::{FlinkRest, JobId};
+use crate::flink::{FlinkRest, JobId, PartialList};
 use crate::flow::{Call, FlowContext, SavedState, StateMachine, Transition, done};
 use crate::time::Timestamp;
 
@@ -23,6 +23,8 @@ pub(super) struct WatchJobsMachine {
     events: VecDeque<JobListEvent>,
     /// The jobs whose status is still to be read.
     unverified: Vec<JobId>,
+    /// How many jobs of the last overview cannot be read.
+    unreadable: usize,
     /// Since when the overview lists no watched job, if no job is known; `None` after a poll that failed.
     empty_since: Option<Timestamp>,
     /// Whether a job was known at any time.
@@ -75,6 +77,7 @@ impl From<WatchJobs> for WatchJobsMachine {
             jobs,
             events: VecDeque::new(),
             unverified: Vec::new(),
+            unreadable: 0,
             empty_since: None,
             is_saved: true,
             retry: LookupRetry::default(),
@@ -87,7 +90,8 @@ impl From<WatchJobs> for WatchJobsMachine {
 
 impl WatchJobsMachine {
     /// Compares an overview with what is known, as in the table of the parent module.
-    fn compare(&mut self, overview: Vec<JobSummary>, now: Timestamp) {
+    fn compare(&mut self, overview: PartialList<JobSummary>, now: Timestamp) {
+        self.unreadable = overview.unreadable();
         let mut missing = mem::take(&mut self.jobs);
         // A job that is being archived, or was submitted again under its id, may be listed twice. If one entry has not
         // ended, the job has not ended.
@@ -96,13 +100,19 @@ impl WatchJobsMachine {
         for job in overview {
             let is_counted =
                 !self.jobs.contains_key(&job.id) && (!job.state.is_terminal() || !active.contains(&job.id));
-            if is_counted && self.goal.filter.accepts(&job) {
+            if is_counted && (missing.contains_key(&job.id) || self.goal.filter.accepts(&job)) {
                 let known = missing.remove(&job.id).unwrap_or_default();
                 self.listed(known, job);
             }
         }
         if missing.values().all(KnownJob::has_ended) {
             self.verify_retry.answered();
+        }
+        // A job that is not listed may be among the jobs that cannot be read.
+        if self.unreadable > 0 {
+            self.jobs.extend(missing);
+            self.failed();
+            return;
         }
         for (id, mut known) in missing {
             let since = *known.missing_since.get_or_insert(now);
@@ -176,7 +186,10 @@ impl WatchJobsMachine {
     /// Whether no job is left to watch.
     fn is_over(&self, now: Timestamp) -> bool {
         let is_empty = || self.empty_since.is_some_and(|since| now.since(since) >= MISSING_JOB_TIMEOUT);
-        self.goal.until_all_ended && self.jobs.values().all(KnownJob::has_ended) && (self.has_known_jobs || is_empty())
+        self.unreadable == 0
+            && self.goal.until_all_ended
+            && self.jobs.values().all(KnownJob::has_ended)
+            && (self.has_known_jobs || is_empty())
     }
 }
 
@@ -232,7 +245,11 @@ impl StateMachine for WatchJobsMachine {
             State::Compared => {
                 self.save(cx);
                 let ended = self.jobs.values().filter(|job| job.has_ended()).count();
-                cx.note("watched jobs".to_owned(), format!("{ended} of {} have ended", self.jobs.len()));
+                let unreadable = match self.unreadable {
+                    0 => String::new(),
+                    number => format!("; {number} listed jobs cannot be read by this version of the library"),
+                };
+                cx.note("watched jobs".to_owned(), format!("{ended} of {} have ended{unreadable}", self.jobs.len()));
                 if self.is_over(cx.now()) {
                     self.events.push_back(JobListEvent::AllEnded);
                     State::Ended

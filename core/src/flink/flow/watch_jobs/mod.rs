@@ -102,8 +102,10 @@ use crate::schema::json_structs;
 /// let mut lines = Vec::new();
 /// while let Some(event) = watch.next()? {
 ///     match event {
-///         JobListEvent::Appeared(job) => lines.push(format!("{} is {}", job.name, job.state)),
-///         JobListEvent::Ended(job) => lines.push(format!("{} has ended: {}", job.name, job.state)),
+///         JobListEvent::Appeared(job) => lines.push(format!("{} is {}", job.name.unwrap_or_default(), job.state)),
+///         JobListEvent::Ended(job) => {
+///             lines.push(format!("{} has ended: {}", job.name.unwrap_or_default(), job.state));
+///         }
 ///         JobListEvent::Gone { job, .. } => lines.push(format!("{job} is gone")),
 ///         _ => {}
 ///     }
@@ -134,7 +136,7 @@ impl Filter {
         match self {
             Self::All => true,
             Self::Ids(ids) => ids.contains(&job.id),
-            Self::NamePrefix(prefix) => job.name.starts_with(prefix.as_str()),
+            Self::NamePrefix(prefix) => job.name.as_ref().is_some_and(|name| name.starts_with(prefix.as_str())),
         }
     }
 }

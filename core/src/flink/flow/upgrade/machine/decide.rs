@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::stability::Stability;
 use super::{Next, State, UpgradeMachine};
 use crate::error::{Ambiguity, Evidence, Failure, FlowError, ServiceError};
-use crate::flink::checkpoints::{Checkpoints, GetCheckpoints};
+use crate::flink::checkpoints::{Checkpoint, Checkpoints, GetCheckpoints};
 use crate::flink::error::is_unknown_job;
 use crate::flink::flow::async_operation::AsyncOperation;
 use crate::flink::flow::async_operation::TriggerCheckpoint;
@@ -341,9 +341,12 @@ impl UpgradeMachine {
     ) -> Next {
         let since = self.mark.modified;
         let newest = |checkpoints: Checkpoints| checkpoints.latest.completed;
-        match checkpoints.map(|all| newest(all).filter(|completed| completed.trigger_timestamp.0 >= since)) {
-            Ok(Some(completed)) => self.checkpointed(Ok(completed.id), cx),
-            Ok(None) => ControlFlow::Continue(self.too_slow("completed no checkpoint", cx)),
+        // A checkpoint without a time may be the job's first: the flow does not know, and does not give the job up.
+        let is_since = |completed: &Checkpoint| completed.trigger_timestamp.map(|triggered| triggered.0 >= since);
+        match checkpoints.map(newest) {
+            Ok(Some(completed)) if is_since(&completed).is_none() => done(Err(error)),
+            Ok(Some(completed)) if is_since(&completed) == Some(true) => self.checkpointed(Ok(completed.id), cx),
+            Ok(_) => ControlFlow::Continue(self.too_slow("completed no checkpoint", cx)),
             Err(_) => done(Err(error)),
         }
     }

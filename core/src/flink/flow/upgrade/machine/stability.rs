@@ -5,8 +5,9 @@
 
 use std::ops::ControlFlow;
 
+use crate::error::FlowError;
 use crate::flink::flow::PollInterval;
-use crate::flink::flow::await_job::TaskMark;
+use crate::flink::flow::await_job::{TaskMark, unreadable_jobs};
 use crate::flink::flow::lookup_retry::LookupRetry;
 use crate::flink::flow::observation_window::ObservationWindow;
 use crate::flink::jobs::GetJobsOverview;
@@ -77,12 +78,17 @@ impl StabilityCheck {
                     Ok(overview) => {
                         self.observed.record(self.requested_at);
                         self.retry.answered();
-                        let Some(job) = overview.jobs.into_iter().find(|job| job.id == self.job) else {
+                        let Some(job) = overview.jobs.iter().find(|job| job.id == self.job) else {
+                            if !overview.jobs.is_complete() {
+                                let error =
+                                    FlowError::failed(format!("job {}", self.job), unreadable_jobs(&overview.jobs));
+                                return ControlFlow::Continue(Err(error));
+                            }
                             return ControlFlow::Continue(Ok(Stability::Unstable(
                                 "the cluster does not list it".to_owned(),
                             )));
                         };
-                        match TaskMark::of(&job) {
+                        match TaskMark::of(job) {
                             Some(mark) if mark == self.mark && self.requested_at >= self.until => {
                                 return ControlFlow::Continue(Ok(Stability::Stable));
                             }

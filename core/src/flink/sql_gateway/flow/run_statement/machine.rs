@@ -91,6 +91,10 @@ impl From<RunStatement> for StatementMachine {
     }
 }
 
+fn unreadable_rows(page: &ResultPage) -> usize {
+    page.results.as_ref().map_or(0, |results| results.data.unreadable())
+}
+
 impl StatementMachine {
     pub(super) fn session(&self) -> Option<SessionHandle> {
         self.session
@@ -225,15 +229,31 @@ impl StatementMachine {
         };
         match error {
             FlowError::Service(rejection) if is_of_statement(&rejection) => FlowError::Failed(Failure {
-                what: match self.operation {
-                    Some(operation) => format!("statement {operation}"),
-                    None => "statement".to_owned(),
-                },
+                what: self.what(),
                 reason: rejection.message().to_owned(),
                 details: rejection.details().map(str::to_owned),
                 cause: None,
             }),
             other => other,
+        }
+    }
+
+    /// A page without all its rows is not yielded: the result would lack them without a sign.
+    fn incomplete(&self, rows: usize) -> FlowError {
+        FlowError::failed(
+            self.what(),
+            format!(
+                "{rows} rows of the page {} cannot be read by this version of the library; update the library, or read \
+                the others with `FetchResults`",
+                self.token
+            ),
+        )
+    }
+
+    fn what(&self) -> String {
+        match self.operation {
+            Some(operation) => format!("statement {operation}"),
+            None => "statement".to_owned(),
         }
     }
 
@@ -250,7 +270,7 @@ impl StatementMachine {
             is_query: answer.is_query_result.unwrap_or_default(),
             kind: answer.result_kind,
             columns: results.columns,
-            rows: results.data,
+            rows: results.data.into_vec(),
         });
         let page = page.filter(|page| !page.rows.is_empty() || !self.has_yielded);
         let has_rows = page.as_ref().is_some_and(|page| !page.rows.is_empty());
@@ -322,6 +342,10 @@ impl StateMachine for StatementMachine {
                 Err(error) => self.fail(error, cx),
             },
             State::Fetch(call) => match cx.poll(call)? {
+                Ok(answer) if unreadable_rows(&answer) > 0 => {
+                    let error = self.incomplete(unreadable_rows(&answer));
+                    self.fail(error, cx)
+                }
                 Ok(answer) => {
                     let (next, page) = self.arrived(answer);
                     if let Some(page) = page {
