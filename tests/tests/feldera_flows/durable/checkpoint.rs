@@ -170,7 +170,7 @@ fn another_processs_numbers_are_not_believed() {
     }
 }
 
-/// A process that has nothing to do, and has not reported the outcome of the checkpoint, never will.
+/// An idle process that has not reported the outcome of the checkpoint never will.
 #[test]
 fn an_idle_process_has_no_more_to_say() {
     let answer = |name: &str, _: &str| {
@@ -187,5 +187,8 @@ fn an_idle_process_has_no_more_to_say() {
     };
     let feldera = Feldera::new(base(), Recorded::new(answer));
     let error = feldera.run(Checkpoint::new("p")).expect_err("no report");
-    assert!(matches!(&error, FlowError::Failed(failure) if failure.reason.contains("nothing to do")), "{error:?}");
+    assert!(
+        matches!(&error, FlowError::Failed(failure) if failure.reason.contains("the process is idle")),
+        "{error:?}"
+    );
 }
