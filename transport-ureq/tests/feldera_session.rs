@@ -100,9 +100,8 @@ fn rows_go_in_and_changes_come_out() {
     let stage = Stage::new("open-source", Config::default());
     let ran = stage.run(&[&FEED[..], &["--view", "sold"]].concat());
     ran.ends(0, &["Open source", "3 rows are in and processed", "no checkpoint", "what its tables held is gone"]);
-    let changes = r#"{"insert":{"id":1,"item":"bolt"}}
-{"insert":{"id":2,"item":"nut"}}
-{"delete":{"id":1,"item":"bolt"}}
+    // The pipeline processes all rows in one step, so that the row which is replaced at once causes no change.
+    let changes = r#"{"insert":{"id":2,"item":"nut"}}
 {"insert":{"id":1,"item":"screw"}}
 "#;
     assert_eq!(ran.out, changes);
@@ -191,7 +190,7 @@ fn a_release_that_cannot_tell_what_a_view_holds_does_not_say_nothing() {
     stage.run(&["--view", "sold"]).ends(1, &[said]);
     let ran = stage.run(&[&FEED[..], &["--view", "sold"]].concat());
     ran.ends(0, &[]);
-    assert_eq!(ran.out.lines().count(), 4);
+    assert_eq!(ran.out.lines().count(), 2);
 }
 
 #[test]
@@ -240,6 +239,8 @@ fn on_a_bad_day_every_row_comes_in() {
         let taken = stage.taken();
         for row in [r#"{"id":1,"item":"bolt"}"#, r#"{"id":2,"item":"nut"}"#, r#"{"id":1,"item":"screw"}"#] {
             assert!(taken.iter().any(|taken| taken == row), "{row} is not in {taken:?}");
+        }
+        for row in [r#"{"id":2,"item":"nut"}"#, r#"{"id":1,"item":"screw"}"#] {
             assert!(ran.out.contains(&format!("{{\"insert\":{row}}}\n")), "{row} is not in {}", ran.out);
         }
         assert_eq!(stage.status(), "Stopped");
@@ -253,9 +254,9 @@ fn sql_that_does_not_compile_is_shown_with_its_place() {
     let ran = ran(stage.command("bad.sql").args(FEED));
     let said = "\
 bad.sql does not compile
-bad.sql:2:1: Error in SQL statement: Object 'oders' not found
+bad.sql:2:48: Error in SQL statement: Object 'oders' not found
   CREATE MATERIALIZED VIEW sold AS SELECT * FROM oders;
-  ^
+                                                 ^^^^^
 ";
     ran.ends(1, &[said]);
     assert!(stage.taken().is_empty());

@@ -106,7 +106,7 @@ fn a_source_with_less_than_it_said() {
 #[test]
 fn a_source_with_more_than_it_said() {
     let said = halting(Text { said: 3, text: "short" });
-    assert!(said.starts_with("Text said 3 bytes and yields more;"), "{said}");
+    assert!(said.starts_with("Text announced 3 bytes and yields more;"), "{said}");
 }
 
 #[test]
