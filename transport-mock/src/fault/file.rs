@@ -40,7 +40,7 @@ impl FaultPlan {
     /// | `at-most = 20` | how many faults are drawn: [`at_most`](Self::at_most) |
     /// | `delays = 0.1..2` | seconds that a delay takes: [`delays`](Self::delays) |
     /// | `downtimes = 0.5..5` | seconds that a restart takes: [`downtimes`](Self::downtimes) |
-    /// | `[POST /v1/jobs/*/stop]` | begins a section: the chances below are those of requests with this method and path, which meet no other faults: [`chance_of`](Self::chance_of) |
+    /// | `[POST /v1/jobs/*/stop]` | begins a section: the chances below are those of requests with this method and path, which meet no other faults, and none at all if the section is empty: [`chance_of`](Self::chance_of) |
     ///
     /// ```
     /// use pipewright_mock::FaultPlan;
@@ -89,9 +89,12 @@ impl Reading {
     fn read(&mut self, line: &str) -> Result<(), String> {
         let first = !std::mem::replace(&mut self.has_begun, true);
         if let Some(section) = line.strip_prefix('[') {
-            self.route = Some(route(section).ok_or_else(|| {
+            let (method, path) = route(section).ok_or_else(|| {
                 format!("{line}: not a section; use a method and a path, as in `[POST /v1/jobs/*/stop]`")
-            })?);
+            })?;
+            check_pattern(&path).map_err(|problem| format!("{line}: {problem}"))?;
+            self.plan.add_route(&method, &path);
+            self.route = Some((method, path));
             return Ok(());
         }
         let (name, value) = line
@@ -141,6 +144,26 @@ fn route(section: &str) -> Option<(String, String)> {
     let path = path.trim();
     let has_method = method == "*" || method.bytes().all(|byte| byte.is_ascii_uppercase());
     (has_method && path.starts_with('/') && !path.contains([' ', '?'])).then(|| (method.to_owned(), path.to_owned()))
+}
+
+/// Rejects what would match nothing.
+fn check_pattern(path: &str) -> Result<(), &'static str> {
+    let mut segments = path.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        match segment {
+            "**" if segments.peek().is_some() => {
+                return Err("`**` stands for the rest of a path; use `*` for one segment, or end the path with `**`");
+            }
+            "*" | "**" => {}
+            segment if segment.contains('*') => {
+                return Err(
+                    "`*` stands for a whole segment; use `*` instead of a part of one, as in `/v1/jobs/*/stop`",
+                );
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn seconds(name: &str, value: &str) -> Result<RangeInclusive<Duration>, String> {
@@ -193,6 +216,7 @@ mod tests {
             not-sent = 1
             [GET /v1/overview]
             reply-lost = 0
+            [GET /v1/config]
         ";
         let plan = FaultPlan::parse(text, 7).expect("a plan");
         for (method, path, kind) in [
@@ -202,6 +226,7 @@ mod tests {
             (Method::POST, "/v1/jobs/a/stop/b", Some(FaultKind::ReplyLost)),
             (Method::DELETE, "/v1/jars/a/b", Some(FaultKind::NotSent)),
             (Method::GET, "/v1/overview", None),
+            (Method::GET, "/v1/config", None),
         ] {
             assert_eq!(drawn(&plan, &method, path, 2), kind.map_or(vec![], |kind| vec![kind; 2]), "{method} {path}");
         }
@@ -224,6 +249,10 @@ mod tests {
             ("start = bad", 1, "start = bad: unknown plan; use none, flaky or hostile"),
             ("[POST]", 1, "[POST]: not a section; use a method and a path"),
             ("[POST /a?b=c]", 1, "[POST /a?b=c]: not a section"),
+            ("[GET /v1/**/stop]", 1, "[GET /v1/**/stop]: `**` stands for the rest of a path; use `*` for one segment"),
+            ("[GET /v1/**/]", 1, "[GET /v1/**/]: `**` stands for the rest of a path"),
+            ("[GET /v1/job-*]", 1, "[GET /v1/job-*]: `*` stands for a whole segment; use `*` instead of a part"),
+            ("[GET /***]", 1, "[GET /***]: `*` stands for a whole segment"),
             ("[POST /a]\nat-most = 1", 2, "at-most: cannot be set for [POST /a] alone; move it before"),
         ] {
             let error = FaultPlan::parse(text, 7).expect_err(text);

@@ -54,9 +54,10 @@ impl Route {
             return false;
         }
         let mut segments = path.split('/');
-        for pattern in self.path.split('/') {
+        let mut patterns = self.path.split('/').peekable();
+        while let Some(pattern) = patterns.next() {
             match (pattern, segments.next()) {
-                ("**", _) => return true,
+                ("**", _) if patterns.peek().is_none() => return true,
                 (pattern, Some(segment)) if pattern == "*" || pattern == segment => {}
                 _ => return false,
             }
@@ -222,24 +223,25 @@ impl FaultPlan {
     /// How likely an exchange with this method and path meets a fault of this kind, from 0 to 1. Exchanges of such a
     /// route meet these faults alone, and not those of [`chance`](Self::chance); of several routes that match, the
     /// route that was named first counts. In `method`, `*` is any. In `path`, `*` is any one segment, and `**` at the
-    /// end is any rest.
+    /// end is any rest. Neither has this meaning elsewhere, such as within a segment.
     ///
     /// ```
     /// # use pipewright_mock::{FaultKind, FaultPlan};
     /// let plan = FaultPlan::flaky(7).chance_of("POST", "/v1/jobs/*/stop", FaultKind::ReplyLost, 0.5);
     /// ```
     pub fn chance_of(mut self, method: &str, path: &str, kind: FaultKind, probability: f64) -> Self {
-        let known = self.routes.iter_mut().find(|route| route.method == method && route.path == path);
-        if let Some(route) = known {
-            route.chances.insert(kind, probability);
-        } else {
-            self.routes.push(Route {
-                method: method.to_owned(),
-                path: path.to_owned(),
-                chances: BTreeMap::from([(kind, probability)]),
-            });
-        }
+        self.add_route(method, path).insert(kind, probability);
         self
+    }
+
+    /// The chances of a route, which has none if it is new.
+    pub(super) fn add_route(&mut self, method: &str, path: &str) -> &mut BTreeMap<FaultKind, f64> {
+        let known = self.routes.iter().position(|route| route.method == method && route.path == path);
+        let at = known.unwrap_or_else(|| {
+            self.routes.push(Route { method: method.to_owned(), path: path.to_owned(), chances: BTreeMap::new() });
+            self.routes.len() - 1
+        });
+        &mut self.routes[at].chances
     }
 
     /// This fault for the nth exchange under this plan, counted from 1.
