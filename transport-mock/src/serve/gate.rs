@@ -11,8 +11,12 @@ use socket2::{Domain, Socket, Type};
 
 use crate::world::lock;
 
-/// Opens a port of the loopback interface; 0 is any free port.
+/// Opens a port of the loopback interface; 0 is any free port. An error names the port.
 pub(super) fn bind(port: u16) -> io::Result<TcpListener> {
+    listener(port).map_err(|error| io::Error::new(error.kind(), format!("port {port} of 127.0.0.1: {error}")))
+}
+
+fn listener(port: u16) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     // As the standard library does: elsewhere it would let two listeners share a port.
     socket.set_reuse_address(cfg!(unix))?;

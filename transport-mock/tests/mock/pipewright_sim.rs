@@ -7,6 +7,9 @@ use std::process::{Child, Command, Output, Stdio};
 
 use pipewright_mock::flink::Program;
 
+/// How long anything may take.
+const LIMIT: std::time::Duration = std::time::Duration::from_secs(30);
+
 fn sim(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pipewright-sim"));
     command.args(arguments).stdin(Stdio::null());
@@ -45,6 +48,15 @@ fn it_says_where_it_listens_and_then_what_it_is_asked() {
     // The port is taken.
     let output = run(&["flink", "--port", address.rsplit(':').next().expect("a port")]);
     assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let port = address.rsplit(':').next().unwrap_or_default();
+    assert!(said.starts_with(&format!("pipewright-sim: port {port} of 127.0.0.1: ")), "{said}");
+
+    // An error that is not about the port.
+    let output = run(&["proxy", "--upstream", "http://127.0.0.1:1", "--record", "/nowhere/at/all.har"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.starts_with("pipewright-sim: recording /nowhere/at/all.har: "), "{said}");
 }
 
 #[test]
@@ -240,14 +252,77 @@ fn a_signal_ends_it_in_good_order() {
     for (command, signal) in [(&["flink"][..], "TERM"), (&["feldera"], "INT"), (&arguments, "TERM")] {
         let (mut process, url) = listening(command);
         let mut idle = TcpStream::connect(url.strip_prefix("http://").expect("an address")).expect("a connection");
-        let killed = Command::new("kill").args([format!("-{signal}"), process.0.id().to_string()]).status();
-        assert!(killed.expect("the program kill").success());
+        idle.set_read_timeout(Some(LIMIT)).expect("a timeout");
+        idle.write_all(b"GET /absent HTTP/1.1\r\nHost: x\r\n\r\n").expect("written");
+        assert_eq!(idle.read(&mut [0]).expect("an answer"), 1);
+        kill(&process, signal);
         assert_eq!(process.0.wait().expect("its end").code(), Some(0), "{command:?}");
-        assert_eq!(idle.read(&mut [0]).unwrap_or(0), 0);
+        idle.read_to_end(&mut Vec::new()).expect("an end without a reset");
         let mut said = String::new();
         process.0.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
-        assert_eq!(said, "shut down\n", "{command:?}");
+        let lines: Vec<&str> = said.lines().collect();
+        assert!(lines.len() == 2 && lines[0].starts_with("GET /absent ") && lines[1] == "shut down", "{said}");
     }
+}
+
+#[cfg(unix)]
+fn kill(process: &Killed, signal: &str) {
+    let killed = Command::new("kill").args([format!("-{signal}"), process.0.id().to_string()]).status();
+    assert!(killed.expect("the program kill").success());
+}
+
+#[cfg(all(unix, feature = "tls"))]
+#[test]
+fn a_signal_removes_the_file_of_the_certificate() {
+    let mut command = sim(&["flink", "--tls"]);
+    let mut process = Killed(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts"));
+    let lines = BufReader::new(process.0.stdout.take().expect("piped")).lines();
+    let line = lines.map_while(Result::ok).nth(1).expect("two lines");
+    let path = Path::new(line.strip_prefix("CA certificate: ").expect("a path"));
+    assert!(path.exists());
+    kill(&process, "TERM");
+    assert_eq!(process.0.wait().expect("its end").code(), Some(0));
+    assert!(!path.exists(), "{}", path.display());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn outputs_that_cannot_be_written_are_ignored() {
+    let full = || Stdio::from(std::fs::File::options().write(true).open("/dev/full").expect("a device"));
+    for (arguments, code) in
+        [(&["flink", "--help"][..], 0), (&["flink", "--routes"], 0), (&["flink", "--port", "x"], 2)]
+    {
+        let status = sim(arguments).stdout(full()).stderr(full()).status().expect("it starts");
+        assert_eq!(status.code(), Some(code), "{arguments:?}");
+    }
+}
+
+/// Takes as long as the grace period, because the threads of the connections wait for a reader.
+#[cfg(unix)]
+#[test]
+fn a_full_error_output_does_not_keep_the_process() {
+    let recording = std::env::temp_dir().join(format!("pipewright-sim-{}-full.har", std::process::id()));
+    let file = recording.to_str().expect("a path");
+    let (mut process, url) = listening(&["proxy", "--upstream", "http://127.0.0.1:1", "--record", file]);
+    let address = url.strip_prefix("http://").expect("an address");
+    // Twice what fits into a pipe.
+    for _ in 0..40 {
+        let mut stream = TcpStream::connect(address).expect("a connection");
+        stream.set_read_timeout(Some(LIMIT)).expect("a timeout");
+        write!(stream, "GET /{} HTTP/1.1\r\n\r\n", "a".repeat(3500)).expect("written");
+        assert_eq!(stream.read(&mut [0]).expect("an answer"), 1);
+    }
+    kill(&process, "TERM");
+    let started = std::time::Instant::now();
+    let status = loop {
+        match process.0.try_wait().expect("a status") {
+            Some(status) => break status,
+            None => assert!(started.elapsed() < LIMIT, "it is still running"),
+        }
+        std::thread::yield_now();
+    };
+    std::fs::remove_file(recording).expect("deleted");
+    assert_eq!(status.code(), Some(0));
 }
 
 #[test]
@@ -271,7 +346,7 @@ fn faults_come_from_a_file_and_what_passes_is_recorded() {
             answer.get(9..12).unwrap_or_default().to_owned()
         });
     assert_eq!(statuses, ["200", "503", "503", "503", "503", "200"]);
-    // Killed in whatever state it is.
+    // Killed between two entries: the one of a request is written before its line.
     drop((server, proxy));
     let text = std::fs::read_to_string(&recording).expect("a recording");
     let document: serde_json::Value = serde_json::from_str(&text).expect("whole JSON");

@@ -3,16 +3,17 @@
 //!
 //! Prints where it listens, and then one line for each request on the standard error output.
 
+#[cfg(feature = "tls")]
+mod ca_file;
 mod jar;
+mod output;
 mod proxy;
 mod signals;
 
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::io::Write as _;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
@@ -21,7 +22,10 @@ use lexopt::prelude::*;
 use pipewright_mock::serve::{Options, Served, Server, Time};
 use pipewright_mock::{FaultPlan, Route, Service, feldera, flink, snowpipe, sql_gateway};
 
-use self::signals::Signals;
+#[cfg(feature = "tls")]
+use self::ca_file::CaFile;
+use self::output::{print, say, say_last};
+use self::signals::{Signals, within_grace};
 
 const USAGE: &str = "\
 usage: pipewright-sim flink|flink-sql-gateway|snowpipe|feldera [--port N] [--seed S] [--faults none|flaky|hostile|FILE]
@@ -130,14 +134,14 @@ fn main() -> ExitCode {
     let run = match command(lexopt::Parser::from_env()) {
         Ok(run) => run,
         Err(error) => {
-            eprintln!("pipewright-sim: {error}\n\n{USAGE}");
+            say(format_args!("pipewright-sim: {error}\n\n{USAGE}"));
             return ExitCode::from(2);
         }
     };
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("pipewright-sim: {error}");
+            say_last(format_args!("pipewright-sim: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -158,7 +162,7 @@ fn command(mut parser: lexopt::Parser) -> Result<Run> {
 
 fn help() -> Run {
     Box::new(|| {
-        println!("{USAGE}");
+        print(USAGE);
         Ok(())
     })
 }
@@ -168,69 +172,52 @@ fn list(mut routes: Vec<Route>) -> Run {
     Box::new(move || {
         routes.sort_by_key(|route| !route.is_simulated);
         for route in routes {
-            println!("{:<13}  {route}", if route.is_simulated { "simulated" } else { "not simulated" });
+            print(format_args!("{:<13}  {route}", if route.is_simulated { "simulated" } else { "not simulated" }));
         }
         Ok(())
     })
 }
 
 /// Serves until the process is ended, or the service ends by itself.
-fn serve<S: Service + 'static>(port: u16, options: Options<S>) -> Result<()> {
-    let server = Server::start(options).map_err(|error| format!("port {port} of 127.0.0.1: {error}"))?;
-    #[cfg(feature = "tls")]
-    let file = server.ca_certificate().map(write_ca).transpose()?;
-    #[cfg(not(feature = "tls"))]
-    let file = None::<PathBuf>;
+fn serve<S: Service + 'static>(options: Options<S>) -> Result<()> {
+    // A signal that comes from now on leaves no file behind.
     let signals = Signals::register()?;
-    announce(server.url(), file.as_deref())?;
-    if signals.wait_while(|| server.is_running()) {
-        report(server.shutdown(GRACE));
-    } else {
-        eprintln!("the service was shut down");
+    let server = Server::start(options)?;
+    #[cfg(feature = "tls")]
+    let file = server.ca_certificate().map(CaFile::create).transpose()?;
+    announce(server.url());
+    #[cfg(feature = "tls")]
+    if let Some(file) = &file {
+        print(format_args!("CA certificate: {}", file.path().display()));
     }
-    if let Some(path) = file {
-        // A user may have moved or removed it.
-        let _ = std::fs::remove_file(path);
+    let signalled = signals.wait_while(|| server.is_running());
+    let finished = within_grace(move || server.shutdown(GRACE));
+    #[cfg(feature = "tls")]
+    drop(file);
+    if signalled {
+        report(finished);
+    } else {
+        say_last("the service was shut down");
     }
     Ok(())
 }
 
-/// Writes the certificate that clients of a server with TLS have to trust. It is public: the key stays in memory.
-#[cfg(feature = "tls")]
-fn write_ca(certificate: &str) -> Result<PathBuf> {
-    let (place, process) = (std::env::temp_dir(), std::process::id());
-    // What another process left under the name is neither read nor overwritten.
-    let mut names = (1..=100).map(|turn| place.join(format!("pipewright-sim-{process}-{turn}-ca.pem")));
-    let opened = names.find_map(|path| match std::fs::File::create_new(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => None,
-        file => Some((path, file)),
-    });
-    let (path, file) = opened.ok_or_else(|| format!("{}: 100 files of this process already exist", place.display()))?;
-    let written = file.and_then(|mut file| file.write_all(certificate.as_bytes()));
-    written.map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(path)
-}
-
-/// Says where the server listens and where its CA certificate is.
-fn announce(url: &str, ca_file: Option<&Path>) -> Result<()> {
-    println!("listening on {url}");
-    if let Some(path) = ca_file {
-        println!("CA certificate: {}", path.display());
-    }
-    Ok(std::io::stdout().flush()?)
+/// Says where the server listens.
+fn announce(url: &str) {
+    print(format_args!("listening on {url}"));
 }
 
 /// Says how a shutdown went.
 fn report(finished: bool) {
     if finished {
-        eprintln!("shut down");
+        say_last("shut down");
     } else {
-        eprintln!("shut down; requests that took longer than {} s were cut off", GRACE.as_secs());
+        say_last(format_args!("shut down; requests that took longer than {} s were cut off", GRACE.as_secs()));
     }
 }
 
 /// What every simulator can be told.
-struct FlowContext {
+struct CommonOptions {
     port: u16,
     seed: u64,
     time: Time,
@@ -245,7 +232,7 @@ enum Faults {
     File(String, String),
 }
 
-impl FlowContext {
+impl CommonOptions {
     fn new() -> Self {
         Self { port: 0, seed: 0, time: Time::Real, tls: false, faults: Faults::Named(|_| FaultPlan::none()) }
     }
@@ -257,7 +244,7 @@ impl FlowContext {
             "seed" => self.seed = value(parser, "--seed")?,
             "time" => self.time = value(parser, "--time")?,
             "tls" if cfg!(feature = "tls") => self.tls = true,
-            "tls" => return Err("--tls: this program was built without TLS; build it with `--features tls`".into()),
+            "tls" => return Err("--tls: this program was built without TLS; build it with `--features sql,tls`".into()),
             "faults" => {
                 self.faults = match parser.value()?.to_string_lossy().as_ref() {
                     "none" => Faults::Named(|_| FaultPlan::none()),
@@ -294,9 +281,9 @@ impl FlowContext {
     }
 }
 
-/// Writes a line for a request. A reader that has closed the output does not want to know.
+/// Writes a line for a request.
 fn log(served: &Served) {
-    let _ = writeln!(std::io::stderr(), "{served}");
+    say(served);
 }
 
 /// Reads arguments up to the end: common options, and those of one simulator, which are read into its configuration.
@@ -307,7 +294,7 @@ fn simulator<C: Default + 'static, S: Service + 'static>(
     seed: fn(&mut C, u64),
     options: fn(C) -> Options<S>,
 ) -> Result<Run> {
-    let (mut common, mut config) = (FlowContext::new(), C::default());
+    let (mut common, mut config) = (CommonOptions::new(), C::default());
     while let Some(argument) = parser.next()? {
         let name = match argument {
             Long("help") | Short('h') => return Ok(help()),
@@ -320,7 +307,7 @@ fn simulator<C: Default + 'static, S: Service + 'static>(
         }
     }
     seed(&mut config, common.seed);
-    Ok(Box::new(move || serve(common.port, common.applied(options(config))?)))
+    Ok(Box::new(move || serve(common.applied(options(config))?)))
 }
 
 fn flink_option(config: &mut flink::Config, name: &str, parser: &mut lexopt::Parser) -> Result<bool> {

@@ -1,17 +1,18 @@
 //! The command `proxy`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use lexopt::prelude::*;
 use pipewright_mock::serve::{Proxy, ProxyOptions};
 use pipewright_mock::{FaultKind, FaultPlan};
 
-use super::signals::Signals;
-use super::{FlowContext, GRACE, Result, Run, announce, help, log, report, seconds, value};
+use super::signals::{Signals, within_grace};
+use super::{CommonOptions, GRACE, Result, Run, announce, help, log, report, seconds, value};
 
 /// Serves a proxy with faults.
 pub(super) fn proxy(mut parser: lexopt::Parser) -> Result<Run> {
-    let (mut common, mut upstream, mut recording) = (FlowContext::new(), None, None);
+    let (mut common, mut upstream, mut recording) = (CommonOptions::new(), None, None);
     let mut changes: Vec<Box<dyn FnOnce(FaultPlan) -> FaultPlan>> = Vec::new();
     while let Some(argument) = parser.next()? {
         let name = match argument {
@@ -51,12 +52,15 @@ pub(super) fn proxy(mut parser: lexopt::Parser) -> Result<Run> {
         options = options.record(file);
     }
     Ok(Box::new(move || {
-        let proxy = Proxy::start(options).map_err(|error| format!("port {} of 127.0.0.1: {error}", common.port))?;
         let signals = Signals::register()?;
-        announce(proxy.url(), None)?;
+        let proxy = Arc::new(Proxy::start(options)?);
+        announce(proxy.url());
         signals.wait_while(|| true);
-        report(proxy.shutdown(GRACE));
-        match proxy.recording_failure() {
+        let stopped = Arc::clone(&proxy);
+        let finished = within_grace(move || stopped.shutdown(GRACE));
+        let failure = proxy.recording_failure();
+        report(finished);
+        match failure {
             Some(failure) => {
                 Err(format!("the recording is not complete: {failure}; free some space and repeat it").into())
             }

@@ -1,12 +1,18 @@
 //! The signals that end a server.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+
+use super::GRACE;
+
+/// What the end of the connections that are cut off may take beyond [`GRACE`].
+const CUT_OFF: Duration = Duration::from_millis(500);
 
 /// Whether SIGTERM or SIGINT has come.
 pub(super) struct Signals(Arc<AtomicBool>);
@@ -28,8 +34,18 @@ impl Signals {
             if self.0.load(Ordering::Relaxed) {
                 return true;
             }
-            std::thread::sleep(Duration::from_millis(50));
+            thread::sleep(Duration::from_millis(50));
         }
         false
     }
+}
+
+/// Shuts down, and returns whether everything finished within the grace period. A connection whose thread cannot write
+/// its line, because nothing reads the error output, does not keep the process.
+pub(super) fn within_grace(shutdown: impl FnOnce() -> bool + Send + 'static) -> bool {
+    let (done, finished) = mpsc::channel();
+    thread::spawn(move || {
+        let _ = done.send(shutdown());
+    });
+    finished.recv_timeout(GRACE + CUT_OFF).unwrap_or(false)
 }
