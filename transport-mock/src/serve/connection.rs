@@ -45,18 +45,16 @@ pub(super) fn run<S: Service>(tcp: &TcpStream, seat: &Seat<'_>, shared: &Shared<
     let Some(stream) = shared.accept(tcp) else { return };
     let reader = Reader::new(&stream, lock(&shared.site).limits());
     let mut connection = Connection { stream: &stream, reader, shared, seat };
-    until_the_end(tcp, seat, || {
+    let exchange = || {
         let next = connection.exchange();
-        let is_down = shared.is_down();
-        if is_down || next == Next::Farewell {
+        if shared.is_down() {
             stream.finish();
-        }
-        if is_down {
             shared.close();
             return Next::End;
         }
         next
-    });
+    };
+    until_the_end(tcp, seat, exchange, || stream.finish());
 }
 
 /// Sets the options that every connection has.
@@ -66,8 +64,14 @@ pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_write_timeout(Some(SILENCE))
 }
 
-/// Carries out exchanges one after another, and closes the connection.
-pub(super) fn until_the_end(stream: &TcpStream, seat: &Seat<'_>, mut exchange: impl FnMut() -> Next) {
+/// Carries out exchanges one after another, and closes the connection; `announce` tells the client that nothing else is
+/// written.
+pub(super) fn until_the_end(
+    stream: &TcpStream,
+    seat: &Seat<'_>,
+    mut exchange: impl FnMut() -> Next,
+    announce: impl FnOnce(),
+) {
     let next = loop {
         match exchange() {
             Next::Request if seat.finish() => {}
@@ -76,6 +80,7 @@ pub(super) fn until_the_end(stream: &TcpStream, seat: &Seat<'_>, mut exchange: i
         }
     };
     if next == Next::Farewell {
+        announce();
         say_farewell(stream);
     }
     // Without a shutdown before it, closing the stream resets the connection.

@@ -40,6 +40,8 @@ impl Tap {
 /// Finds the end of a body whose bytes come in pieces.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Scanner {
+    /// The part that the body begins with.
+    start: Part,
     part: Part,
     /// The payload without the framing of chunks, if it is kept.
     decoded: Option<Vec<u8>>,
@@ -75,12 +77,21 @@ impl Scanner {
             Framing::Length(length) => Part::Length(length),
             Framing::Chunked => Part::Size { size: None, extension: false },
         };
-        Self { part, decoded: None, tap: None }
+        Self::at(part)
     }
 
     /// A body that ends when the connection does.
     pub(super) fn until_close() -> Self {
-        Self { part: Part::Close, decoded: None, tap: None }
+        Self::at(Part::Close)
+    }
+
+    fn at(start: Part) -> Self {
+        Self { start, part: start, decoded: None, tap: None }
+    }
+
+    /// A scanner for the same body from its start, which keeps nothing yet.
+    pub(super) fn again(&self) -> Self {
+        Self::at(self.start)
     }
 
     /// Shows the payload to a tap from now on.

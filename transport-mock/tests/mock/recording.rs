@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use pipewright_mock::serve::{Proxy, ProxyOptions};
 use pipewright_mock::{Fault, FaultPlan};
 use serde_json::Value;
@@ -101,6 +103,67 @@ fn no_credential_is_recorded() {
     assert_eq!(entries[0]["response"]["content"]["text"], r#"{"api_key":"REDACTED","name":"k"}"#);
     assert_eq!(entries[1]["response"]["content"]["comment"], "not recorded: it is or holds a token");
     assert_eq!(entries[2]["request"]["postData"]["text"], "client_secret=REDACTED&scope=a");
+}
+
+#[test]
+fn no_credential_is_recorded_of_a_body_that_a_fault_spoils() {
+    const SPOILT: [&[u8]; 3] = [
+        // The byte in the middle is one of the name.
+        b"{\"a_very_long_password\":\"hunter2\"}",
+        b"{\"password\":\"hunter2\",\"x\":\"\xff\"}",
+        b"{\n\"credentials\":\n[\"hunter2\",\n\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\"]}",
+    ];
+    const FAULTS: [Option<Fault>; 4] = [None, Some(Fault::MalformedBody), Some(Fault::ShortBody), Some(Fault::CutOff)];
+    let upstream = Upstream::with(|stream, number| {
+        let body = SPOILT[(number - 1) / FAULTS.len()];
+        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).is_ok()
+            && stream.write_all(body).is_ok()
+    });
+    let recording = Recording::new("spoilt");
+    let faults = FAULTS.iter().cycle().zip(1..=12).filter_map(|(fault, number)| Some((number, (*fault)?)));
+    let plan = faults.fold(FaultPlan::none(), |plan, (number, fault)| plan.nth(number, fault));
+    let proxy = recording.proxy(&upstream, plan);
+    (0..12).for_each(|_| drop(ask(&proxy, GET)));
+    let entries = recorded(&recording, &proxy);
+    assert_eq!(entries.len(), 12);
+    for entry in &entries {
+        let content = &entry["response"]["content"];
+        let text = content["text"].as_str().unwrap_or_default();
+        let bytes = match content["encoding"].as_str() {
+            Some(_) => STANDARD.decode(text).expect("Base64"),
+            None => text.into(),
+        };
+        assert!(!String::from_utf8_lossy(&bytes).contains("hunter"), "{entry}");
+    }
+    let spoilt = "not recorded: it is spoilt, and what it was made of holds a secret or cannot be read";
+    assert_eq!(entries[1]["response"]["content"]["comment"], spoilt);
+    assert_eq!(entries[4]["response"]["content"]["comment"], "not recorded: it is not UTF-8, and it names a secret");
+}
+
+#[test]
+fn a_streaming_answer_that_is_cut_is_recorded_as_far_as_it_was_sent() {
+    let upstream = Upstream::new("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\naaaaa\r\n5\r\nbbbbb\r\n");
+    let recording = Recording::new("cut");
+    let proxy = recording.proxy(&upstream, FaultPlan::none().nth(1, Fault::CutOff));
+    let answer = ask(&proxy, GET);
+    assert!(answer.contains("aaaaa") && !answer.contains('b'), "{answer}");
+    let content = &recorded(&recording, &proxy)[0]["response"]["content"];
+    assert_eq!((&content["text"], &content["size"]), (&"aaaaa".into(), &5.into()));
+}
+
+#[cfg(unix)]
+#[test]
+fn other_users_cannot_read_a_recording() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let upstream = Upstream::new("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let recording = Recording::new("mode");
+    let mode = || std::fs::metadata(&recording.0).expect("a file").permissions().mode() & 0o777;
+    drop(recording.proxy(&upstream, FaultPlan::none()));
+    assert_eq!(mode(), 0o600);
+    // One that is replaced.
+    std::fs::set_permissions(&recording.0, std::fs::Permissions::from_mode(0o644)).expect("its owner");
+    drop(recording.proxy(&upstream, FaultPlan::none()));
+    assert_eq!(mode(), 0o600);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use pipewright_mock::serve::{Options, Served, Server, Time};
@@ -114,6 +114,34 @@ fn faults_end_encrypted_connections_too() {
     let last = OVERVIEW.replace("Host: x", "Connection: close");
     assert_eq!(ask(&mut client, &last).expect("an answer").0, 200);
     assert_eq!(client.read(&mut [0]).expect("an announced end"), 0);
+}
+
+#[test]
+fn a_shutdown_announces_the_end_to_the_client_that_it_has_answered() {
+    let (shown, is_shown) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel::<()>();
+    let may_go_on = Mutex::new(may_go_on);
+    // Keeps the request unfinished until the shutdown has begun. The test may be over.
+    let options = Options::flink(flink::Config::default()).tls().on_request(move |_| {
+        let _ = shown.send(());
+        let _ = may_go_on.lock().expect("no panic").recv_timeout(LIMIT);
+    });
+    let server = Server::start(options).expect("a free port");
+    let mut idle = trusted(&server, "localhost");
+    let StreamOwned { conn, sock } = idle.get_mut();
+    while conn.is_handshaking() {
+        conn.complete_io(sock).expect("a handshake");
+    }
+    let mut client = trusted(&server, "localhost");
+    assert_eq!(ask(&mut client, OVERVIEW).expect("an answer").0, 200);
+    is_shown.recv_timeout(LIMIT).expect("shown");
+    let shutdown = std::thread::spawn(move || server.shutdown(LIMIT));
+    // A shutdown begins with the end of the idle connections.
+    assert_eq!(idle.read(&mut [0]).unwrap_or(0), 0);
+    go_on.send(()).expect("it waits");
+    assert_eq!(client.read(&mut [0]).expect("an announced end"), 0);
+    drop(client);
+    assert!(shutdown.join().expect("no panic"));
 }
 
 #[test]

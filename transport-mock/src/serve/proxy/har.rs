@@ -9,9 +9,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, Request, StatusCode, header};
 use pipewright::Timestamp;
+use ruzstd::decoding::StreamingDecoder;
 use serde_json::{Map, Value, json};
 
-use super::redact::{self, REDACTED};
+use super::redact;
 use crate::serve::scan::{SharedTap, Tap};
 
 /// The longest body that is recorded.
@@ -25,6 +26,8 @@ pub(super) struct Exchange {
     request: Request<()>,
     body: SharedTap,
     answer: Option<Answered>,
+    /// A fault spoils an answer that holds a secret, so that the secret cannot be found any more.
+    hides_answer: bool,
 }
 
 struct Answered {
@@ -42,7 +45,7 @@ pub(super) fn tap() -> SharedTap {
 impl Exchange {
     pub(super) fn new(started: Timestamp, upstream: &str, request: Request<()>, body: SharedTap) -> Self {
         let upstream = upstream.to_owned();
-        Self { started, since: Instant::now(), upstream, request, body, answer: None }
+        Self { started, since: Instant::now(), upstream, request, body, answer: None, hides_answer: false }
     }
 
     /// Notes an answer whose body passes by.
@@ -56,6 +59,14 @@ impl Exchange {
         let tap = tap();
         tap.borrow_mut().add(body);
         self.answered(status, headers, tap);
+    }
+
+    /// Notes the answer of the server that a fault is about to spoil.
+    pub(super) fn spoils(&mut self, headers: &HeaderMap, body: &[u8]) {
+        self.hides_answer = match decoded(body, headers) {
+            Ok(bytes) => redact::holds_secret(&String::from_utf8_lossy(&bytes)),
+            Err(_) => true,
+        };
     }
 
     /// The entry. `fault` is its comment.
@@ -89,7 +100,7 @@ impl Exchange {
         let query: Vec<Value> = query
             .map(|pair| {
                 let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                json!({"name": name, "value": if redact::is_secret(name) { REDACTED } else { value }})
+                json!({"name": name, "value": redact::parameter(name, value)})
             })
             .collect();
         let tap = self.body.borrow();
@@ -129,7 +140,11 @@ impl Exchange {
             });
         };
         let tap = answer.body.borrow();
-        let mut content = content(&tap, &answer.headers, self.path());
+        let mut content = if self.hides_answer {
+            comment("it is spoilt, and what it was made of holds a secret or cannot be read")
+        } else {
+            content(&tap, &answer.headers, self.path())
+        };
         content.insert("size".to_owned(), tap.length.into());
         content.insert("mimeType".to_owned(), mime_type(&answer.headers).into());
         let location = answer.headers.get(header::LOCATION).map(|value| String::from_utf8_lossy(value.as_bytes()));
@@ -159,46 +174,38 @@ fn mime_type(headers: &HeaderMap) -> String {
 fn headers(headers: &HeaderMap) -> Vec<Value> {
     let shown = headers.iter().map(|(name, value)| {
         let value = String::from_utf8_lossy(value.as_bytes());
-        let value = match name.as_str() {
-            name if redact::is_secret(name) => REDACTED.to_owned(),
-            "location" | "referer" => redact::address(&value),
-            _ => value.into_owned(),
-        };
-        json!({"name": name.as_str(), "value": value})
+        json!({"name": name.as_str(), "value": redact::header(name.as_str(), &value)})
     });
     shown.collect()
 }
 
+/// Why a body is not recorded.
+fn comment(why: &str) -> Map<String, Value> {
+    Map::from_iter([("comment".to_owned(), format!("not recorded: {why}").into())])
+}
+
 /// The text of a body, or why there is no text.
 fn content(tap: &Tap, headers: &HeaderMap, path: &str) -> Map<String, Value> {
-    let mut fields = Map::new();
-    let mut field = |name: &str, value: String| fields.insert(name.to_owned(), value.into());
     if tap.length == 0 {
-        field("text", String::new());
-    } else if redact::is_secret_path(path) {
-        field("comment", "not recorded: it is or holds a token".to_owned());
-    } else if tap.is_too_long() {
-        field("comment", format!("not recorded: more than {LONGEST} bytes"));
-    } else {
-        match decoded(&tap.bytes, headers) {
-            Err(why) => {
-                field("comment", format!("not recorded: {why}"));
-            }
-            Ok(bytes) => match String::from_utf8(bytes) {
-                Ok(text) if mime_type(headers).starts_with("application/x-www-form-urlencoded") => {
-                    field("text", redact::parameters(&text));
-                }
-                Ok(text) => {
-                    field("text", redact::json(&text));
-                }
-                Err(binary) => {
-                    field("encoding", "base64".to_owned());
-                    field("text", STANDARD.encode(binary.as_bytes()));
-                }
-            },
-        }
+        return Map::from_iter([("text".to_owned(), "".into())]);
     }
-    fields
+    if redact::is_secret_path(path) {
+        return comment("it is or holds a token");
+    }
+    if tap.is_too_long() {
+        return comment(&format!("more than {LONGEST} bytes"));
+    }
+    match decoded(&tap.bytes, headers).map(String::from_utf8) {
+        Err(why) => comment(&why),
+        Ok(Ok(text)) => Map::from_iter([("text".to_owned(), redact::body(&text).into())]),
+        Ok(Err(binary)) if redact::holds_secret(&String::from_utf8_lossy(binary.as_bytes())) => {
+            comment("it is not UTF-8, and it names a secret")
+        }
+        Ok(Err(binary)) => Map::from_iter([
+            ("encoding".to_owned(), "base64".into()),
+            ("text".to_owned(), STANDARD.encode(binary.as_bytes()).into()),
+        ]),
+    }
 }
 
 /// A body as it was before it was compressed.
@@ -207,11 +214,22 @@ fn decoded(bytes: &[u8], headers: &HeaderMap) -> Result<Vec<u8>, String> {
     match encoding.as_deref() {
         None | Some("identity") => Ok(bytes.to_vec()),
         Some("gzip") => bounded(flate2::read::MultiGzDecoder::new(bytes)),
-        Some("zstd") => {
-            bounded(ruzstd::decoding::StreamingDecoder::new(bytes).map_err(|error| format!("not zstd: {error}"))?)
-        }
+        Some("zstd") => unzstd(bytes),
         Some(other) => Err(format!("its content encoding is {other}")),
     }
+}
+
+/// The content of all frames.
+fn unzstd(mut bytes: &[u8]) -> Result<Vec<u8>, String> {
+    let mut content = Vec::new();
+    while !bytes.is_empty() {
+        let frame = StreamingDecoder::new(&mut bytes).map_err(|error| format!("not zstd: {error}"))?;
+        content.extend(bounded(frame)?);
+        if content.len() > LONGEST {
+            return Err(format!("more than {LONGEST} bytes"));
+        }
+    }
+    Ok(content)
 }
 
 fn bounded(decoder: impl Read) -> Result<Vec<u8>, String> {
@@ -219,4 +237,24 @@ fn bounded(decoder: impl Read) -> Result<Vec<u8>, String> {
     let read = decoder.take(LONGEST as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|error| format!("it cannot be decompressed: {error}"))?;
     if bytes.len() > LONGEST { Err(format!("more than {LONGEST} bytes")) } else { Ok(bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+
+    use super::*;
+
+    #[test]
+    fn all_frames_of_a_compressed_body_are_decompressed_up_to_the_limit() {
+        let frame = |bytes: &[u8]| compress_to_vec(bytes, CompressionLevel::Fastest);
+        assert_eq!(
+            unzstd(&[frame(b"{\"a\":1}\n"), frame(b""), frame(b"{\"a\":2}\n")].concat()).as_deref(),
+            Ok(&b"{\"a\":1}\n{\"a\":2}\n"[..])
+        );
+        let half = frame(&vec![b'x'; LONGEST / 2 + 1]);
+        assert!(unzstd(&half).is_ok());
+        assert_eq!(unzstd(&half.repeat(2)), Err(format!("more than {LONGEST} bytes")));
+        assert!(unzstd(b"{}").is_err());
+    }
 }

@@ -95,13 +95,18 @@ impl ProxyOptions {
 
     /// Records each exchange in a [HAR 1.2](http://www.softwareishard.com/blog/har-12-spec/) file, which is replaced.
     ///
-    /// An entry is what the client sent and what it was sent; its `comment` names the fault. The file is complete after
-    /// each entry, also if the process is killed. An exchange is recorded when it is over.
+    /// An entry is what the client sent and what it was sent; its `comment` names the fault. An exchange is recorded
+    /// when it is over. The file is complete after each entry. If the process is killed while it writes an entry, the
+    /// file ends within that entry. On Unix, only the user of the process can read the file.
     ///
     /// A body of more than 1 MiB is not recorded: its `comment` says so, and its size is there. Compressed bodies
-    /// (gzip, zstd) are recorded decompressed. The proxy does not record the values of headers, parameters and JSON
-    /// fields whose names are those of credentials, such as `Authorization`, `api_key` or `password`, nor bodies that
-    /// are tokens. It cannot know which rows and texts are confidential.
+    /// (gzip, zstd) are recorded decompressed.
+    ///
+    /// The proxy does not record the values of headers, parameters, form fields, JSON fields and settings whose names
+    /// are those of credentials, such as `Authorization`, `api_key` or `password`. It leaves out JSON Web Tokens,
+    /// bodies that are tokens, lines that name a credential and are not JSON, and bodies that a fault spoilt if they
+    /// held a credential. Feldera's completion tokens are recorded. The proxy cannot know which rows and texts are
+    /// confidential.
     pub fn record(mut self, file: impl Into<PathBuf>) -> Self {
         self.recording = Some(file.into());
         self

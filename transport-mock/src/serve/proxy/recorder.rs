@@ -29,7 +29,7 @@ impl Recorder {
     /// Creates the file, without entries. A file of this name is replaced.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("recording {}: {error}", path.display()));
-        let mut file = File::create(path).map_err(named)?;
+        let mut file = create(path).map_err(named)?;
         let creator = json!({ "name": "pipewright-sim", "version": env!("CARGO_PKG_VERSION") });
         let start = format!(r#"{{"log":{{"version":"1.2","creator":{creator},"entries":["#);
         file.write_all(format!("{start}{END}").as_bytes()).map_err(named)?;
@@ -37,8 +37,8 @@ impl Recorder {
         Ok(Self { file: Mutex::new(recording) })
     }
 
-    /// Adds an entry. Entry and end of the file are one write over the end that was there, so that a process that is
-    /// killed leaves a whole file. After a failure nothing more is recorded.
+    /// Adds an entry: entry and end of the file are written over the end that was there. The file is not whole while
+    /// that lasts. After a failure nothing more is recorded.
     pub(super) fn add(&self, entry: &Value) {
         let mut recording = lock(&self.file);
         if recording.failure.is_some() {
@@ -64,6 +64,21 @@ impl Recorder {
     pub(super) fn failure(&self) -> Option<String> {
         lock(&self.file).failure.as_ref().map(io::Error::to_string)
     }
+}
+
+/// Creates a file that other users cannot read: rows are confidential, too.
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    // A file that is replaced keeps its mode otherwise. What is no file, such as /dev/stdout, stays as it is.
+    #[cfg(unix)]
+    if file.metadata()?.is_file() {
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    }
+    Ok(file)
 }
 
 impl Recording {

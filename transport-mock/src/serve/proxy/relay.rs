@@ -32,7 +32,7 @@ const CHECK: Duration = Duration::from_millis(250);
 pub(super) fn run(stream: &TcpStream, seat: &Seat<'_>, wire: &Wire) {
     if prepare(stream).is_ok() {
         let mut relay = Relay { stream, reader: Reader::new(stream, WIDE), wire, seat, upstream: None };
-        until_the_end(stream, seat, || relay.exchange());
+        until_the_end(stream, seat, || relay.exchange(), || {});
     }
 }
 
@@ -82,6 +82,24 @@ impl Record {
     fn answered(&mut self, reply: &Reply) {
         if let (Some(exchange), Some(body)) = (&mut self.exchange, reply.scanner.tapped()) {
             exchange.answered(reply.status, &reply.headers, body);
+        }
+    }
+
+    /// Notes the part of an answer's body that is sent, as it comes on the wire.
+    fn answered_in_part(&mut self, reply: &Reply, sent: &[u8]) {
+        if let Some(exchange) = &mut self.exchange {
+            let (body, mut scanner) = (tap(), reply.scanner.again());
+            scanner.tap(&body);
+            // It was read before.
+            let _ = scanner.scan(sent);
+            exchange.answered(reply.status, &reply.headers, body);
+        }
+    }
+
+    /// Notes the whole answer that a fault is about to spoil.
+    fn spoils(&mut self, response: &Response<Bytes>) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.spoils(response.headers(), response.body());
         }
     }
 
@@ -189,7 +207,9 @@ impl Relay<'_> {
                     return self.pass(reply, &raw, request.last, record);
                 }
                 let last = reply.last;
-                match Answer::spoilt(Some(fault), Some(reply.with_body()), false, self.wire.now()).result {
+                let response = reply.with_body();
+                record.spoils(&response);
+                match Answer::spoilt(Some(fault), Some(response), false, self.wire.now()).result {
                     Ok(response) => self.answer(&request, response, last, record),
                     Err(_) => self.end(record),
                 }
@@ -268,11 +288,12 @@ impl Relay<'_> {
             let length = response.body().len();
             response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
             let half = response.body().get(..length / 2).unwrap_or_default();
+            record.spoils(&response);
             record.answered_with(status, response.headers(), half);
             write(self.stream, &response, length / 2)
         } else {
-            record.answered(&reply);
             let half = raw.get(..raw.len() / 2).unwrap_or_default();
+            record.answered_in_part(&reply, half);
             (&mut &*self.stream).write_all(&reply.raw).and_then(|()| (&mut &*self.stream).write_all(half))
         };
         self.show(record, written.is_ok().then_some(status));
