@@ -40,7 +40,7 @@ PROGRAM = os.environ.get("PIPEWRIGHT_SIM", str(Path(__file__).parents[2] / "targ
 class Simulator:
     """A running `pipewright-sim`, with the faults of this run unless the options name others.
 
-    As a context manager it ends with its block, and shows the last requests if the block fails.
+    As a context manager it ends with its block, and shows the last requests if the block or a check in it failed.
     """
 
     def __init__(self, service: str, *options: str) -> None:
@@ -55,6 +55,7 @@ class Simulator:
         self.certificate = ""
 
     def __enter__(self) -> "Simulator":
+        self._failed_before = Checks.failed_in_all
         self._log = tempfile.TemporaryFile(mode="w+")
         self._process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=self._log, text=True)
         for line in self._process.stdout:
@@ -73,7 +74,7 @@ class Simulator:
         self._process.stdout.close()
         if self.certificate:
             Path(self.certificate).unlink(missing_ok=True)
-        if kind is not None:
+        if kind is not None or Checks.failed_in_all > self._failed_before:
             print(self.tail(), file=sys.stderr)
 
     @property
@@ -93,6 +94,9 @@ class Simulator:
 
 class Checks:
     """Counts calls of a client whose results are asserted."""
+
+    #: How many calls failed in this process, whatever counts them.
+    failed_in_all = 0
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -132,6 +136,7 @@ class Checks:
 
     def _fail(self, label: str) -> None:
         self.failed += 1
+        Checks.failed_in_all += 1
         print(f"{self.name} {FAULTS}: {label} failed", file=sys.stderr)
         traceback.print_exc()
 

@@ -32,6 +32,8 @@ def prepare() -> tuple[Path, Path]:
             raise SystemExit(f"flink_command_line needs {program}: install {package}")
     # The pip of this environment, because the system may have none.
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "FLINK_VERSION": "2.3.0"}
+    # The caller's folder may have another release.
+    environment.pop("FLINK_HOME", None)
     home = subprocess.run([ROOT / "tests/flink/install"], env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
     jar = ROOT / "target/clients/flink_command_line/jobs/endless.jar"
     sources = (ROOT / "tests/flink/jobs").glob("*.java")
