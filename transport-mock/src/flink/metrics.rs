@@ -31,12 +31,53 @@ enum Scope {
     TaskManager,
     Job(String),
     Coordinator(String, &'static str),
-    Subtask(String, &'static str, u32),
 }
 
 /// Names and values, in the order that they are answered in.
 type Metrics = Vec<(String, String)>;
-type Snapshot = BTreeMap<Scope, Metrics>;
+
+/// What the metrics of a vertex' tasks are made from when they are read. A job may have any parallelism, so that
+/// names and values for each task would take any amount of memory.
+#[derive(Debug, Clone, Copy)]
+struct Tasks {
+    is_source: bool,
+    count: u32,
+    /// What all of them have counted.
+    records: u64,
+    has_ended: bool,
+    version: Version,
+}
+
+impl Tasks {
+    fn metrics(&self, subtask: u32) -> Metrics {
+        let records = share(self.records, self.count, subtask);
+        let (read, written) = if self.is_source { (0, records) } else { (records, 0) };
+        let known = [
+            ("numRecordsIn", read.to_string()),
+            ("numRecordsOut", written.to_string()),
+            // Every task is busy all the time.
+            ("busyTimeMsPerSecond", "1000.0".to_owned()),
+            ("currentInputWatermark", i64::MIN.to_string()),
+        ];
+        let mut metrics = valued(metric_names::task(self.is_source, subtask, self.version), &known);
+        if self.has_ended {
+            metrics.retain(|(name, _)| !metric_names::is_transient(name));
+        }
+        metrics
+    }
+
+    fn all(self) -> impl Iterator<Item = (u32, Metrics)> {
+        (0..self.count.min(SHOWN)).map(move |subtask| (subtask, self.metrics(subtask)))
+    }
+}
+
+/// What was fetched.
+#[derive(Debug, Default)]
+struct Snapshot {
+    metrics: BTreeMap<Scope, Metrics>,
+    /// By job and vertex.
+    tasks: BTreeMap<(String, &'static str), Tasks>,
+}
 
 /// What the `JobManager` knows of metrics.
 #[derive(Debug, Default)]
@@ -74,7 +115,7 @@ fn snapshot(manager: &JobManager) -> Snapshot {
     let now = manager.now();
     let running = manager.jobs.all().iter().filter(|job| !job.state.has_ended());
     let count = running.clone().count();
-    let mut all = Snapshot::new();
+    let mut all = Snapshot::default();
     let version = manager.config.release();
     let known = [
         ("taskSlotsTotal", manager.config.slots.to_string()),
@@ -83,21 +124,20 @@ fn snapshot(manager: &JobManager) -> Snapshot {
         ("numRegisteredTaskManagers", "1".to_owned()),
         ("Status.JVM.Memory.Heap.Used", "77653896".to_owned()),
     ];
-    all.insert(Scope::JobManager, valued(metric_names::job_manager(version), &known));
+    all.metrics.insert(Scope::JobManager, valued(metric_names::job_manager(version), &known));
     let known = [("Status.JVM.Memory.Heap.Used", "48418648".to_owned())];
-    all.insert(Scope::TaskManager, valued(metric_names::task_manager(version), &known));
+    all.metrics.insert(Scope::TaskManager, valued(metric_names::task_manager(version), &known));
     for job in running {
-        all.insert(Scope::Job(job.id.clone()), of_job(job, now, version));
+        all.metrics.insert(Scope::Job(job.id.clone()), of_job(job, now, version));
         if !job.graph {
             continue;
         }
         let splits = "Source__numbers_->_throttle.coordinator.enumerator.unassignedSplits";
-        all.insert(Scope::Coordinator(job.id.clone(), SOURCE_ID), vec![(splits.to_owned(), "0".to_owned())]);
-        for (vertex, subtasks) in VERTICES.into_iter().zip(job.each) {
-            for subtask in 0..subtasks.min(SHOWN) {
-                let scope = Scope::Subtask(job.id.clone(), vertex, subtask);
-                all.insert(scope, of_subtask(job, vertex == SOURCE_ID, (subtask, subtasks), now, version));
-            }
+        all.metrics.insert(Scope::Coordinator(job.id.clone(), SOURCE_ID), vec![(splits.to_owned(), "0".to_owned())]);
+        let records = job.records(now);
+        for (vertex, count) in VERTICES.into_iter().zip(job.each) {
+            let tasks = Tasks { is_source: vertex == SOURCE_ID, count, records, has_ended: false, version };
+            all.tasks.insert((job.id.clone(), vertex), tasks);
         }
     }
     all
@@ -106,13 +146,19 @@ fn snapshot(manager: &JobManager) -> Snapshot {
 /// Adds what was known of jobs that have ended since: the server keeps it as long as it remembers the job, except for
 /// what says nothing any more.
 fn keep_ended(fetched: &mut Snapshot, known: Snapshot, manager: &JobManager) {
-    for (scope, mut metrics) in known {
-        let (Scope::Job(job) | Scope::Coordinator(job, _) | Scope::Subtask(job, ..)) = &scope else {
+    let has_ended = |job: &str| manager.jobs.get(job).is_some_and(|job| job.state.has_ended());
+    for (scope, mut metrics) in known.metrics {
+        let (Scope::Job(job) | Scope::Coordinator(job, _)) = &scope else {
             continue;
         };
-        if manager.jobs.get(job).is_some_and(|job| job.state.has_ended()) {
+        if has_ended(job) {
             metrics.retain(|(name, _)| !metric_names::is_transient(name));
-            fetched.entry(scope).or_insert(metrics);
+            fetched.metrics.entry(scope).or_insert(metrics);
+        }
+    }
+    for ((job, vertex), tasks) in known.tasks {
+        if has_ended(&job) {
+            fetched.tasks.entry((job, vertex)).or_insert(Tasks { has_ended: true, ..tasks });
         }
     }
 }
@@ -143,19 +189,6 @@ fn of_job(job: &Job, now: Duration, version: Version) -> Metrics {
     valued(metric_names::job(version), &known)
 }
 
-fn of_subtask(job: &Job, is_source: bool, (subtask, subtasks): (u32, u32), now: Duration, version: Version) -> Metrics {
-    let records = share(job.records(now), subtasks, subtask);
-    let (read, written) = if is_source { (0, records) } else { (records, 0) };
-    let known = [
-        ("numRecordsIn", read.to_string()),
-        ("numRecordsOut", written.to_string()),
-        // Every task is busy all the time.
-        ("busyTimeMsPerSecond", "1000.0".to_owned()),
-        ("currentInputWatermark", i64::MIN.to_string()),
-    ];
-    valued(metric_names::task(is_source, subtask, version), &known)
-}
-
 /// How metrics are taken together, in the order of the answer.
 const MODES: [&str; 5] = ["min", "max", "avg", "sum", "skew"];
 
@@ -184,8 +217,8 @@ impl Store {
         let numbered = |(number, metrics): (u32, Metrics)| {
             metrics.into_iter().map(move |(name, value)| (format!("{number}.{name}"), value))
         };
-        let subtasks = self.subtasks(manager, job, vertex)?;
-        Ok(plain(call, subtasks.into_iter().flat_map(numbered).collect()))
+        let tasks = self.tasks(manager, job, vertex)?;
+        Ok(plain(call, tasks.into_iter().flat_map(Tasks::all).flat_map(numbered).collect()))
     }
 
     pub(super) fn subtask_metrics(
@@ -197,8 +230,8 @@ impl Store {
         subtask: &str,
     ) -> Answer {
         let wanted: u32 = subtask.parse().map_err(|_| Rejection::parameter("path", "subtaskindex", subtask))?;
-        let found = self.subtasks(manager, job, vertex)?.into_iter().find(|(number, _)| *number == wanted);
-        Ok(plain(call, found.map(|(_, metrics)| metrics).unwrap_or_default()))
+        let found = self.tasks(manager, job, vertex)?.filter(|tasks| wanted < tasks.count.min(SHOWN));
+        Ok(plain(call, found.map(|tasks| tasks.metrics(wanted)).unwrap_or_default()))
     }
 
     pub(super) fn aggregated_task_manager_metrics(&mut self, manager: &JobManager, call: &Call) -> Answer {
@@ -212,7 +245,7 @@ impl Store {
         let id = |text: &str| path_id("jobs", text).map_err(|_| Rejection::parameter("query", "jobs", text));
         let only: Vec<String> = call.query_list("jobs").into_iter().map(id).collect::<Result<_, _>>()?;
         let known = self.read(manager);
-        let jobs = known.iter().filter_map(|(scope, metrics)| match scope {
+        let jobs = known.metrics.iter().filter_map(|(scope, metrics)| match scope {
             Scope::Job(job) if only.is_empty() || only.contains(job) => Some(metrics.clone()),
             _ => None,
         });
@@ -277,18 +310,18 @@ impl Store {
     }
 
     fn metrics_of(&mut self, manager: &JobManager, scope: &Scope) -> Metrics {
-        self.read(manager).get(scope).cloned().unwrap_or_default()
+        self.read(manager).metrics.get(scope).cloned().unwrap_or_default()
     }
 
     /// An unknown job or vertex has no metrics.
-    fn subtasks(&mut self, manager: &JobManager, job: &str, vertex: &str) -> Result<Vec<(u32, Metrics)>, Rejection> {
+    fn tasks(&mut self, manager: &JobManager, job: &str, vertex: &str) -> Result<Option<Tasks>, Rejection> {
         let (job, vertex) = (path_id("jobid", job)?, vertex_id(vertex)?);
-        let known = self.read(manager).iter();
-        let of = known.filter_map(|(scope, metrics)| match scope {
-            Scope::Subtask(of, at, number) if *of == job && Some(*at) == vertex => Some((*number, metrics.clone())),
-            _ => None,
-        });
-        Ok(of.collect())
+        let known = self.read(manager);
+        Ok(vertex.and_then(|vertex| known.tasks.get(&(job, vertex)).copied()))
+    }
+
+    fn subtasks(&mut self, manager: &JobManager, job: &str, vertex: &str) -> Result<Vec<(u32, Metrics)>, Rejection> {
+        Ok(self.tasks(manager, job, vertex)?.into_iter().flat_map(Tasks::all).collect())
     }
 }
 
@@ -390,8 +423,31 @@ fn number(value: f64) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::{holds, number, take};
+    use std::time::Duration;
+
+    use super::{JobManager, VERTICES, holds, number, snapshot, take};
+    use crate::flink::job_manager::Submission;
+    use crate::flink::{Config, Program};
     use serde_json::json;
+
+    #[test]
+    fn what_is_kept_does_not_grow_with_the_parallelism() {
+        let mut manager = JobManager::new(Config::default());
+        for number in 0..20 {
+            manager.submit(Submission {
+                id: format!("{number:032x}"),
+                name: "wide".into(),
+                program: Program::endless("wide"),
+                application: None,
+                parallelism: 2_000_000_000,
+                origin: None,
+            });
+        }
+        manager.advance(Duration::from_secs(1));
+        let kept = snapshot(&manager);
+        assert!(kept.metrics.values().map(Vec::len).sum::<usize>() < 20 * 64);
+        assert_eq!(kept.tasks.len(), 20 * VERTICES.len());
+    }
 
     /// As recorded from a server with two subtasks.
     #[test]
