@@ -26,14 +26,12 @@ pub(super) enum File<'a> {
     Named(&'a str),
 }
 
+const FILE_HANDLER: &str = "org.apache.flink.runtime.rest.handler.taskmanager.AbstractTaskManagerFileHandler.handleException(AbstractTaskManagerFileHandler.java:216)";
+
 pub(super) fn list_logs(manager: &JobManager, call: &Call, task_manager: Option<&str>) -> Answer {
     if let Some(id) = task_manager.filter(|id| *id != TASK_MANAGER) {
-        return Err(Rejection::caused(
-            StatusCode::NOT_FOUND,
-            format!("Could not find TaskExecutor {id}"),
-            "org.apache.flink.runtime.rest.handler.taskmanager.TaskManagerLogListHandler.lambda$handleRequest$0(TaskManagerLogListHandler.java:91)",
-            unknown(id),
-        ));
+        let frame = "org.apache.flink.runtime.rest.handler.taskmanager.TaskManagerLogListHandler.lambda$handleRequest$0(TaskManagerLogListHandler.java:91)";
+        return Err(no_list(id, frame));
     }
     let files = [JOB_MANAGER_OUT, TASK_MANAGER_LOG, TASK_MANAGER_OUT, JOB_MANAGER_LOG].map(|name| {
         let mut file = json!({ "name": name, "size": content(manager, name).map_or(0, |content| content.len()) });
@@ -56,13 +54,21 @@ pub(super) fn job_manager_file(manager: &JobManager, file: File<'_>) -> Answer {
     content(manager, name).map(page).ok_or_else(missing)
 }
 
+/// An unknown TaskManager is asked for its files.
+pub(super) fn no_list(id: &str, frame: &'static str) -> Rejection {
+    Rejection::caused(StatusCode::NOT_FOUND, format!("Could not find TaskExecutor {id}"), frame, unknown(id))
+}
+
+/// An unknown TaskManager is asked for one file.
+pub(super) fn no_file(id: &str) -> Rejection {
+    let message = format!("Failed to transfer file from TaskExecutor {id} because it was unknown.");
+    let class = "org.apache.flink.runtime.rest.NotFoundException";
+    Rejection::Handler(StatusCode::NOT_FOUND, Throwable::new(class, message, FILE_HANDLER).because(unknown(id)))
+}
+
 pub(super) fn task_manager_file(manager: &JobManager, id: &str, file: File<'_>) -> Answer {
-    let frame = "org.apache.flink.runtime.rest.handler.taskmanager.AbstractTaskManagerFileHandler.handleException(AbstractTaskManagerFileHandler.java:216)";
     if id != TASK_MANAGER {
-        let message = format!("Failed to transfer file from TaskExecutor {id} because it was unknown.");
-        let class = "org.apache.flink.runtime.rest.NotFoundException";
-        let rejection = Throwable::new(class, message, frame).because(unknown(id));
-        return Err(Rejection::Handler(StatusCode::NOT_FOUND, rejection));
+        return Err(no_file(id));
     }
     let name = match file {
         File::Log => TASK_MANAGER_LOG,
@@ -72,8 +78,10 @@ pub(super) fn task_manager_file(manager: &JobManager, id: &str, file: File<'_>) 
     content(manager, name).map(page).ok_or_else(|| {
         let message = format!("Failed to transfer file from TaskExecutor {id}.");
         let cause = format!("The file {name} does not exist on the TaskExecutor.");
-        let cause = Throwable::new("java.io.FileNotFoundException", cause, frame);
-        Rejection::Internal(Throwable::new("org.apache.flink.util.FlinkException", message, frame).because(cause))
+        let cause = Throwable::new("java.io.FileNotFoundException", cause, FILE_HANDLER);
+        Rejection::Internal(
+            Throwable::new("org.apache.flink.util.FlinkException", message, FILE_HANDLER).because(cause),
+        )
     })
 }
 

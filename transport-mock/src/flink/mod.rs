@@ -53,7 +53,7 @@
 //! 2. the parts of the cluster: `operations`, `checkpoint_log`, `schedule`, `storage`, `job`, `jobs`, `job_manager`,
 //!    `cache`;
 //! 3. the answers from them: `overview`, `tasks`, `vertices`, `subtasks`, `details`, `checkpoints`,
-//!    `checkpoint_details`, `triggers`, `rescaling`, `flame_graph`, `profiler`, `logs`, `processes`, `task_managers`,
+//!    `checkpoint_details`, `triggers`, `rescaling`, `flame_graph`, `logs`, `profiler`, `processes`, `task_managers`,
 //!    `thread_dumps`, `metrics`, `removal`, `applications`, `jars`, `jar_runs`, `submissions`, `failover`;
 //! 4. [`Cluster`], which owns the parts, `router`, which names the handler of each path, and `history`.
 

@@ -7,6 +7,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::errors::{Answer, Rejection, Throwable, ok, page};
+use super::logs::{no_file, no_list};
 use super::request::{Body, Call, Format, Kind};
 use super::wire::{TASK_MANAGER, millis};
 
@@ -98,6 +99,10 @@ impl Profiles {
     }
 
     pub(super) fn list(&self, task_manager: Option<&str>, now: Duration) -> Answer {
+        if let Some(id) = task_manager.filter(|id| *id != TASK_MANAGER) {
+            let frame = "org.apache.flink.runtime.rest.handler.taskmanager.TaskManagerProfilingListHandler.lambda$handleRequest$0(TaskManagerProfilingListHandler.java:95)";
+            return Err(no_list(id, frame));
+        }
         let process = process(task_manager)?;
         let profiles = self.0.get(process).map_or(&[][..], Vec::as_slice);
         let views: Vec<_> = profiles.iter().map(|profile| profile.view(process, now)).collect();
@@ -105,6 +110,9 @@ impl Profiles {
     }
 
     pub(super) fn fetch(&self, task_manager: Option<&str>, file: &str, now: Duration) -> Answer {
+        if let Some(id) = task_manager.filter(|id| *id != TASK_MANAGER) {
+            return Err(no_file(id));
+        }
         let process = process(task_manager)?;
         let mut profiles = self.0.get(process).map_or(&[][..], Vec::as_slice).iter();
         if profiles.any(|profile| now >= profile.over() && profile.file(process) == file) {

@@ -149,7 +149,8 @@ fn a_process_is_profiled_once_at_a_time() {
         assert_eq!(status, 500);
         assert_eq!(sim.post(path, &json!({ "mode": "NOPE", "duration": 1 })).0, 400);
     }
-    assert_eq!(sim.get("/v1/taskmanagers/absent/profiler").0, 500);
+    assert_eq!(sim.get("/v1/taskmanagers/absent/profiler").0, 404);
+    assert_eq!(sim.get("/v1/taskmanagers/absent/profiler/a.html").0, 404);
     for mut closed in [Sim::new(), Sim::with(Config { profiling: true, version: "1.18.1".into(), ..Config::default() })]
     {
         assert_eq!(closed.post("/v1/jobmanager/profiler", &body).0, 404);
