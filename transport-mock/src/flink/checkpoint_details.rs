@@ -123,7 +123,11 @@ fn vertex_entry(checkpoint: &Checkpoint, job: &Job, vertex: usize, call: &Call) 
 /// is not measured any more.
 fn summary(checkpoint: &Checkpoint, vertex: usize, tasks: u32, call: &Call) -> Value {
     let acknowledged = if completed(checkpoint).is_some() { tasks.min(SHOWN) } else { 0 };
-    let of = |value: &dyn Fn(u32) -> u64| statistics::without_percentiles((0..acknowledged).map(value).collect());
+    let has_percentiles = call.version >= (1, 14);
+    let of = |value: &dyn Fn(u32) -> u64| {
+        let samples = (0..acknowledged).map(value).collect();
+        if has_percentiles { statistics::without_percentiles(samples) } else { statistics::bounds_of(samples) }
+    };
     let size = of(&|index| share(vertex_size(checkpoint, vertex), tasks, index));
     let took = completed(checkpoint).map_or(0, |(_, took)| took);
     let nothing = of(&|_| 0);
@@ -132,7 +136,7 @@ fn summary(checkpoint: &Checkpoint, vertex: usize, tasks: u32, call: &Call) -> V
         "end_to_end_duration": of(&|_| took),
         "checkpoint_duration": { "sync": of(&|_| SYNC.min(took)), "async": of(&|_| ASYNC.min(took)) },
         "alignment": {
-            "buffered": statistics::of(vec![0]),
+            "buffered": if has_percentiles { statistics::of(vec![0]) } else { statistics::bounds_of(vec![0]) },
             "processed": nothing,
             "persisted": nothing,
             "duration": nothing,

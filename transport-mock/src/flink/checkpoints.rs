@@ -36,7 +36,7 @@ pub(super) fn checkpoint_statistics(known: Lookup<'_>, call: &Call, job: &str) -
             "completed": log.completed,
             "failed": log.failed,
         },
-        "summary": summary(log),
+        "summary": summary(log, call.version),
         "latest": {
             "completed": latest(&log.latest_completed),
             "savepoint": latest(&log.latest_savepoint),
@@ -47,11 +47,11 @@ pub(super) fn checkpoint_statistics(known: Lookup<'_>, call: &Call, job: &str) -
     })))
 }
 
-pub(super) fn checkpoint_config(graphs: Lookup<'_>, job: &str) -> Answer {
+pub(super) fn checkpoint_config(graphs: Lookup<'_>, call: &Call, job: &str) -> Answer {
     let id = path_id("jobid", job)?;
     let (_, job) = graphs.find(&id)?;
     let interval = job.program.checkpoint_interval;
-    Ok(ok(json!({
+    let mut config = json!({
         "mode": if interval.is_some() { "exactly_once" } else { "at_least_once" },
         "interval": interval.map_or(i64::MAX.unsigned_abs(), millis),
         "timeout": 600_000,
@@ -62,12 +62,17 @@ pub(super) fn checkpoint_config(graphs: Lookup<'_>, job: &str) -> Answer {
         "checkpoint_storage": "FileSystemCheckpointStorage",
         "unaligned_checkpoints": false,
         "tolerable_failed_checkpoints": 0,
-        "aligned_checkpoint_timeout": 0,
-        "checkpoints_after_tasks_finish": true,
-        "state_changelog_enabled": false,
-        "changelog_periodic_materialization_interval": 600_000,
-        "changelog_storage": "memory",
-    })))
+    });
+    if call.version >= (1, 14) {
+        config["aligned_checkpoint_timeout"] = 0.into();
+        config["checkpoints_after_tasks_finish"] = true.into();
+    }
+    if call.version >= (1, 15) {
+        config["state_changelog_enabled"] = false.into();
+        config["changelog_periodic_materialization_interval"] = 600_000.into();
+        config["changelog_storage"] = "memory".into();
+    }
+    Ok(ok(config))
 }
 
 pub(super) fn checkpoint_entry(checkpoint: &Checkpoint, job: &Job, at: Duration, version: Version) -> Value {
@@ -123,18 +128,20 @@ pub(super) fn checkpoint_entry(checkpoint: &Checkpoint, job: &Job, at: Duration,
     entry
 }
 
-fn summary(log: &CheckpointLog) -> Value {
-    let sizes = log.samples.iter().map(|(size, _)| *size).collect();
-    let sizes = statistics::of(sizes);
-    let durations = statistics::of(log.samples.iter().map(|(_, duration)| *duration).collect());
-    let nothing = statistics::of(log.samples.iter().map(|_| 0).collect());
-    json!({
-        "checkpointed_size": sizes,
+fn summary(log: &CheckpointLog, version: Version) -> Value {
+    let of = |samples| if version >= (1, 14) { statistics::of(samples) } else { statistics::bounds_of(samples) };
+    let sizes = of(log.samples.iter().map(|(size, _)| *size).collect());
+    let nothing = of(log.samples.iter().map(|_| 0).collect());
+    let mut summary = json!({
         "state_size": sizes,
-        "end_to_end_duration": durations,
+        "end_to_end_duration": of(log.samples.iter().map(|(_, duration)| *duration).collect()),
         // The only statistic that is not counted any more, and so has numbers even without checkpoints.
-        "alignment_buffered": statistics::of(vec![0]),
+        "alignment_buffered": of(vec![0]),
         "processed_data": nothing,
         "persisted_data": nothing,
-    })
+    });
+    if version >= (1, 14) {
+        summary["checkpointed_size"] = sizes;
+    }
+    summary
 }

@@ -23,10 +23,10 @@ pub(super) fn job_details(graphs: Lookup<'_>, call: &Call, job: &str) -> Answer 
     Ok(ok(details(job, at, now, call.version)))
 }
 
-pub(super) fn job_plan(graphs: Lookup<'_>, job: &str) -> Answer {
+pub(super) fn job_plan(graphs: Lookup<'_>, call: &Call, job: &str) -> Answer {
     let id = path_id("jobid", job)?;
     let (_, job) = graphs.find(&id)?;
-    Ok(ok(json!({ "plan": plan_of(job) })))
+    Ok(ok(json!({ "plan": plan_of(job, call.version) })))
 }
 
 pub(super) fn job_config(graphs: Lookup<'_>, call: &Call, job: &str) -> Answer {
@@ -172,7 +172,7 @@ fn details(job: &Job, at: Duration, now: Duration, version: Version) -> Value {
         "timestamps": timestamps,
         "vertices": vertices,
         "status-counts": status_counts(job),
-        "plan": plan_of(job),
+        "plan": plan_of(job, version),
     });
     if version >= (1, 20) {
         body["job-type"] = "STREAMING".into();
@@ -187,8 +187,8 @@ fn details(job: &Job, at: Duration, now: Duration, version: Version) -> Value {
     body
 }
 
-fn plan_of(job: &Job) -> Value {
-    let mut plan = plan(&job.id, &job.name, job.parallelism);
+fn plan_of(job: &Job, version: Version) -> Value {
+    let mut plan = plan(&job.id, &job.name, job.parallelism, version);
     if !job.graph {
         plan["nodes"] = json!([]);
     }
@@ -196,7 +196,7 @@ fn plan_of(job: &Job) -> Value {
 }
 
 /// A plan, the sink first.
-pub(super) fn plan(id: &str, name: &str, parallelism: u32) -> Value {
+pub(super) fn plan(id: &str, name: &str, parallelism: u32, version: Version) -> Value {
     let node = |id: &str, description: &str| {
         json!({
             "id": id,
@@ -207,8 +207,18 @@ pub(super) fn plan(id: &str, name: &str, parallelism: u32) -> Value {
             "optimizer_properties": {},
         })
     };
-    let mut sink = node(SINK_ID, "count per key<br/>+- Sink: print<br/>");
+    // Until 1.14, operators stand in one line, and the arrow is escaped.
+    let [source, sink] = if version < (1, 15) {
+        ["Source: numbers -&gt; throttle", "count per key -&gt; Sink: print"]
+    } else {
+        ["Source: numbers<br/>+- throttle<br/>", "count per key<br/>+- Sink: print<br/>"]
+    };
+    let mut sink = node(SINK_ID, sink);
     sink["inputs"] = json!([{ "id": SOURCE_ID, "num": 0, "exchange": "pipelined_bounded", "ship_strategy": "HASH" }]);
-    let source = node(SOURCE_ID, "Source: numbers<br/>+- throttle<br/>");
-    json!({ "jid": id, "name": name, "type": "STREAMING", "nodes": [sink, source] })
+    let source = node(SOURCE_ID, source);
+    let mut plan = json!({ "jid": id, "name": name, "nodes": [sink, source] });
+    if version >= (1, 14) {
+        plan["type"] = "STREAMING".into();
+    }
+    plan
 }

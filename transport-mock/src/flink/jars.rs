@@ -140,7 +140,7 @@ impl Jars {
             )));
         }
         let id = body.text("jobId").map_or_else(|| ids.hex32(), str::to_owned);
-        Ok(ok(json!({ "plan": plan(&id, &start.name, start.parallelism.unwrap_or(1)) })))
+        Ok(ok(json!({ "plan": plan(&id, &start.name, start.parallelism.unwrap_or(1), call.version) })))
     }
 
     /// What a run or a plan begins with: the program and what the request makes of it.

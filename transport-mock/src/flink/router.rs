@@ -71,7 +71,7 @@ impl Cluster {
             ("GET", ["jobs", job, "yarn-stop"]) => &mut || overview::stop_job(job),
             ("GET", ["jobs", job, "yarn-cancel"]) => &mut || overview::cancel_job(manager, call, job),
             ("GET", ["jobs", job, "status"]) if since((1, 14)) => &mut || overview::job_status(manager, job),
-            ("GET", ["jobs", job, "plan"]) => &mut || details::job_plan(graphs.at(manager), job),
+            ("GET", ["jobs", job, "plan"]) => &mut || details::job_plan(graphs.at(manager), call, job),
             ("GET", ["jobs", job, "config"]) => &mut || details::job_config(graphs.at(manager), call, job),
             ("GET", ["jobs", job, "exceptions"]) => &mut || details::job_exceptions(graphs.at(manager), call, job),
             ("GET", ["jobs", job, "execution-result"]) => &mut || overview::execution_result(manager, call, job),
@@ -102,7 +102,7 @@ impl Cluster {
                 &mut || checkpoint_details::checkpoint_subtasks(statistics.at(manager), call, job, checkpoint, vertex)
             }
             ("GET", ["jobs", job, "checkpoints", "config"]) => {
-                &mut || checkpoints::checkpoint_config(graphs.at(manager), job)
+                &mut || checkpoints::checkpoint_config(graphs.at(manager), call, job)
             }
             ("GET", ["jobs", job, "checkpoints", trigger]) if since((1, 17)) => {
                 &mut || triggers::operation_status(manager, Space::Checkpoints, job, trigger)

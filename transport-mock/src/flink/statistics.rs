@@ -1,4 +1,4 @@
-//! Minimum, maximum, average and percentiles, in the three forms of the server.
+//! Minimum, maximum, average and percentiles, in the forms of the server.
 
 use serde_json::{Value, json};
 
@@ -38,6 +38,13 @@ fn summary(sorted: &[u64], percentiles: &[u64]) -> Value {
         "p99": at(990),
         "p999": at(999),
     })
+}
+
+/// Without any percentiles, as before 1.14.
+pub(super) fn bounds_of(mut samples: Vec<u64>) -> Value {
+    samples.sort_unstable();
+    let (min, max, avg) = bounds(&samples);
+    json!({ "min": min, "max": max, "avg": avg })
 }
 
 /// With percentiles, which are no numbers without samples.

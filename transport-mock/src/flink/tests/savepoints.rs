@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::super::job::SOURCE_ID;
 use super::super::{Config, Program, SavepointKind};
 use super::{Sim, errors, failure, pending, text, trigger_id};
 
@@ -310,4 +311,39 @@ fn a_job_that_fails_while_it_is_stopped_leaves_its_savepoint_behind() {
     assert_eq!(sim.wait(10_000).state(&job), "FAILED");
     let savepoint = sim.get(&format!("/v1/jobs/{job}/checkpoints")).1["latest"]["savepoint"].clone();
     assert_eq!((&savepoint["checkpoint_type"], &savepoint["external_path"]), (&json!("SYNC_SAVEPOINT"), &json!(path)));
+}
+
+/// As recorded from 1.13.6.
+#[test]
+fn answers_of_1_13_have_no_field_of_later_releases() {
+    let mut sim = Sim::version("1.13.6");
+    let job = sim.job(&Program::endless("job").checkpoint_interval(Some(Duration::from_millis(500))));
+    sim.wait(5000);
+    let checkpoints = format!("/v1/jobs/{job}/checkpoints");
+    let keys = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+    let statistics = sim.get(&checkpoints).1;
+    let mut summary = keys(&statistics["summary"]);
+    summary.sort();
+    assert_eq!(
+        summary,
+        ["alignment_buffered", "end_to_end_duration", "persisted_data", "processed_data", "state_size"]
+    );
+    for statistic in ["alignment_buffered", "state_size"] {
+        let mut bounds = keys(&statistics["summary"][statistic]);
+        bounds.sort();
+        assert_eq!(bounds, ["avg", "max", "min"]);
+    }
+    let config = sim.get(&format!("{checkpoints}/config")).1;
+    for field in
+        ["aligned_checkpoint_timeout", "checkpoints_after_tasks_finish", "state_changelog_enabled", "changelog_storage"]
+    {
+        assert_eq!(config.get(field), None, "{field}");
+    }
+    assert_eq!(config["tolerable_failed_checkpoints"], 0);
+    let number = &statistics["latest"]["completed"]["id"];
+    let subtasks = sim.get(&format!("{checkpoints}/details/{number}/subtasks/{SOURCE_ID}")).1;
+    assert_eq!(subtasks["summary"]["start_delay"].get("p50"), None, "{subtasks}");
+    let plan = sim.get(&format!("/v1/jobs/{job}/plan")).1;
+    assert_eq!((plan["plan"].get("type"), &plan["plan"]["nodes"][1]["id"]), (None, &json!(SOURCE_ID)));
+    assert_eq!(plan["plan"]["nodes"][0]["description"], "count per key -&gt; Sink: print");
 }
