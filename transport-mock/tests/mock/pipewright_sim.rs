@@ -346,7 +346,7 @@ fn faults_come_from_a_file_and_what_passes_is_recorded() {
             answer.get(9..12).unwrap_or_default().to_owned()
         });
     assert_eq!(statuses, ["200", "503", "503", "503", "503", "200"]);
-    // Killed between two entries: the one of a request is written before its line.
+    // Killed between two entries: an entry is written before the line of its request.
     drop((server, proxy));
     let text = std::fs::read_to_string(&recording).expect("a recording");
     let document: serde_json::Value = serde_json::from_str(&text).expect("whole JSON");
