@@ -341,7 +341,9 @@ impl Pipeline {
                 return self.stop(at, config);
             }
             process.outputs = program.outputs().collect();
-            process.failure = process.tables.open(program).err();
+            if let Err(failure) = process.tables.open(program) {
+                self.trouble = Some((at.saturating_add(config.panic_duration), Trouble::Panic(failure)));
+            }
         }
         let changed = self.checkpoints.last().is_some_and(|saved| saved.program_version != self.program_version);
         match self.policy.as_deref() {

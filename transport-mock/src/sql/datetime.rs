@@ -5,6 +5,19 @@ use std::fmt::Write as _;
 pub(crate) const MICROS_PER_SECOND: i64 = 1_000_000;
 pub(crate) const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
+/// The days of 0001-01-01 and 9999-12-31.
+const FIRST_DAY: i64 = -719_162;
+const LAST_DAY: i64 = 2_932_896;
+
+/// A day of the years 1 to 9999; `None` otherwise.
+pub(crate) fn valid_day(days: i64) -> Option<i64> {
+    (FIRST_DAY..=LAST_DAY).contains(&days).then_some(days)
+}
+
+/// Microseconds of the years 1 to 9999; `None` otherwise.
+pub(crate) fn valid_micros(micros: i64) -> Option<i64> {
+    valid_day(micros.div_euclid(MICROS_PER_DAY)).map(|_| micros)
+}
 
 /// The days from 1970-01-01 to a date of the Gregorian calendar.
 pub(crate) fn days(year: i64, month: i64, day: i64) -> i64 {
@@ -32,19 +45,19 @@ fn length(year: i64, month: i64) -> i64 {
     days(year + month / 12, month % 12 + 1, 1) - days(year, month, 1)
 }
 
-/// The same day of another month, or the last day of that month.
-pub(crate) fn add_months(days_before: i64, months: i64) -> i64 {
+/// The same day of another month, or the last day of that month; `None` outside of the years 1 to 9999.
+pub(crate) fn add_months(days_before: i64, months: i64) -> Option<i64> {
     let (year, month, day) = civil(days_before);
-    let total = year * 12 + month - 1 + months;
+    let total = (year * 12 + month - 1).checked_add(months)?;
     let (year, month) = (total.div_euclid(12), total.rem_euclid(12) + 1);
-    days(year, month, day.min(length(year, month)))
+    (1..=9999).contains(&year).then(|| days(year, month, day.min(length(year, month))))
 }
 
 /// Reads `YYYY-MM-DD`.
 pub(crate) fn parse_date(text: &str) -> Option<i64> {
     let mut parts = text.trim().splitn(3, '-').map(|part| part.parse::<u16>().ok().map(i64::from));
     let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
-    let is_real = (1..=12).contains(&month) && (1..=length(year, month)).contains(&day);
+    let is_real = (1..=9999).contains(&year) && (1..=12).contains(&month) && (1..=length(year, month)).contains(&day);
     is_real.then(|| days(year, month, day))
 }
 
@@ -112,7 +125,7 @@ mod tests {
             assert_eq!(parse_date(text), Some(days), "{text}");
             assert_eq!(format_date(days), text);
         }
-        for wrong in ["2023-02-29", "2024-13-01", "2024-00-10", "2024-1", "x", ""] {
+        for wrong in ["2023-02-29", "2024-13-01", "2024-00-10", "2024-1", "x", "", "0000-01-01", "10000-01-01"] {
             assert_eq!(parse_date(wrong), None, "{wrong}");
         }
     }
@@ -129,8 +142,12 @@ mod tests {
     #[test]
     fn a_month_later_is_at_most_the_last_day_of_that_month() {
         let day = |text| parse_date(text).unwrap_or_default();
-        assert_eq!(add_months(day("2024-01-31"), 1), day("2024-02-29"));
-        assert_eq!(add_months(day("2024-03-31"), -13), day("2023-02-28"));
-        assert_eq!(add_months(day("2023-11-30"), 1), day("2023-12-30"));
+        assert_eq!(add_months(day("2024-01-31"), 1), Some(day("2024-02-29")));
+        assert_eq!(add_months(day("2024-03-31"), -13), Some(day("2023-02-28")));
+        assert_eq!(add_months(day("2023-11-30"), 1), Some(day("2023-12-30")));
+        for months in [-1, -12, i64::MIN] {
+            assert_eq!(add_months(day("0001-01-31"), months), None);
+        }
+        assert_eq!(add_months(day("9999-12-01"), i64::MAX), None);
     }
 }

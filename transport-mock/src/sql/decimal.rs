@@ -26,7 +26,7 @@ pub(crate) fn rescale(value: i128, from: u8, to: u8) -> Option<i128> {
 /// Checks that a decimal has no more digits than its type.
 pub(crate) fn fit(value: i128, precision: u8, scale: u8) -> Result<i128, Error> {
     let most = power(precision.min(MOST_DIGITS)).unwrap_or(i128::MAX);
-    if value.abs() < most {
+    if value.unsigned_abs() < most.unsigned_abs() {
         return Ok(value);
     }
     let kind = Type::Decimal { precision, scale };
@@ -49,9 +49,9 @@ pub(crate) fn parse(text: &str) -> Option<(i128, u8)> {
     if whole.starts_with('-') {
         value = -value;
     }
-    let scale = i16::try_from(fraction.len()).ok()? - exponent;
+    let scale = i16::try_from(fraction.len()).ok()?.checked_sub(exponent)?;
     if scale < 0 {
-        return Some((value.checked_mul(power(u8::try_from(-scale).ok()?)?)?, 0));
+        return Some((value.checked_mul(power(u8::try_from(scale.checked_neg()?).ok()?)?)?, 0));
     }
     Some((value, u8::try_from(scale).ok()?))
 }

@@ -162,6 +162,14 @@ const OTHERS: [&str; 108] = [
 pub(crate) fn is_known_elsewhere(name: &str) -> bool {
     OTHERS.binary_search(&name).is_ok()
         || [
+            "ANY_VALUE",
+            "APPROX_",
+            "COLLECT",
+            "CORR",
+            "LISTAGG",
+            "MEDIAN",
+            "PERCENTILE_",
+            "STRING_AGG",
             "VAR_",
             "VARIANCE",
             "REGR_",

@@ -158,7 +158,7 @@ pub(crate) fn read(json: &Json, kind: &Type) -> Option<Value> {
             let number = if *kind == Type::Real { f64::from(number as f32) } else { number };
             Some(Value::float(number))
         }
-        Type::Char(_) | Type::Varchar(_) => Some(Value::text(fitted(text?, kind))),
+        Type::Char(_) | Type::Varchar(_) => fitted(text?, kind).map(Value::text),
         Type::Binary(_) => {
             let bytes = json.as_array()?.iter().map(|byte| u8::try_from(byte.as_u64()?).ok());
             Some(Value::Bytes(bytes.collect::<Option<Vec<u8>>>()?.into()))
@@ -219,7 +219,7 @@ pub(crate) fn from_variant(text: &Arc<str>, kind: &Type) -> Value {
         return Value::Null;
     }
     match (kind, &json) {
-        (Type::Char(_) | Type::Varchar(_), Json::String(text)) => Value::text(fitted(text, kind)),
+        (Type::Char(_) | Type::Varchar(_), Json::String(text)) => fitted(text, kind).map_or(Value::Null, Value::text),
         (Type::Char(_) | Type::Varchar(_), _) => Value::Text(Arc::clone(text)),
         _ => read(&json, kind).unwrap_or(Value::Null),
     }

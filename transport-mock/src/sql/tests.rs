@@ -211,3 +211,40 @@ fn flink_keeps_the_case_of_names() {
     assert_eq!(query(&mut database, "SELECT * FROM v"), [r#"{"n":1}"#]);
     assert_eq!(database.execute("DROP TABLE IF EXISTS nosuch"), Ok(Outcome::Done));
 }
+
+#[test]
+fn what_no_type_holds_is_an_error_of_the_evaluation() {
+    for expression in [
+        "CAST('1e-32768' AS DECIMAL(5, 2))",
+        "CAST('1e32767' AS DECIMAL(5, 2))",
+        "DATE '9999-12-31' + INTERVAL 1 DAY",
+        "DATE '9999-12-31' + INTERVAL 1 MONTH",
+        "DATE '0001-01-01' - INTERVAL 1 YEAR",
+        "TIMESTAMP '9999-12-31 23:59:59' + INTERVAL 1 SECOND",
+        "CEIL(TIMESTAMP '9999-12-31 23:59:59' TO YEAR)",
+        "CAST('10000-01-01' AS DATE)",
+        "-CAST('-2147483648' AS INT)",
+        "ABS(CAST('-2147483648' AS INT))",
+        "CAST('a' AS CHAR(2147483647))",
+    ] {
+        let error = shop().execute(&format!("SELECT {expression} AS x")).expect_err(expression);
+        assert_eq!(error.kind, ErrorKind::Evaluation, "{expression}: {error}");
+    }
+    let Ok(Outcome::Rows(result)) = shop().execute("SELECT CHAR_LENGTH(CAST('a' AS CHAR(70000))) AS x") else {
+        panic!("a text of 70,000 letters");
+    };
+    assert_eq!(rows(&result), [r#"{"x":70000}"#]);
+}
+
+#[test]
+fn an_aggregate_that_the_engine_does_not_have_is_unsupported() {
+    for text in [
+        "SELECT STDDEV(total) AS x FROM orders",
+        "SELECT customer, STDDEV(total) AS x FROM orders GROUP BY customer",
+        "SELECT customer, VAR_POP(total) + 1 AS x, COUNT(*) FROM orders GROUP BY customer",
+        "SELECT customer FROM orders GROUP BY customer HAVING STDDEV(DISTINCT total) > 1",
+    ] {
+        let error = shop().execute(text).expect_err(text);
+        assert_eq!(error.kind, ErrorKind::Unsupported, "{text}: {error}");
+    }
+}

@@ -111,7 +111,10 @@ impl Compiler<'_> {
         let (declared, key) = sql::table_columns(create).map_err(|error| self.mistake(&error))?;
         for column in &create.columns {
             if let Some(default) = &column.default {
-                Binder::new(self, Dialect::Feldera).constant(default).map_err(|error| self.mistake(&error))?;
+                match Binder::new(self, Dialect::Feldera).constant(default) {
+                    Err(error) if error.kind != ErrorKind::Unsupported => return Err(self.mistake(&error)),
+                    _ => {}
+                }
                 self.warn(&Warning::Default, column.at);
             }
         }

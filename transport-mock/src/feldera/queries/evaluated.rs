@@ -109,6 +109,9 @@ pub(crate) fn query(store: &mut Store, call: &Call, name: &str) -> Answer {
         {
             return Err(rejected(&planning_error(error)));
         }
+        if result.is_err() {
+            break;
+        }
     }
     written(pipeline, format, result)
 }

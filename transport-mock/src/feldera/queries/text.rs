@@ -25,11 +25,30 @@ fn ascii_batch(columns: &[String], cells: &[Vec<String>]) -> Vec<String> {
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
     let rule = format!("+{}+", widths.iter().map(|width| "-".repeat(width + 2)).collect::<Vec<_>>().join("+"));
     let line = |cells: &[String]| {
-        let cells: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!(" {cell:<width$} ")).collect();
+        // A width of a format ends at 65,535.
+        let padded = |(cell, width): (&String, &usize)| {
+            let missing = width.saturating_sub(cell.chars().count());
+            format!(" {cell}{} ", " ".repeat(missing))
+        };
+        let cells: Vec<String> = cells.iter().zip(&widths).map(padded).collect();
         format!("|{}|", cells.join("|"))
     };
     let mut lines = vec![rule.clone(), line(columns), rule.clone()];
     lines.extend(cells.iter().map(|row| line(row)));
     lines.push(rule);
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ascii;
+
+    #[test]
+    fn a_cell_may_be_wider_than_a_format_allows() {
+        let wide = "x".repeat(70_000);
+        let table = ascii(&["a".to_owned()], &[vec![wide.clone()], vec!["y".to_owned()]]);
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines[3], format!("| {wide} |"));
+        assert_eq!(lines[4], format!("| y{} |", " ".repeat(69_999)));
+    }
 }

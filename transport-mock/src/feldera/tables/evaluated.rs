@@ -116,13 +116,19 @@ impl Tables {
         changes: Vec<Change>,
     ) -> Result<Vec<Delta<'a>>, String> {
         let Some(view) = program.views.iter().find(|known| known.name == view) else { return Ok(Vec::new()) };
-        let rows = changes.into_iter().map(|Change { delete, row }| {
-            let weight = if delete { -1 } else { 1 };
-            (scripted_row(&view.columns, &row), weight)
-        });
-        let rows = cancelled(rows.collect());
         let held = self.views.entry(view.name.clone()).or_default();
-        add(held, &rows);
+        let mut changed = Bag::new();
+        for Change { delete, row } in changes {
+            let row = scripted_row(&view.columns, &row);
+            // As in a table, a row that does not exist is not deleted.
+            if delete && !held.contains_key(&row) {
+                continue;
+            }
+            let change = vec![(row, if delete { -1 } else { 1 })];
+            add(held, &change);
+            changed.extend(change);
+        }
+        let rows = cancelled(changed);
         self.propagate(program, Delta { relations: vec![&view.name], columns: &view.columns, rows })
     }
 

@@ -373,3 +373,41 @@ fn a_view_that_cannot_be_evaluated_panics() {
     let error = sim.view().error.expect("an error");
     assert_eq!((sim.view().status.as_str(), &error["error_code"]), ("Stopped", &json!("RuntimeError.WorkerPanic")));
 }
+
+#[test]
+fn a_view_that_cannot_be_evaluated_at_the_start_panics() {
+    let mut sim = Sim::new();
+    sim.create("CREATE TABLE t (id INT NOT NULL); CREATE VIEW v AS SELECT 1 / 0 AS x;");
+    sim.wait(1000);
+    sim.post("/pipelines/p/start");
+    sim.wait(20_000);
+    let error = sim.view().error.expect("an error");
+    assert_eq!((sim.view().status.as_str(), &error["error_code"]), ("Stopped", &json!("RuntimeError.WorkerPanic")));
+}
+
+#[test]
+fn statements_after_one_that_fails_do_not_run() {
+    let mut sim = shop(Sim::new());
+    let sql = "insert into orders (id) values (1 / 0); insert into orders (id) values (8)";
+    assert_eq!(sim.query(sql), [json!({ "error": "Arrow error: Divide by zero error" })]);
+    sim.wait(20);
+    assert_eq!(sim.query("select count(*) as n from orders"), [json!({ "n": 0 })]);
+}
+
+#[test]
+fn a_scripted_view_does_not_lose_rows_that_it_does_not_have() {
+    let mut sim = Sim::new();
+    sim.create(
+        "CREATE TABLE t (id BIGINT NOT NULL, x BIGINT DEFAULT PI());
+        CREATE VIEW spread AS SELECT id, STDDEV(x) AS s FROM t GROUP BY id;",
+    );
+    sim.wait(1000);
+    sim.start();
+    let body = sim.egress("spread");
+    let row = |id: u32| json!({ "id": id, "s": 1 });
+    sim.manager.emit("p", "spread", &[delete(row(1)), insert(row(2))]).expect("emitted");
+    sim.wait(20);
+    sim.manager.emit("p", "spread", &[insert(row(1)), delete(row(2)), delete(row(2))]).expect("emitted");
+    sim.wait(20);
+    assert_eq!(sim.changes(body), ["insert 2 1", "insert 1 1", "delete 2 1"]);
+}

@@ -14,6 +14,11 @@ impl Binder<'_> {
         if self.catalog.function(&call.name.text).is_some() {
             return Err(Error::unsupported(format!("the user-defined function '{}'", call.name.text), at));
         }
+        let signature = signature(&name);
+        // Before the arguments: those of an aggregate function are read differently.
+        if signature.is_none() && part_function(&name).is_none() && is_known_elsewhere(&name) {
+            return Err(Error::unsupported(format!("the function {name}"), at));
+        }
         if call.star || call.distinct || call.filter.is_some() {
             return Err(Error::validation(format!("'{name}' is not an aggregate function"), at));
         }
@@ -29,12 +34,8 @@ impl Binder<'_> {
         }
         let given: Vec<Type> = arguments.iter().map(|argument| argument.kind.clone()).collect();
         let shown = || given.iter().map(|kind| format!("<{}>", kind.name())).collect::<Vec<_>>().join(", ");
-        let Some(signature) = signature(&name) else {
-            return Err(if is_known_elsewhere(&name) {
-                Error::unsupported(format!("the function {name}"), at)
-            } else {
-                Error::validation(format!("No match found for function signature {name}({})", shown()), at)
-            });
+        let Some(signature) = signature else {
+            return Err(Error::validation(format!("No match found for function signature {name}({})", shown()), at));
         };
         if !signature.arguments.contains(&arguments.len()) {
             let message = format!("Invalid number of arguments to function '{name}'");

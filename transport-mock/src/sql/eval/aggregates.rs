@@ -60,15 +60,16 @@ fn compute(call: &Aggregation, rows: &BTreeMap<Row, i64>, environment: Environme
             *weight = (*weight).signum();
         }
     }
-    let total = taken.values().sum::<i64>();
+    let total = taken.values().map(|weight| i128::from(*weight)).sum::<i128>();
     let first = |row: Option<&Row>| row.and_then(|row| row.first()).cloned().unwrap_or(Value::Null);
     Ok(match call.function {
-        AggregateFunction::Count => Value::Integer(total.into()),
+        AggregateFunction::Count => Value::Integer(total),
         AggregateFunction::CountIf => {
-            let hits = taken.iter().filter(|(row, _)| row[0].is_true()).map(|(_, weight)| weight).sum::<i64>();
-            Value::Integer(hits.into())
+            let hits = taken.iter().filter(|(row, _)| row[0].is_true()).map(|(_, weight)| i128::from(*weight));
+            Value::Integer(hits.sum())
         }
-        _ if taken.is_empty() => Value::Null,
+        // Weights that cancel each other out leave nothing to divide by.
+        _ if taken.is_empty() || (call.function == AggregateFunction::Avg && total <= 0) => Value::Null,
         AggregateFunction::Sum => sum(call, &taken)?,
         AggregateFunction::Avg => average(call, &taken, total)?,
         AggregateFunction::Min => first(taken.keys().next()),
@@ -111,7 +112,7 @@ fn sum(call: &Aggregation, rows: &BTreeMap<Row, i64>) -> Result<Value, Error> {
     checked(exact(rows)?, &call.kind)
 }
 
-fn average(call: &Aggregation, rows: &BTreeMap<Row, i64>, total: i64) -> Result<Value, Error> {
+fn average(call: &Aggregation, rows: &BTreeMap<Row, i64>, total: i128) -> Result<Value, Error> {
     if call.kind.is_float() {
         #[expect(clippy::cast_precision_loss, reason = "no row occurs so often")]
         return Ok(Value::float(rough(rows) / total as f64));
@@ -121,7 +122,7 @@ fn average(call: &Aggregation, rows: &BTreeMap<Row, i64>, total: i64) -> Result<
         Value::Integer(sum) | Value::Decimal(sum) => sum,
         _ => 0,
     };
-    checked(sum / i128::from(total), &call.kind)
+    checked(sum / total, &call.kind)
 }
 
 fn as_value(number: i128, kind: &Type) -> Value {

@@ -1,7 +1,7 @@
 //! Arithmetic of numbers, and of dates and times.
 
 use super::super::ast::Operator;
-use super::super::datetime::{MICROS_PER_DAY, add_months};
+use super::super::datetime::{MICROS_PER_DAY, add_months, valid_day, valid_micros};
 use super::super::decimal;
 use super::super::error::Error;
 use super::super::plan::Scalar;
@@ -39,8 +39,13 @@ pub(super) fn operate(
     }
 }
 
-fn overflow() -> Error {
+pub(super) fn overflow() -> Error {
     Error::evaluation("arithmetic overflow")
+}
+
+/// A date that no type holds.
+pub(super) fn outside() -> Error {
+    Error::evaluation("date out of range: years are 1 to 9999")
 }
 
 fn division_by_zero() -> Error {
@@ -89,10 +94,10 @@ fn decimals(operator: Operator, left: i128, right: i128, scales: (u8, u8, u8)) -
             let shift = i16::from(scale) + i16::from(right_scale) - i16::from(left_scale);
             if let Ok(shift) = u8::try_from(shift) {
                 let left = decimal::power(shift).and_then(|power| left.checked_mul(power));
-                Ok(left.ok_or_else(overflow)? / right)
+                left.and_then(|left| left.checked_div(right)).ok_or_else(overflow)
             } else {
                 let by = u8::try_from(-shift).ok().and_then(decimal::power).ok_or_else(overflow)?;
-                Ok(left / right / by)
+                Ok(left.checked_div(right).ok_or_else(overflow)? / by)
             }
         }
         other => integers(other, left, right),
@@ -100,27 +105,34 @@ fn decimals(operator: Operator, left: i128, right: i128, scales: (u8, u8, u8)) -
 }
 
 fn times(operator: Operator, left: Value, right: Value, kinds: (&Type, &Type)) -> Result<Value, Error> {
-    let sign = if operator == Operator::Subtract { -1 } else { 1 };
+    let signed = |by: i64| if operator == Operator::Subtract { by.checked_neg() } else { Some(by) };
     Ok(match (left, right) {
         (Value::Interval(interval), moment @ (Value::Date(_) | Value::Time(_) | Value::Timestamp(_))) => {
             return times(operator, moment, Value::Interval(interval), (kinds.1, kinds.0));
         }
         (Value::Date(days), Value::Interval(by)) if *kinds.1 == Type::MonthInterval => {
-            Value::Date(add_months(days, sign * by))
+            Value::Date(signed(by).and_then(|by| add_months(days, by)).ok_or_else(outside)?)
         }
-        (Value::Date(days), Value::Interval(by)) => Value::Date(days + sign * by / MICROS_PER_DAY),
+        (Value::Date(days), Value::Interval(by)) => {
+            let moved = signed(by).and_then(|by| days.checked_add(by / MICROS_PER_DAY)).and_then(valid_day);
+            Value::Date(moved.ok_or_else(outside)?)
+        }
         (Value::Timestamp(micros), Value::Interval(by)) if *kinds.1 == Type::MonthInterval => {
             let (days, rest) = (micros.div_euclid(MICROS_PER_DAY), micros.rem_euclid(MICROS_PER_DAY));
-            Value::Timestamp(add_months(days, sign * by) * MICROS_PER_DAY + rest)
+            let moved = signed(by).and_then(|by| add_months(days, by)).ok_or_else(outside)?;
+            Value::Timestamp(moved * MICROS_PER_DAY + rest)
         }
         (Value::Timestamp(micros), Value::Interval(by)) => {
-            Value::Timestamp(micros.checked_add(sign * by).ok_or_else(overflow)?)
+            let moved = signed(by).and_then(|by| micros.checked_add(by)).and_then(valid_micros);
+            Value::Timestamp(moved.ok_or_else(outside)?)
         }
         (Value::Time(nanos), Value::Interval(by)) => {
-            let by = (sign * by).checked_mul(1000).ok_or_else(overflow)?;
+            let by = signed(by).ok_or_else(overflow)?.rem_euclid(MICROS_PER_DAY) * 1000;
             Value::Time((nanos + by).rem_euclid(MICROS_PER_DAY * 1000))
         }
-        (Value::Interval(a), Value::Interval(b)) => Value::Interval(a.checked_add(sign * b).ok_or_else(overflow)?),
+        (Value::Interval(a), Value::Interval(b)) => {
+            Value::Interval(signed(b).and_then(|b| a.checked_add(b)).ok_or_else(overflow)?)
+        }
         (Value::Interval(a), Value::Integer(b)) | (Value::Integer(b), Value::Interval(a)) => {
             let total = integers(operator, i128::from(a), b)?;
             Value::Interval(i64::try_from(total).map_err(|_| overflow())?)

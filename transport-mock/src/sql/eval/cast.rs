@@ -32,7 +32,9 @@ pub(crate) fn cast(value: &Value, from: &Type, to: &Type) -> Result<Value, Error
             checked(exact(value, from, scale).ok_or_else(wrong)?, to).map_err(|_| wrong())?
         }
         (Type::Real | Type::Double, value) => Value::float(rounded(float(value, from).ok_or_else(wrong)?, to)),
-        (Type::Char(_) | Type::Varchar(_), value) => Value::text(fitted(&json::to_plain(value, from, ' '), to)),
+        (Type::Char(_) | Type::Varchar(_), value) => {
+            Value::text(fitted(&json::to_plain(value, from, ' '), to).ok_or_else(wrong)?)
+        }
         (Type::Date, Value::Text(text)) => Value::Date(parse_date(text).ok_or_else(wrong)?),
         (Type::Date, Value::Timestamp(micros)) => Value::Date(micros.div_euclid(MICROS_PER_DAY)),
         (Type::Time, Value::Text(text)) => Value::Time(parse_time(text).ok_or_else(wrong)?),
@@ -83,15 +85,23 @@ fn float(value: &Value, from: &Type) -> Option<f64> {
     }
 }
 
-/// A text cut or padded to the length of its type.
-pub(crate) fn fitted(text: &str, kind: &Type) -> String {
+/// How many letters a type pads a text to, at most.
+const MOST_PADDING: usize = 1 << 20;
+
+/// A text cut or padded to the length of its type; `None` if that is more than the engine pads to.
+pub(crate) fn fitted(text: &str, kind: &Type) -> Option<String> {
     let length = |length: u32| usize::try_from(length).unwrap_or(usize::MAX);
-    match kind {
+    Some(match kind {
         Type::Char(most) => {
-            let cut: String = text.chars().take(length(*most)).collect();
-            format!("{cut:<width$}", width = length(*most))
+            let mut cut: String = text.chars().take(length(*most)).collect();
+            let missing = length(*most).saturating_sub(cut.chars().count());
+            if missing > MOST_PADDING {
+                return None;
+            }
+            cut.extend(std::iter::repeat_n(' ', missing));
+            cut
         }
         Type::Varchar(Some(most)) => text.chars().take(length(*most)).collect(),
         _ => text.to_owned(),
-    }
+    })
 }

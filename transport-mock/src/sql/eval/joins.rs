@@ -6,6 +6,7 @@ use super::super::ast::JoinKind;
 use super::super::error::Error;
 use super::super::plan::{Join, Scalar};
 use super::super::value::{Row, Value};
+use super::arithmetic::overflow;
 use super::{Bag, Environment, evaluate};
 
 pub(super) fn join(join: &Join, environment: Environment<'_>) -> Result<Bag, Error> {
@@ -23,7 +24,7 @@ pub(super) fn join(join: &Join, environment: Environment<'_>) -> Result<Bag, Err
             if holds(join.condition.as_ref(), &whole, environment)? {
                 found = true;
                 matched[*at] = true;
-                rows.push((whole, weight * other_weight));
+                rows.push((whole, weight.checked_mul(*other_weight).ok_or_else(overflow)?));
             }
         }
         if !found && matches!(join.kind, JoinKind::Left | JoinKind::Full) {

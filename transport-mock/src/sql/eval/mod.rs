@@ -101,7 +101,8 @@ pub(crate) fn over(plan: &Plan, rows: Bag, environment: Environment<'_>) -> Resu
 pub(crate) fn consolidate(rows: impl IntoIterator<Item = (Row, i64)>) -> BTreeMap<Row, i64> {
     let mut sums = BTreeMap::new();
     for (row, weight) in rows {
-        *sums.entry(row).or_insert(0) += weight;
+        let sum = sums.entry(row).or_insert(0_i64);
+        *sum = sum.saturating_add(weight);
     }
     sums.retain(|_, weight| *weight != 0);
     sums
@@ -123,7 +124,7 @@ fn set(operation: SetOperation, all: bool, left: Bag, right: Bag) -> Bag {
         match (operation, all) {
             (SetOperation::Intersect, true) => weight.min(other),
             (SetOperation::Intersect, false) => i64::from(weight > 0 && other > 0),
-            (_, true) => weight - other,
+            (_, true) => weight.saturating_sub(other),
             (_, false) => i64::from(weight > 0 && other <= 0),
         }
     };

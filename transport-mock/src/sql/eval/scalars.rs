@@ -41,9 +41,9 @@ impl Scalar {
             }
             ScalarNode::Negate(inner) => match of(inner)? {
                 Value::Integer(number) => arithmetic::checked(-number, &self.kind)?,
-                Value::Decimal(number) => Value::Decimal(-number),
+                Value::Decimal(number) => arithmetic::checked(-number, &self.kind)?,
                 Value::Float(number) => Value::float(-number.get()),
-                Value::Interval(number) => Value::Interval(-number),
+                Value::Interval(number) => Value::Interval(number.checked_neg().ok_or_else(arithmetic::overflow)?),
                 _ => Value::Null,
             },
             ScalarNode::IsNull(inner) => Value::Boolean(of(inner)?.is_null()),
@@ -64,7 +64,7 @@ impl Scalar {
                 let values = arguments.iter().map(of).collect::<Result<Vec<Value>, Error>>()?;
                 calls::call(*function, values, arguments, &self.kind)?
             }
-            ScalarNode::Unit(function, unit, inner) => times::unit(*function, *unit, &of(inner)?),
+            ScalarNode::Unit(function, unit, inner) => times::unit(*function, *unit, &of(inner)?)?,
             ScalarNode::Like { value, pattern, escape, fold } => match (of(value)?, of(pattern)?) {
                 (Value::Text(value), Value::Text(pattern)) => {
                     Value::Boolean(like::matches(&value, &pattern, *escape, *fold))
@@ -98,7 +98,7 @@ fn query(plan: &Plan, row: &Row, environment: Environment<'_>) -> Result<Bag, Er
 
 /// The value of a query that has at most one row.
 fn single(rows: Bag) -> Result<Value, Error> {
-    let count = rows.iter().map(|(_, weight)| weight).sum::<i64>();
+    let count = rows.iter().fold(0_i64, |sum, (_, weight)| sum.saturating_add(*weight));
     if count > 1 {
         return Err(Error::evaluation("a query that is used as a value has more than one row"));
     }

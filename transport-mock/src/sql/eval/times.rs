@@ -1,30 +1,33 @@
 //! Parts of dates and times.
 
 use super::super::ast::UnitFunction;
-use super::super::datetime::{MICROS_PER_DAY, MICROS_PER_SECOND, civil, days};
+use super::super::datetime::{MICROS_PER_DAY, MICROS_PER_SECOND, add_months, civil, days, valid_micros};
+use super::super::error::Error;
 use super::super::plan::Unit;
 use super::super::value::Value;
+use super::arithmetic::outside;
 
-pub(super) fn unit(function: UnitFunction, unit: Unit, value: &Value) -> Value {
+pub(super) fn unit(function: UnitFunction, unit: Unit, value: &Value) -> Result<Value, Error> {
     let micros = match value {
         Value::Date(days) => days * MICROS_PER_DAY,
         Value::Time(nanos) => nanos / 1000,
         Value::Timestamp(micros) => *micros,
-        _ => return Value::Null,
+        _ => return Ok(Value::Null),
     };
     if function == UnitFunction::Extract {
-        return Value::Integer(part(unit, micros).into());
+        return Ok(Value::Integer(part(unit, micros).into()));
     }
     let floor = floor(unit, micros);
     let micros = match function {
-        UnitFunction::Ceil if floor != micros => next(unit, floor),
+        UnitFunction::Ceil if floor != micros => next(unit, floor).ok_or_else(outside)?,
         _ => floor,
     };
-    match value {
+    let micros = valid_micros(micros).ok_or_else(outside)?;
+    Ok(match value {
         Value::Date(_) => Value::Date(micros.div_euclid(MICROS_PER_DAY)),
-        Value::Time(_) => Value::Time(micros * 1000),
+        Value::Time(_) => Value::Time(micros.rem_euclid(MICROS_PER_DAY) * 1000),
         _ => Value::Timestamp(micros),
-    }
+    })
 }
 
 fn part(unit: Unit, micros: i64) -> i64 {
@@ -75,8 +78,8 @@ fn floor(unit: Unit, micros: i64) -> i64 {
     }
 }
 
-/// The start of the next year, month and so on.
-fn next(unit: Unit, floor: i64) -> i64 {
+/// The start of the next year, month and so on; `None` after the year 9999.
+fn next(unit: Unit, floor: i64) -> Option<i64> {
     let months = match unit {
         Unit::Year => 12,
         Unit::Quarter => 3,
@@ -84,16 +87,15 @@ fn next(unit: Unit, floor: i64) -> i64 {
         _ => 0,
     };
     if months > 0 {
-        return super::super::datetime::add_months(floor.div_euclid(MICROS_PER_DAY), months) * MICROS_PER_DAY;
+        return Some(add_months(floor.div_euclid(MICROS_PER_DAY), months)? * MICROS_PER_DAY);
     }
-    floor
-        + match unit {
-            Unit::Week => 7 * MICROS_PER_DAY,
-            Unit::Hour => 3600 * MICROS_PER_SECOND,
-            Unit::Minute => 60 * MICROS_PER_SECOND,
-            Unit::Second | Unit::Epoch => MICROS_PER_SECOND,
-            Unit::Millisecond => 1000,
-            Unit::Microsecond => 1,
-            _ => MICROS_PER_DAY,
-        }
+    floor.checked_add(match unit {
+        Unit::Week => 7 * MICROS_PER_DAY,
+        Unit::Hour => 3600 * MICROS_PER_SECOND,
+        Unit::Minute => 60 * MICROS_PER_SECOND,
+        Unit::Second | Unit::Epoch => MICROS_PER_SECOND,
+        Unit::Millisecond => 1000,
+        Unit::Microsecond => 1,
+        _ => MICROS_PER_DAY,
+    })
 }
