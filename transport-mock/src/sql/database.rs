@@ -1,12 +1,13 @@
 //! Tables, what they hold, and statements that are carried out at once.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::Dialect;
 use super::ast::{CreateTable, CreateView, Delete, Insert, Name, Statement};
-use super::bind::{Binder, Catalog, Found};
+use super::bind::{Binder, Catalog, Found, MOST_PARTS};
 use super::error::{Error, Span};
-use super::eval::{Bag, Environment, Relations, cast, evaluate};
+use super::eval::{Bag, Budget, Environment, Relations, cast, evaluate};
 use super::parser::Parser;
 use super::plan::Plan;
 use super::types::Column;
@@ -21,9 +22,12 @@ pub(crate) struct ResultSet {
 }
 
 impl ResultSet {
-    pub(crate) fn new(columns: Vec<Column>, rows: Bag) -> Self {
+    pub(crate) fn new(columns: Vec<Column>, rows: Bag, budget: &Budget) -> Result<Self, Error> {
+        for (row, weight) in &rows {
+            budget.copies(row, u64::try_from(*weight).unwrap_or(0))?;
+        }
         let copies = |(row, weight): (Row, i64)| std::iter::repeat_n(row, usize::try_from(weight).unwrap_or(0));
-        Self { columns, rows: rows.into_iter().flat_map(copies).collect() }
+        Ok(Self { columns, rows: rows.into_iter().flat_map(copies).collect() })
     }
 }
 
@@ -151,14 +155,29 @@ impl Database {
     /// The plan of a query, with views written out.
     fn plan(&self, query: &super::ast::Query) -> Result<Plan, Error> {
         let mut plan = Binder::new(self, self.dialect).plan(query)?;
-        plan.replace_scans(&|name| self.views.get(name).cloned());
+        // A view that reads views grows with each of them.
+        let left = Cell::new(MOST_PARTS);
+        let too_large = Cell::new(false);
+        plan.replace_scans(&|name| {
+            let view = self.views.get(name)?;
+            match left.get().checked_sub(view.parts()) {
+                Some(rest) => left.set(rest),
+                None => too_large.set(true),
+            }
+            (!too_large.get()).then(|| view.clone())
+        });
+        if too_large.get() {
+            let what = format!("views of more than {MOST_PARTS} expressions and relations");
+            return Err(Error::unsupported(what, query.at));
+        }
         Ok(plan)
     }
 
     fn query(&self, query: &super::ast::Query) -> Result<ResultSet, Error> {
         let plan = self.plan(query)?;
-        let rows = evaluate(&plan, Environment::new(self))?;
-        Ok(ResultSet::new(plan.columns, rows))
+        let budget = Budget::default();
+        let rows = evaluate(&plan, Environment::new(self, &budget))?;
+        ResultSet::new(plan.columns, rows, &budget)
     }
 
     fn carry_out(&mut self, statement: &Statement, at: Span) -> Result<Outcome, Error> {
@@ -232,10 +251,11 @@ impl Database {
             Some(filter) => Some(Binder::new(self, self.dialect).over(&delete.table, &table.columns, filter)?),
             None => None,
         };
+        let budget = Budget::default();
         let mut doomed = Vec::new();
         for (row, count) in table.rows() {
             let dies = match &filter {
-                Some(filter) => filter.evaluate(row, Environment::new(self))?.is_true(),
+                Some(filter) => filter.evaluate(row, Environment::new(self, &budget))?.is_true(),
                 None => true,
             };
             if dies {

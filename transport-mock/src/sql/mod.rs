@@ -50,7 +50,7 @@ pub(crate) mod value;
 pub(crate) use self::bind::{Binder, Catalog, Found, item_name, rename};
 pub(crate) use self::database::{Database, Outcome, ResultSet, Table, inserted, table_columns};
 pub(crate) use self::error::{Error, ErrorKind, Position, Span};
-pub(crate) use self::eval::{Bag, Environment, Relations, consolidate, evaluate, over};
+pub(crate) use self::eval::{Bag, Budget, Environment, Relations, consolidate, evaluate, over};
 pub(crate) use self::parser::Parser;
 pub(crate) use self::plan::{Node, Plan, Scalar};
 pub(crate) use self::types::{Column, Type};

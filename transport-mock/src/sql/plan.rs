@@ -113,6 +113,13 @@ pub(crate) enum ScalarNode {
     /// Whether it is this, and not `NULL`.
     IsTruth(Box<Scalar>, bool),
     Case(Vec<(Scalar, Scalar)>, Box<Scalar>),
+    /// `CASE of WHEN candidate THEN value`.
+    Choose {
+        of: Box<Scalar>,
+        branches: Vec<(Scalar, Scalar)>,
+        otherwise: Box<Scalar>,
+    },
+    Between(Box<Scalar>, Box<Scalar>, Box<Scalar>),
     /// To the type of the expression; a safe cast gives `NULL` where another one fails.
     Cast(Box<Scalar>, bool),
     Call(Function, Vec<Scalar>),
@@ -212,52 +219,62 @@ impl Plan {
         self.columns.iter().enumerate().map(|(index, column)| Scalar::column(index, column)).collect()
     }
 
+    /// The plans that it takes rows of.
+    fn inputs(&self) -> Vec<&Self> {
+        match &self.node {
+            Node::Scan(_) | Node::Values(_) => Vec::new(),
+            Node::Filter(input, _)
+            | Node::Project(input, _)
+            | Node::Aggregate { input, .. }
+            | Node::Distinct(input)
+            | Node::Sort { input, .. } => vec![input],
+            Node::Join(join) => vec![&join.left, &join.right],
+            Node::Set { left, right, .. } => vec![left, right],
+        }
+    }
+
+    /// Its expressions, without those of its inputs.
+    fn scalars(&self) -> Vec<&Scalar> {
+        match &self.node {
+            Node::Scan(_) | Node::Distinct(_) | Node::Set { .. } => Vec::new(),
+            Node::Values(rows) => rows.iter().flatten().collect(),
+            Node::Filter(_, condition) => vec![condition],
+            Node::Project(_, values) => values.iter().collect(),
+            Node::Join(join) => {
+                let keys = join.keys.iter().flat_map(|(left, right)| [left, right]);
+                keys.chain(&join.condition).collect()
+            }
+            Node::Aggregate { keys, calls, .. } => {
+                let arguments = calls.iter().flat_map(|call| call.arguments.iter().chain(&call.filter));
+                keys.iter().chain(arguments).collect()
+            }
+            Node::Sort { by, .. } => by.iter().map(|key| &key.by).collect(),
+        }
+    }
+
     /// Calls a function with the name of each relation that is read.
     pub(crate) fn for_each_relation(&self, visit: &mut dyn FnMut(&str)) {
-        match &self.node {
-            Node::Scan(name) => visit(name),
-            Node::Values(rows) => {
-                for scalar in rows.iter().flatten() {
-                    scalar.for_each_relation(visit);
-                }
-            }
-            Node::Filter(input, condition) => {
-                input.for_each_relation(visit);
-                condition.for_each_relation(visit);
-            }
-            Node::Project(input, values) => {
-                input.for_each_relation(visit);
-                for scalar in values {
-                    scalar.for_each_relation(visit);
-                }
-            }
-            Node::Join(join) => {
-                join.left.for_each_relation(visit);
-                join.right.for_each_relation(visit);
-                let keys = join.keys.iter().flat_map(|(left, right)| [left, right]);
-                for scalar in keys.chain(&join.condition) {
-                    scalar.for_each_relation(visit);
-                }
-            }
-            Node::Aggregate { input, keys, calls } => {
-                input.for_each_relation(visit);
-                let arguments = calls.iter().flat_map(|call| call.arguments.iter().chain(&call.filter));
-                for scalar in keys.iter().chain(arguments) {
-                    scalar.for_each_relation(visit);
-                }
-            }
-            Node::Distinct(input) => input.for_each_relation(visit),
-            Node::Set { left, right, .. } => {
-                left.for_each_relation(visit);
-                right.for_each_relation(visit);
-            }
-            Node::Sort { input, by, .. } => {
-                input.for_each_relation(visit);
-                for key in by {
-                    key.by.for_each_relation(visit);
-                }
-            }
+        if let Node::Scan(name) = &self.node {
+            visit(name);
         }
+        for input in self.inputs() {
+            input.for_each_relation(visit);
+        }
+        for scalar in self.scalars() {
+            scalar.for_each_relation(visit);
+        }
+    }
+
+    /// Whether it reads rows of the queries around it, from this many levels up on.
+    pub(crate) fn reads_outer(&self, from: usize) -> bool {
+        self.inputs().into_iter().any(|input| input.reads_outer(from))
+            || self.scalars().into_iter().any(|scalar| scalar.reads_outer(from))
+    }
+
+    /// How many plans and expressions it is made of.
+    pub(crate) fn parts(&self) -> usize {
+        let inputs = self.inputs().into_iter().map(Self::parts).sum::<usize>();
+        1 + inputs + self.scalars().into_iter().map(Scalar::parts).sum::<usize>()
     }
 }
 
@@ -348,6 +365,11 @@ impl Scalar {
                 branches.chain([&**otherwise]).collect()
             }
             ScalarNode::Call(_, arguments) | ScalarNode::Array(arguments) => arguments.iter().collect(),
+            ScalarNode::Choose { of, branches, otherwise } => {
+                let branches = branches.iter().flat_map(|(candidate, value)| [candidate, value]);
+                branches.chain([&**of, &**otherwise]).collect()
+            }
+            ScalarNode::Between(a, b, c) => vec![a, b, c],
             ScalarNode::Like { value, pattern, .. } => vec![value, pattern],
             ScalarNode::InList(value, list) => [&**value].into_iter().chain(list).collect(),
         }
@@ -368,6 +390,16 @@ impl Scalar {
         for child in self.children() {
             child.for_each_relation(visit);
         }
+    }
+
+    fn reads_outer(&self, from: usize) -> bool {
+        matches!(self.node, ScalarNode::Outer { up, .. } if up >= from)
+            || self.query().is_some_and(|plan| plan.reads_outer(from + 1))
+            || self.children().into_iter().any(|child| child.reads_outer(from))
+    }
+
+    fn parts(&self) -> usize {
+        1 + self.query().map_or(0, Plan::parts) + self.children().into_iter().map(Self::parts).sum::<usize>()
     }
 
     /// Whether it has a query inside.
@@ -420,6 +452,19 @@ impl Scalar {
                     value.for_each_part(visit);
                 }
                 otherwise.for_each_part(visit);
+            }
+            ScalarNode::Choose { of, branches, otherwise } => {
+                of.for_each_part(visit);
+                for (candidate, value) in branches {
+                    candidate.for_each_part(visit);
+                    value.for_each_part(visit);
+                }
+                otherwise.for_each_part(visit);
+            }
+            ScalarNode::Between(a, b, c) => {
+                for part in [a, b, c] {
+                    part.for_each_part(visit);
+                }
             }
             ScalarNode::Call(_, arguments) | ScalarNode::Array(arguments) => {
                 for argument in arguments {

@@ -248,3 +248,69 @@ fn an_aggregate_that_the_engine_does_not_have_is_unsupported() {
         assert_eq!(error.kind, ErrorKind::Unsupported, "{text}: {error}");
     }
 }
+
+#[test]
+fn the_size_of_a_plan_grows_with_the_text() {
+    let nested = |innermost: &str, around: [&str; 2]| {
+        (0..20).fold(innermost.to_owned(), |inner, _| format!("{}({inner}){}", around[0], around[1]))
+    };
+    let grouped = nested("SELECT 1", ["SELECT COUNT(*) + ", " AS x FROM orders GROUP BY customer"]);
+    let between = format!("SELECT {}", nested("TRUE", ["", " BETWEEN FALSE AND TRUE"]));
+    let case = format!("SELECT {}", nested("1", ["CASE ", " WHEN 1 THEN 2 WHEN 2 THEN 1 END"]));
+    for text in [grouped, between, case] {
+        let mut parser = super::Parser::new(&text, Dialect::Feldera).expect("a text");
+        let Ok(Some((super::ast::Statement::Query(query), _))) = parser.next_statement() else { panic!("{text}") };
+        let parts = super::Binder::new(&shop(), Dialect::Feldera).plan(&query).map(|plan| plan.parts());
+        assert!(parts.is_ok_and(|parts| parts < 500), "{text}");
+    }
+    let doubled = (1..40).map(|at| format!(", t{at} AS (SELECT a.x FROM t{0} a JOIN t{0} b ON a.x = b.x)", at - 1));
+    let text = format!("WITH t0 AS (SELECT 1 AS x){} SELECT * FROM t39", doubled.collect::<String>());
+    assert_eq!(shop().execute(&text).map_err(|error| error.kind), Err(ErrorKind::Unsupported));
+    let mut database = shop();
+    database.execute("CREATE VIEW v0 AS SELECT 1 AS x").expect("a view");
+    let views =
+        (1..40).map(|at| format!("CREATE VIEW v{at} AS SELECT a.x FROM v{0} a JOIN v{0} b ON a.x = b.x", at - 1));
+    let failed = views.map(|text| database.execute(&text)).find(Result::is_err);
+    assert_eq!(failed.and_then(Result::err).map(|error| error.kind), Some(ErrorKind::Unsupported));
+}
+
+/// A table with the numbers from 0 to 1,999, and some of them twice.
+fn numbers() -> Database {
+    let mut database = Database::new(Dialect::Feldera);
+    database.execute("CREATE TABLE n (x INT, y INT)").expect("a table");
+    let rows: Vec<String> = (0..2000).map(|x| format!("({x}, {})", x / 2)).collect();
+    database.execute(&format!("INSERT INTO n VALUES {}", rows.join(", "))).expect("rows");
+    database
+}
+
+#[test]
+fn an_evaluation_ends_at_its_limits() {
+    let mut database = numbers();
+    for text in [
+        "SELECT COUNT(*) FROM n a CROSS JOIN n b CROSS JOIN n c",
+        "SELECT REPEAT('a', 2000000000) AS x",
+        "SELECT REPLACE(REPEAT('a', 16000000), 'a', 'abcdefgh') AS x",
+        "SELECT REPEAT('a', 10000000) || REPEAT('b', 10000000) AS x",
+        "SELECT COUNT(REPEAT('a', 1000000 + x)) AS x FROM n",
+    ] {
+        let error = database.execute(text).expect_err(text);
+        assert!(
+            error.kind == ErrorKind::Evaluation && error.message.contains("the limit of this simulator"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn comma_joins_and_inner_queries_do_not_compare_all_rows() {
+    let mut database = numbers();
+    for (text, count) in [
+        ("SELECT COUNT(*) AS c FROM n a, n b, n c WHERE a.x = b.x AND b.y = c.x AND a.x > 9", 1990),
+        ("SELECT COUNT(*) AS c FROM n a, n b WHERE a.y = b.x AND a.x <> b.x", 1999),
+        ("SELECT COUNT(*) AS c FROM n WHERE x IN (SELECT a.y FROM n a JOIN n b ON a.x = b.x)", 1000),
+        ("SELECT COUNT(*) AS c FROM n WHERE x > (SELECT AVG(a.x) FROM n a JOIN n b ON a.x = b.x)", 1000),
+        ("SELECT COUNT(*) AS c FROM n a WHERE x < 20 AND EXISTS (SELECT 1 FROM n b WHERE b.y = a.x AND b.x > 9)", 15),
+    ] {
+        assert_eq!(query(&mut database, text), [format!("{{\"c\":{count}}}")], "{text}");
+    }
+}

@@ -16,7 +16,8 @@ use super::text::ascii;
 use super::{arrow, rejected};
 use crate::sql::ast::{Insert, Query, Statement};
 use crate::sql::{
-    self, Binder, Catalog, Column, Dialect, Environment, Error, ErrorKind, Found, Parser, ResultSet, json as values,
+    self, Binder, Budget, Catalog, Column, Dialect, Environment, Error, ErrorKind, Found, Parser, ResultSet,
+    json as values,
 };
 
 /// The relations of a program, as ad-hoc queries see them.
@@ -163,8 +164,9 @@ fn not_supported(statement: &Statement) -> &'static str {
 
 fn select(relations: &Relations<'_>, tables: &Tables, query: &Query) -> Result<ResultSet, Error> {
     let plan = Binder::new(relations, Dialect::AdHoc).plan(query)?;
-    let rows = sql::evaluate(&plan, Environment::new(tables))?;
-    Ok(ResultSet::new(plan.columns, rows))
+    let budget = Budget::default();
+    let rows = sql::evaluate(&plan, Environment::new(tables, &budget))?;
+    ResultSet::new(plan.columns, rows, &budget)
 }
 
 /// The table that an `INSERT` names, and its rows.

@@ -12,7 +12,7 @@ use super::super::program::{Column, Program, Source, Table, View};
 use super::super::rows::Change;
 use super::{Record, quoted};
 use crate::sql::ast::SetOperation;
-use crate::sql::{self, Bag, Environment, Node, Plan, Relations, Row, Scalar, Value, json};
+use crate::sql::{self, Bag, Budget, Environment, Node, Plan, Relations, Row, Scalar, Value, json};
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
@@ -76,8 +76,10 @@ impl Tables {
                     continue;
                 }
                 Source::Query(plan) => {
-                    let rows = sql::evaluate(plan, Environment::new(self)).map_err(|error| error.to_string())?;
-                    sql::consolidate(rows)
+                    let budget = Budget::default();
+                    let rows =
+                        sql::evaluate(plan, Environment::new(self, &budget)).and_then(|rows| bounded(rows, &budget));
+                    sql::consolidate(rows.map_err(|error| format!("view '{name}': {error}"))?)
                 }
                 Source::Scripted => views.remove(name).unwrap_or_default(),
             };
@@ -117,7 +119,7 @@ impl Tables {
     ) -> Result<Vec<Delta<'a>>, String> {
         let Some(view) = program.views.iter().find(|known| known.name == view) else { return Ok(Vec::new()) };
         let held = self.views.entry(view.name.clone()).or_default();
-        let mut changed = Bag::new();
+        let mut all = Bag::new();
         for Change { delete, row } in changes {
             let row = scripted_row(&view.columns, &row);
             // As in a table, a row that does not exist is not deleted.
@@ -126,9 +128,9 @@ impl Tables {
             }
             let change = vec![(row, if delete { -1 } else { 1 })];
             add(held, &change);
-            changed.extend(change);
+            all.extend(change);
         }
-        let rows = cancelled(changed);
+        let rows = cancelled(all);
         self.propagate(program, Delta { relations: vec![&view.name], columns: &view.columns, rows })
     }
 
@@ -144,11 +146,13 @@ impl Tables {
             if !reads_changed {
                 continue;
             }
-            let environment = Environment::new(self);
+            let budget = Budget::default();
+            let environment = Environment::new(self, &budget);
             let rows = match passed_on(plan, &deltas, environment) {
                 Some(rows) => rows.map(cancelled),
                 None => sql::evaluate(plan, environment).map(|rows| self.difference(&view.name, rows)),
             };
+            let rows = rows.and_then(|rows| bounded(rows, &budget));
             let rows = rows.map_err(|error| format!("view '{}': {error}", view.name))?;
             add(self.views.entry(view.name.clone()).or_default(), &rows);
             deltas.push(Delta { relations: vec![&view.name], columns: &view.columns, rows });
@@ -223,6 +227,14 @@ fn record(columns: &[Column], row: &Row, delete: bool) -> Record {
     let pairs = columns.iter().map(|column| (column.name.as_str(), &column.sql));
     let csv = columns.iter().zip(row).map(|(column, value)| quoted(&json::to_plain(value, &column.sql, ' ')));
     Record { delete, json: json::row(pairs, row, ' '), csv: csv.collect::<Vec<_>>().join(",") }
+}
+
+/// Rows, unless there are too many copies of them to send.
+fn bounded(rows: Bag, budget: &Budget) -> Result<Bag, sql::Error> {
+    for (row, weight) in &rows {
+        budget.copies(row, weight.unsigned_abs())?;
+    }
+    Ok(rows)
 }
 
 /// Adds changes to the rows of a view.

@@ -37,24 +37,38 @@ fn function(name: &str) -> Option<AggregateFunction> {
 
 /// Whether an expression calls an aggregate function, outside of its queries.
 pub(super) fn has_aggregate(value: &Expression) -> bool {
+    any(value, &|part| matches!(&*part.kind, Kind::Call(call) if function(&call.name.text).is_some()))
+}
+
+/// Whether an expression has a query inside.
+fn has_query(value: &Expression) -> bool {
+    any(value, &|part| matches!(&*part.kind, Kind::Exists(_) | Kind::Scalar(_) | Kind::InQuery(..)))
+}
+
+/// Whether a test holds for an expression or a part of it, outside of its queries.
+fn any(value: &Expression, test: &dyn Fn(&Expression) -> bool) -> bool {
+    let any = |part: &Expression| any(part, test);
+    if test(value) {
+        return true;
+    }
     match &*value.kind {
-        Kind::Call(call) => function(&call.name.text).is_some() || call.arguments.iter().any(has_aggregate),
+        Kind::Call(call) => call.arguments.iter().any(any),
         Kind::Literal(..) | Kind::Column(_) | Kind::Exists(_) | Kind::Scalar(_) => false,
         Kind::Not(a)
         | Kind::Negate(a)
         | Kind::IsNull(a, _)
         | Kind::IsTruth(a, ..)
         | Kind::InQuery(a, ..)
-        | Kind::Unit(_, _, a) => has_aggregate(a),
-        Kind::Cast { value, .. } => has_aggregate(value),
-        Kind::Binary(_, a, b) | Kind::IsDistinct(a, b, _) | Kind::Index(a, b) => has_aggregate(a) || has_aggregate(b),
-        Kind::Between(a, b, c, _) => [a, b, c].into_iter().any(has_aggregate),
-        Kind::InList(a, list, _) => has_aggregate(a) || list.iter().any(has_aggregate),
-        Kind::Like { value, pattern, .. } => has_aggregate(value) || has_aggregate(pattern),
-        Kind::Array(items) => items.iter().any(has_aggregate),
+        | Kind::Unit(_, _, a) => any(a),
+        Kind::Cast { value, .. } => any(value),
+        Kind::Binary(_, a, b) | Kind::IsDistinct(a, b, _) | Kind::Index(a, b) => any(a) || any(b),
+        Kind::Between(a, b, c, _) => [a, b, c].into_iter().any(any),
+        Kind::InList(a, list, _) => any(a) || list.iter().any(any),
+        Kind::Like { value, pattern, .. } => any(value) || any(pattern),
+        Kind::Array(items) => items.iter().any(any),
         Kind::Case { of, branches, otherwise } => {
             let branches = branches.iter().flat_map(|(condition, value)| [condition, value]);
-            branches.chain(of).chain(otherwise).any(has_aggregate)
+            branches.chain(of).chain(otherwise).any(any)
         }
     }
 }
@@ -120,6 +134,10 @@ impl Binder<'_> {
             return Ok(Some(Scalar::new(ScalarNode::Column(first + at), kind, nullable)));
         }
         if has_aggregate(value) {
+            return Ok(None);
+        }
+        // A query is bound where it stands and not here as well, unless it may be a key.
+        if has_query(value) && !grouping.borrow().keys.iter().any(Scalar::has_query) {
             return Ok(None);
         }
         let is_column = matches!(*value.kind, Kind::Column(_));

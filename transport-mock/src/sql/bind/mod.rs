@@ -2,6 +2,7 @@
 
 mod calls;
 mod grouping;
+mod joins;
 mod names;
 mod operators;
 mod queries;
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 
 use super::Dialect;
 use super::ast::{Expression, Name, Query};
-use super::error::Error;
+use super::error::{Error, Span};
 use super::plan::{Plan, Scalar};
 use super::types::{Column, Type};
 
@@ -43,12 +44,25 @@ pub(crate) trait Catalog {
     }
 }
 
+/// How many expressions and relations a plan may have.
+pub(crate) const MOST_PARTS: usize = 1_000_000;
+
+/// A common table expression.
+struct With {
+    name: String,
+    plan: Plan,
+    /// How many parts each use of it adds.
+    parts: usize,
+}
+
 /// See the module.
 pub(crate) struct Binder<'a> {
     catalog: &'a dyn Catalog,
     dialect: Dialect,
     /// Common table expressions, the innermost last.
-    with: Vec<(String, Plan)>,
+    with: Vec<With>,
+    /// How many expressions and relations the plan has so far.
+    parts: usize,
 }
 
 /// How an expression is read.
@@ -67,7 +81,16 @@ impl<'a> Context<'a> {
 
 impl<'a> Binder<'a> {
     pub(crate) fn new(catalog: &'a dyn Catalog, dialect: Dialect) -> Self {
-        Self { catalog, dialect, with: Vec::new() }
+        Self { catalog, dialect, with: Vec::new(), parts: 0 }
+    }
+
+    /// Counts parts of the plan, which grows with each use of a common table expression.
+    fn count(&mut self, parts: usize, at: Span) -> Result<(), Error> {
+        self.parts = self.parts.saturating_add(parts);
+        if self.parts > MOST_PARTS {
+            return Err(Error::unsupported(format!("queries of more than {MOST_PARTS} expressions and relations"), at));
+        }
+        Ok(())
     }
 
     /// The plan of a query.

@@ -12,9 +12,10 @@ use super::super::types::{Column, Type};
 use super::super::value::Value;
 use super::calls::coalesced;
 use super::grouping::{Grouping, has_aggregate};
+use super::joins::{pushed, split};
 use super::names::named;
 use super::scope::Scope;
-use super::{Binder, Context, Found, joined, made_unique};
+use super::{Binder, Context, Found, With, joined, made_unique};
 
 impl Binder<'_> {
     pub(super) fn query(&mut self, query: &Query, parent: Option<&Scope<'_>>) -> Result<Plan, Error> {
@@ -26,9 +27,10 @@ impl Binder<'_> {
 
     fn query_with(&mut self, query: &Query, parent: Option<&Scope<'_>>) -> Result<Plan, Error> {
         for with in &query.with {
+            let before = self.parts;
             let mut plan = self.query(&with.query, parent)?;
             rename(&mut plan.columns, &with.columns, &with.name)?;
-            self.with.push((with.name.text.clone(), plan));
+            self.with.push(With { name: with.name.text.clone(), plan, parts: self.parts - before });
         }
         if let Body::Select(select) = &query.body {
             let plan = self.select(select, &query.order, parent)?;
@@ -100,7 +102,9 @@ impl Binder<'_> {
                 return Err(Error::validation("Aggregate expression is illegal in WHERE clause", filter.at));
             }
             let condition = self.condition(filter, Context::new(&scope))?;
-            input = Plan { columns: input.columns.clone(), node: Node::Filter(Box::new(input), condition) };
+            if let Some(condition) = pushed(condition, &mut input) {
+                input = Plan { columns: input.columns.clone(), node: Node::Filter(Box::new(input), condition) };
+            }
         }
         let items = items(select, &scope)?;
         let aggregates = select.group.is_some()
@@ -207,9 +211,11 @@ impl Binder<'_> {
         parent: Option<&'s Scope<'s>>,
     ) -> Result<(Plan, Scope<'s>), Error> {
         let [.., name] = names else { unreachable!("a relation has a name") };
-        let known = self.with.iter().rev().find(|(known, _)| names.len() == 1 && *known == name.text);
-        if let Some((_, plan)) = known {
-            return aliased(plan.clone(), Some(&name.text), alias, parent);
+        self.count(1, name.at)?;
+        let known = self.with.iter().rposition(|with| names.len() == 1 && with.name == name.text);
+        if let Some(known) = known {
+            self.count(self.with[known].parts, name.at)?;
+            return aliased(self.with[known].plan.clone(), Some(&name.text), alias, parent);
         }
         match self.catalog.relation(&name.text) {
             Some(Found::Columns(columns)) => {
@@ -349,35 +355,6 @@ fn as_condition(scalar: Scalar, at: Span) -> Result<Scalar, Error> {
         Type::Boolean => Ok(scalar),
         Type::Null | Type::Variant => Ok(scalar.cast(&Type::Boolean)),
         _ => Err(Error::validation("Condition must be a value of type BOOLEAN", at)),
-    }
-}
-
-/// Moves what says that a value of the left is equal to one of the right to the keys of a join; the rest.
-fn split(condition: Scalar, width: usize, keys: &mut Vec<(Scalar, Scalar)>) -> Option<Scalar> {
-    use super::super::ast::Operator;
-    match condition.node {
-        ScalarNode::And(a, b) => match (split(*a, width, keys), split(*b, width, keys)) {
-            (Some(a), Some(b)) => {
-                let nullable = a.nullable || b.nullable;
-                Some(Scalar::boolean(ScalarNode::And(Box::new(a), Box::new(b)), nullable))
-            }
-            (a, b) => a.or(b),
-        },
-        ScalarNode::Compare(Operator::Equal, a, b) if !a.has_query() && !b.has_query() => {
-            let is_left = |scalar: &Scalar| scalar.columns().is_some_and(|(_, high)| high < width);
-            let is_right = |scalar: &Scalar| scalar.columns().is_some_and(|(low, _)| low >= width);
-            if is_left(&a) && is_right(&b) {
-                keys.push((*a, b.shifted(width)));
-                None
-            } else if is_left(&b) && is_right(&a) {
-                keys.push((*b, a.shifted(width)));
-                None
-            } else {
-                let node = ScalarNode::Compare(Operator::Equal, a, b);
-                Some(Scalar::boolean(node, condition.nullable))
-            }
-        }
-        node => Some(Scalar::boolean(node, condition.nullable)),
     }
 }
 

@@ -12,6 +12,7 @@ use super::{Binder, Context};
 impl Binder<'_> {
     /// An expression over the rows of a scope.
     pub(super) fn scalar(&mut self, value: &Expression, context: Context<'_>) -> Result<Scalar, Error> {
+        self.count(1, value.at)?;
         if let Some(scalar) = self.of_group(value, context)? {
             return Ok(scalar);
         }
@@ -44,9 +45,12 @@ impl Binder<'_> {
             Kind::Between(inner, low, high, negated) => {
                 let inner = self.scalar(inner, context)?;
                 let (low, high) = (self.scalar(low, context)?, self.scalar(high, context)?);
-                let low = binary(Operator::GreaterEqual, inner.clone(), low, at)?;
-                let high = binary(Operator::LessEqual, inner, high, at)?;
-                Ok(binary(Operator::And, low, high, at)?.negated(*negated))
+                let (inner, low) = comparable(Operator::GreaterEqual, inner, low, at)?;
+                let (inner, high) = comparable(Operator::LessEqual, inner, high, at)?;
+                let low = low.cast(&inner.kind);
+                let nullable = inner.nullable || low.nullable || high.nullable;
+                let node = ScalarNode::Between(Box::new(inner), Box::new(low), Box::new(high));
+                Ok(Scalar::boolean(node, nullable).negated(*negated))
             }
             Kind::InList(inner, list, negated) => self.in_list(inner, list, *negated, context, at),
             Kind::InQuery(inner, query, negated) => {
@@ -161,16 +165,18 @@ impl Binder<'_> {
         context: Context<'_>,
         at: Span,
     ) -> Result<Scalar, Error> {
-        let of = match of {
+        let mut of = match of {
             Some(of) => Some(self.scalar(of, context)?),
             None => None,
         };
         let (mut conditions, mut values) = (Vec::new(), Vec::new());
         for (condition, value) in branches {
-            conditions.push(match &of {
-                Some(of) => {
+            conditions.push(match of {
+                Some(value) => {
                     let candidate = self.scalar(condition, context)?;
-                    binary(Operator::Equal, of.clone(), candidate, condition.at)?
+                    let (value, candidate) = comparable(Operator::Equal, value, candidate, condition.at)?;
+                    of = Some(value);
+                    candidate
                 }
                 None => self.condition(condition, context)?,
             });
@@ -185,8 +191,15 @@ impl Binder<'_> {
         let nullable = values.iter().any(|value| value.nullable);
         let mut values: Vec<Scalar> = values.into_iter().map(|value| value.cast(&kind)).collect();
         let otherwise = values.pop().unwrap_or_else(|| Scalar::literal(Value::Null, Type::Null));
-        let branches = conditions.into_iter().zip(values).collect();
-        Ok(Scalar::new(ScalarNode::Case(branches, Box::new(otherwise)), kind, nullable))
+        let node = match of {
+            Some(of) => {
+                let candidates = conditions.into_iter().map(|candidate| candidate.cast(&of.kind));
+                let branches = candidates.zip(values).collect();
+                ScalarNode::Choose { of: Box::new(of), branches, otherwise: Box::new(otherwise) }
+            }
+            None => ScalarNode::Case(conditions.into_iter().zip(values).collect(), Box::new(otherwise)),
+        };
+        Ok(Scalar::new(node, kind, nullable))
     }
 
     fn index(

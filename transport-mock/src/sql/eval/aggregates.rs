@@ -21,6 +21,7 @@ pub(super) fn aggregate(
     }
     for (row, weight) in consolidate(rows) {
         let values = keys.iter().map(|key| key.evaluate(&row, environment)).collect::<Result<Row, Error>>()?;
+        environment.budget.copies(&values, 1)?;
         groups.entry(values).or_default().insert(row, weight);
     }
     let mut results = Vec::new();
@@ -51,6 +52,7 @@ fn compute(call: &Aggregation, rows: &BTreeMap<Row, i64>, environment: Environme
             _ => Some(arguments.as_slice()),
         };
         if !matters.unwrap_or_default().contains(&Value::Null) {
+            environment.budget.copies(&arguments, 1)?;
             taken.push((arguments, *weight));
         }
     }
@@ -77,6 +79,9 @@ fn compute(call: &Aggregation, rows: &BTreeMap<Row, i64>, environment: Environme
         AggregateFunction::Every => Value::Boolean(taken.keys().all(|row| row[0].is_true())),
         AggregateFunction::Some => Value::Boolean(taken.keys().any(|row| row[0].is_true())),
         AggregateFunction::ArrayAgg => {
+            for (row, weight) in &taken {
+                environment.budget.copies(row, weight.unsigned_abs())?;
+            }
             let copies = taken
                 .iter()
                 .flat_map(|(row, weight)| std::iter::repeat_n(row[0].clone(), usize::try_from(*weight).unwrap_or(0)));

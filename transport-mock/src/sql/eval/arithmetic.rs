@@ -7,6 +7,7 @@ use super::super::error::Error;
 use super::super::plan::Scalar;
 use super::super::types::Type;
 use super::super::value::Value;
+use super::budget::check_text;
 
 /// Checks that a number is one of a type.
 pub(super) fn checked(number: i128, kind: &Type) -> Result<Value, Error> {
@@ -27,7 +28,10 @@ pub(super) fn operate(
 ) -> Result<Value, Error> {
     match (left, right) {
         (Value::Null, _) | (_, Value::Null) => Ok(Value::Null),
-        (Value::Text(left), Value::Text(right)) => Ok(Value::text(format!("{left}{right}"))),
+        (Value::Text(left), Value::Text(right)) => {
+            check_text(left.len() + right.len())?;
+            Ok(Value::text(format!("{left}{right}")))
+        }
         (Value::Integer(left), Value::Integer(right)) => checked(integers(operator, left, right)?, result),
         (Value::Float(left), Value::Float(right)) => Ok(floats(operator, left.get(), right.get(), result)),
         (Value::Decimal(left), Value::Decimal(right)) => {

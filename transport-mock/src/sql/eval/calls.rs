@@ -8,9 +8,7 @@ use super::super::plan::Scalar;
 use super::super::types::Type;
 use super::super::value::Value;
 use super::arithmetic::{checked, rounded};
-
-/// How long a text is that `REPEAT` makes, at most.
-const MOST_LETTERS: usize = 1 << 20;
+use super::budget::check_text;
 
 pub(super) fn call(function: Function, values: Vec<Value>, of: &[Scalar], result: &Type) -> Result<Value, Error> {
     match function {
@@ -27,12 +25,18 @@ pub(super) fn call(function: Function, values: Vec<Value>, of: &[Scalar], result
     match (function, values.as_slice()) {
         (Function::Greatest, _) => Ok(values.into_iter().max().unwrap_or(Value::Null)),
         (Function::Least, _) => Ok(values.into_iter().min().unwrap_or(Value::Null)),
-        (Function::Concat, _) => Ok(Value::text(values.iter().map(text).collect::<String>())),
+        (Function::Concat, _) => {
+            check_text(values.iter().map(|value| text(value).len()).sum())?;
+            Ok(Value::text(values.iter().map(text).collect::<String>()))
+        }
         (Function::Cardinality, [Value::Array(items)]) => Ok(size(items.len())),
         (Function::Cardinality, [Value::Map(items)]) => Ok(size(items.len())),
         (Function::ArrayContains, [Value::Array(items), item]) => Ok(Value::Boolean(items.contains(item))),
         (Function::ParseJson, [value]) => Ok(json::parse_variant(text(value)).unwrap_or(Value::Null)),
-        (_, [Value::Text(first), rest @ ..]) => Ok(texts(function, first, rest)),
+        (_, [Value::Text(first), rest @ ..]) => {
+            check_text(length(function, first, rest))?;
+            Ok(texts(function, first, rest))
+        }
         (_, [Value::Float(first), rest @ ..]) => Ok(Value::float(rounded(floats(function, first.get(), rest), result))),
         (_, [Value::Integer(first), ..]) => match function {
             Function::Abs => checked(first.abs(), result),
@@ -108,6 +112,19 @@ fn floats(function: Function, number: f64, rest: &[Value]) -> f64 {
     }
 }
 
+/// How long a text is that may become much longer than its arguments.
+fn length(function: Function, text: &str, rest: &[Value]) -> usize {
+    match (function, rest) {
+        (Function::Repeat, [Value::Integer(times)]) if !text.is_empty() => {
+            usize::try_from((*times).max(0)).unwrap_or(usize::MAX).saturating_mul(text.len())
+        }
+        (Function::Replace, [Value::Text(from), Value::Text(to)]) if !from.is_empty() => {
+            text.matches(&**from).count().saturating_mul(to.len()).saturating_add(text.len())
+        }
+        _ => text.len(),
+    }
+}
+
 fn texts(function: Function, text: &str, rest: &[Value]) -> Value {
     let number = |at: usize| match rest.get(at) {
         Some(Value::Integer(number)) => *number,
@@ -130,7 +147,8 @@ fn texts(function: Function, text: &str, rest: &[Value]) -> Value {
         Function::Replace => text.replace(other(0), other(1)),
         Function::Left => text.chars().take(count(number(0))).collect(),
         Function::Right => text.chars().skip(letters.saturating_sub(count(number(0)))).collect(),
-        Function::Repeat => text.repeat(count(number(0)).min(MOST_LETTERS / text.len().max(1))),
+        Function::Repeat if text.is_empty() => String::new(),
+        Function::Repeat => text.repeat(count(number(0))),
         Function::Substring => {
             // Positions count from 1, and those before the text count as well.
             let start = number(0) - 1;

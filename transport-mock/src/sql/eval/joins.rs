@@ -7,6 +7,7 @@ use super::super::error::Error;
 use super::super::plan::{Join, Scalar};
 use super::super::value::{Row, Value};
 use super::arithmetic::overflow;
+use super::budget::row_size;
 use super::{Bag, Environment, evaluate};
 
 pub(super) fn join(join: &Join, environment: Environment<'_>) -> Result<Bag, Error> {
@@ -20,8 +21,10 @@ pub(super) fn join(join: &Join, environment: Environment<'_>) -> Result<Bag, Err
         let keys = keys(join.keys.iter().map(|(of_left, _)| of_left), &row, environment)?;
         for at in keys.and_then(|keys| index.get(&keys)).into_iter().flatten() {
             let (other, other_weight) = &right[*at];
+            environment.budget.rows(1)?;
             let whole: Row = row.iter().chain(other).cloned().collect();
             if holds(join.condition.as_ref(), &whole, environment)? {
+                environment.budget.bytes(row_size(&whole))?;
                 found = true;
                 matched[*at] = true;
                 rows.push((whole, weight.checked_mul(*other_weight).ok_or_else(overflow)?));
@@ -48,6 +51,7 @@ fn index(join: &Join, right: &Bag, environment: Environment<'_>) -> Result<BTree
     let mut index: BTreeMap<Row, Vec<usize>> = BTreeMap::new();
     for (at, (row, _)) in right.iter().enumerate() {
         if let Some(keys) = keys(join.keys.iter().map(|(_, of_right)| of_right), row, environment)? {
+            environment.budget.copies(&keys, 1)?;
             index.entry(keys).or_default().push(at);
         }
     }

@@ -5,6 +5,7 @@
 
 mod aggregates;
 mod arithmetic;
+mod budget;
 mod calls;
 mod cast;
 mod joins;
@@ -19,6 +20,7 @@ use super::error::Error;
 use super::plan::{Node, Plan, SortKey};
 use super::value::Row;
 
+pub(crate) use self::budget::Budget;
 pub(crate) use self::cast::{cast, fitted};
 
 /// Rows with their weights.
@@ -41,18 +43,26 @@ pub(crate) struct Frame<'a> {
 pub(crate) struct Environment<'a> {
     relations: &'a dyn Relations,
     outer: Option<&'a Frame<'a>>,
+    budget: &'a Budget,
 }
 
 impl<'a> Environment<'a> {
-    pub(crate) fn new(relations: &'a dyn Relations) -> Self {
-        Self { relations, outer: None }
+    pub(crate) fn new(relations: &'a dyn Relations, budget: &'a Budget) -> Self {
+        Self { relations, outer: None, budget }
     }
 }
 
 /// The rows of a plan. The same row may occur several times.
 pub(crate) fn evaluate(plan: &Plan, environment: Environment<'_>) -> Result<Bag, Error> {
+    environment.budget.rows(1)?;
     match &plan.node {
-        Node::Scan(name) => Ok(environment.relations.rows(name).map(|(row, weight)| (row.clone(), weight)).collect()),
+        Node::Scan(name) => {
+            let rows = environment.relations.rows(name).map(|(row, weight)| {
+                environment.budget.copies(row, 1)?;
+                Ok((row.clone(), weight))
+            });
+            rows.collect()
+        }
         Node::Values(rows) => rows
             .iter()
             .map(|row| {
@@ -89,7 +99,9 @@ pub(crate) fn over(plan: &Plan, rows: Bag, environment: Environment<'_>) -> Resu
             }
             Node::Project(_, values) => {
                 let values = values.iter().map(|value| value.evaluate(&row, environment));
-                kept.push((values.collect::<Result<Row, Error>>()?, weight));
+                let values = values.collect::<Result<Row, Error>>()?;
+                environment.budget.copies(&values, 1)?;
+                kept.push((values, weight));
             }
             _ => kept.push((row, weight)),
         }
@@ -140,6 +152,7 @@ fn sort(rows: Bag, by: &[SortKey], environment: Environment<'_>) -> Result<Bag, 
     let mut keyed = Vec::new();
     for (row, weight) in rows {
         let keys = by.iter().map(|key| key.by.evaluate(&row, environment)).collect::<Result<Row, Error>>()?;
+        environment.budget.copies(&keys, 1)?;
         keyed.push((keys, row, weight));
     }
     keyed.sort_by(|(a, row_a, _), (b, row_b, _)| {

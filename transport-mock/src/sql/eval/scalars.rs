@@ -1,11 +1,13 @@
 //! Expressions.
 
 use std::cmp::Ordering;
+use std::rc::Rc;
 
 use super::super::ast::Operator;
 use super::super::error::Error;
 use super::super::plan::{Plan, Scalar, ScalarNode};
 use super::super::value::{Row, Value};
+use super::budget::Found;
 use super::{Bag, Environment, Frame, arithmetic, calls, cast, evaluate, like, times};
 
 impl Scalar {
@@ -37,11 +39,11 @@ impl Scalar {
             ScalarNode::Compare(operator, left, right) => compare(*operator, &of(left)?, &of(right)?),
             ScalarNode::Same(left, right) => Value::Boolean(of(left)? == of(right)?),
             ScalarNode::Arithmetic(operator, left, right) => {
-                arithmetic::operate(*operator, (of(left)?, left), (of(right)?, right), &self.kind)?
+                let value = arithmetic::operate(*operator, (of(left)?, left), (of(right)?, right), &self.kind)?;
+                environment.budget.text(value)?
             }
             ScalarNode::Negate(inner) => match of(inner)? {
-                Value::Integer(number) => arithmetic::checked(-number, &self.kind)?,
-                Value::Decimal(number) => arithmetic::checked(-number, &self.kind)?,
+                Value::Integer(number) | Value::Decimal(number) => arithmetic::checked(-number, &self.kind)?,
                 Value::Float(number) => Value::float(-number.get()),
                 Value::Interval(number) => Value::Interval(number.checked_neg().ok_or_else(arithmetic::overflow)?),
                 _ => Value::Null,
@@ -56,13 +58,27 @@ impl Scalar {
                 }
                 of(otherwise)?
             }
+            ScalarNode::Choose { of: inner, branches, otherwise } => {
+                let chosen = of(inner)?;
+                for (candidate, value) in branches {
+                    if compare(Operator::Equal, &chosen, &of(candidate)?).is_true() {
+                        return of(value);
+                    }
+                }
+                of(otherwise)?
+            }
+            ScalarNode::Between(inner, low, high) => {
+                let value = of(inner)?;
+                let above = compare(Operator::GreaterEqual, &value, &of(low)?);
+                logic(&above, &compare(Operator::LessEqual, &value, &of(high)?), false)
+            }
             ScalarNode::Cast(inner, safe) => match cast(&of(inner)?, &inner.kind, &self.kind) {
                 Err(_) if *safe => Value::Null,
-                result => result?,
+                result => environment.budget.text(result?)?,
             },
             ScalarNode::Call(function, arguments) => {
                 let values = arguments.iter().map(of).collect::<Result<Vec<Value>, Error>>()?;
-                calls::call(*function, values, arguments, &self.kind)?
+                environment.budget.text(calls::call(*function, values, arguments, &self.kind)?)?
             }
             ScalarNode::Unit(function, unit, inner) => times::unit(*function, *unit, &of(inner)?)?,
             ScalarNode::Like { value, pattern, escape, fold } => match (of(value)?, of(pattern)?) {
@@ -77,13 +93,20 @@ impl Scalar {
             }
             ScalarNode::InQuery(value, plan) => {
                 let rows = query(plan, row, environment)?;
-                contained(&of(value)?, rows.iter().map(|(row, _)| &row[0]))
+                let (value, values) = (of(value)?, rows.values());
+                match () {
+                    () if values.is_empty() => Value::Boolean(false),
+                    () if value.is_null() => Value::Null,
+                    () if values.contains(&value) => Value::Boolean(true),
+                    () if values.contains(&Value::Null) => Value::Null,
+                    () => Value::Boolean(false),
+                }
             }
             ScalarNode::Exists(plan) => {
                 let rows = query(plan, row, environment)?;
-                Value::Boolean(rows.iter().any(|(_, weight)| *weight > 0))
+                Value::Boolean(rows.rows.iter().any(|(_, weight)| *weight > 0))
             }
-            ScalarNode::Query(plan) => single(query(plan, row, environment)?)?,
+            ScalarNode::Query(plan) => single(&query(plan, row, environment)?.rows)?,
             ScalarNode::Array(items) => Value::Array(items.iter().map(of).collect::<Result<Vec<Value>, Error>>()?),
             ScalarNode::Index(inner, index) => calls::index(&of(inner)?, &of(index)?),
         })
@@ -91,18 +114,18 @@ impl Scalar {
 }
 
 /// The rows of a query inside of an expression.
-fn query(plan: &Plan, row: &Row, environment: Environment<'_>) -> Result<Bag, Error> {
+fn query(plan: &Plan, row: &Row, environment: Environment<'_>) -> Result<Rc<Found>, Error> {
     let frame = Frame { row, outer: environment.outer };
-    evaluate(plan, Environment { outer: Some(&frame), ..environment })
+    environment.budget.found(plan, || evaluate(plan, Environment { outer: Some(&frame), ..environment }))
 }
 
 /// The value of a query that has at most one row.
-fn single(rows: Bag) -> Result<Value, Error> {
+fn single(rows: &Bag) -> Result<Value, Error> {
     let count = rows.iter().fold(0_i64, |sum, (_, weight)| sum.saturating_add(*weight));
     if count > 1 {
         return Err(Error::evaluation("a query that is used as a value has more than one row"));
     }
-    Ok(rows.into_iter().next().and_then(|(row, _)| row.into_iter().next()).unwrap_or(Value::Null))
+    Ok(rows.first().and_then(|(row, _)| row.first()).cloned().unwrap_or(Value::Null))
 }
 
 /// `AND` if `or` is false, `OR` otherwise, of values that may be `NULL`.
