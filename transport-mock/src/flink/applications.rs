@@ -19,7 +19,7 @@ use super::wire::millis;
 const NOTICES_AFTER: Duration = Duration::from_secs(2);
 
 /// An application that `run-application` started.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Application {
     pub(super) id: String,
     /// The class whose `main` it is.
@@ -42,6 +42,10 @@ impl Applications {
 
     pub(super) fn add(&mut self, application: Application) {
         self.0.push(application);
+    }
+
+    pub(super) fn get(&self, id: &str) -> Option<&Application> {
+        self.0.iter().find(|application| application.id == id)
     }
 
     /// Forgets those whose job is forgotten, and those without a job that are older than `expiration`.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
+use serde_json::json;
 
 use super::errors::{Rejection, ok, respond};
 use super::overview::configuration;
@@ -62,10 +63,27 @@ impl History {
                 Ok(ok(config))
             }
             // The first of these is `overview`, or a job.
-            ["jobs", _]
+            ["jobs" | "applications", _]
             | ["jobs", _, "plan" | "config" | "exceptions" | "accumulators" | "checkpoints"]
             | ["jobs", _, "checkpoints", "config"]
-            | ["jobs", _, "vertices", _] => self.archive.route(&call).map_err(|_| not_found()),
+            | ["jobs", _, "checkpoints", "details", _]
+            | ["jobs", _, "checkpoints", "details", _, "subtasks", _]
+            | ["jobs", _, "vertices", _]
+            | ["jobs", _, "vertices", _, "subtasktimes" | "taskmanagers"]
+            | ["jobs", _, "vertices", _, "subtasks", _, "attempts", _]
+            | ["jobs", _, "vertices", _, "subtasks", _, "attempts", _, "accumulators"]
+            | ["applications", _, "exceptions"] => self.archive.route(&call).map_err(|_| not_found()),
+            // For a cluster, these are of any job.
+            ["jobs", job, "jobmanager", "config" | "environment"] if self.archived.contains(*job) => {
+                self.archive.route(&call).map_err(|_| not_found())
+            }
+            // A rejection is archived as the answer, by its message alone.
+            ["jobs", job, "rescales", "config" | "history"] if self.archived.contains(*job) => {
+                match self.archive.route(&call) {
+                    Err(Rejection::Handler(_, throwable)) => Ok(ok(json!({ "errors": [throwable.message] }))),
+                    answer => answer.map_err(|_| not_found()),
+                }
+            }
             _ => Err(not_found()),
         };
         respond(answer)
@@ -79,6 +97,10 @@ impl History {
             let is_due = job.ended().is_some_and(|at| at.saturating_add(REFRESH) <= now);
             if is_due && self.archived.insert(job.id.clone()) {
                 self.archive.manager.jobs.add_archived(job.clone());
+                let application = job.application.as_ref().and_then(|id| cluster.applications.get(id));
+                if let Some(application) = application {
+                    self.archive.applications.add(application.clone());
+                }
                 // Its answers are of then.
                 self.archive.advance(job.ended().unwrap_or_default());
             }

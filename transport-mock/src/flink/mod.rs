@@ -42,6 +42,7 @@
 //!   and without the exceptions themselves.
 //! * After `DELETE /cluster`, the cluster runs until each result of an asynchronous operation was read or has
 //!   expired. Then connections are refused, and nothing brings it back: see [`Cluster::is_shut_down`].
+//! * There is no history of rescales, as by default on a real cluster.
 //! * An application has at most one job.
 //!
 //! # Layers
@@ -53,8 +54,9 @@
 //! 2. the parts of the cluster: `operations`, `checkpoint_log`, `schedule`, `storage`, `job`, `jobs`, `job_manager`,
 //!    `cache`;
 //! 3. the answers from them: `overview`, `tasks`, `vertices`, `subtasks`, `details`, `checkpoints`,
-//!    `checkpoint_details`, `triggers`, `rescaling`, `flame_graph`, `logs`, `profiler`, `processes`, `task_managers`,
-//!    `thread_dumps`, `metrics`, `removal`, `applications`, `jars`, `jar_runs`, `submissions`, `failover`;
+//!    `checkpoint_details`, `triggers`, `rescales`, `rescaling`, `flame_graph`, `logs`, `profiler`, `processes`,
+//!    `task_managers`, `thread_dumps`, `metrics`, `removal`, `applications`, `jars`, `jar_runs`, `submissions`,
+//!    `failover`;
 //! 4. [`Cluster`], which owns the parts, `router`, which names the handler of each path, and `history`.
 
 mod applications;
@@ -89,6 +91,7 @@ mod profiler;
 mod program;
 mod removal;
 mod request;
+mod rescales;
 mod rescaling;
 mod router;
 mod schedule;

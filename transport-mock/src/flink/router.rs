@@ -12,7 +12,7 @@ use super::operations::Space;
 use super::removal::Removes;
 use super::request::{Body, Call, EMPTY_BODY};
 use super::{
-    ROUTES, checkpoint_details, checkpoints, details, overview, processes, rescaling, submissions, subtasks,
+    ROUTES, checkpoint_details, checkpoints, details, overview, processes, rescales, rescaling, submissions, subtasks,
     task_managers, thread_dumps, triggers, vertices,
 };
 use crate::routes;
@@ -91,6 +91,15 @@ impl Cluster {
             }
             ("GET", ["jobs", job, "resource-requirements"]) if since((1, 18)) => {
                 &mut || rescaling::resource_requirements(manager, job)
+            }
+            ("GET", ["jobs", job, "rescales", "config"]) if since((2, 3)) => {
+                &mut || rescales::rescale_config(graphs.at(manager), &manager.config, job)
+            }
+            ("GET", ["jobs", job, "rescales", "history" | "overview" | "summary"]) if since((2, 3)) => {
+                &mut || rescales::rescale_history(graphs.at(manager), job)
+            }
+            ("GET", ["jobs", job, "rescales", "details", rescale]) if since((2, 3)) => {
+                &mut || rescales::rescale_details(graphs.at(manager), job, rescale)
             }
             ("GET", ["jobs", job, "checkpoints"]) => {
                 &mut || checkpoints::checkpoint_statistics(statistics.at(manager), call, job)

@@ -173,6 +173,22 @@ fn the_history_server_keeps_what_the_cluster_forgets() {
     let accumulators = get(&mut history, now, &format!("{details}/accumulators")).1;
     assert!(accumulators["serialized-user-task-accumulators"]["records"].is_string(), "{accumulators}");
     assert_eq!(get(&mut history, now, &format!("{details}/vertices/{SINK_ID}")).1["id"], *SINK_ID);
+    let vertex = format!("{details}/vertices/{SINK_ID}");
+    for path in ["subtasktimes", "taskmanagers", "subtasks/0/attempts/0", "subtasks/0/attempts/0/accumulators"] {
+        assert_eq!(get(&mut history, now, &format!("{vertex}/{path}")).0, 200, "{path}");
+    }
+    for path in ["accumulators", "subtasks/0", "subtasks/accumulators", "metrics"] {
+        assert_eq!(get(&mut history, now, &format!("{vertex}/{path}")), missing, "{path}");
+    }
+    let application = format!("/applications/{job}");
+    assert_eq!(get(&mut history, now, &application).1["status"], "FINISHED");
+    assert_eq!(get(&mut history, now, "/applications/overview").1["applications"][0]["id"], *job);
+    assert_eq!(get(&mut history, now, &format!("{application}/exceptions")).0, 200);
+    assert!(get(&mut history, now, &format!("{details}/jobmanager/config")).1.is_array());
+    assert_eq!(get(&mut history, now, &format!("/jobs/{}/jobmanager/config", "0".repeat(32))), missing);
+    let rescales = get(&mut history, now, &format!("{details}/rescales/config"));
+    let text = format!("AdaptiveScheduler is not enabled for this job ({job}).");
+    assert_eq!(rescales, (200, json!({ "errors": [text] })), "a rejection is archived as the answer");
     let config = get(&mut history, now, "/config").1;
     assert_eq!((&config["features"]["web-history"], &config["refresh-interval"]), (&json!(true), &json!(10_000)));
     let unknown = format!("/jobs/{}", "0".repeat(32));
@@ -191,4 +207,26 @@ fn the_history_server_keeps_what_the_cluster_forgets() {
         (rejected.status().as_u16(), &rejected.headers()["content-type"]),
         (500, &"text/plain".parse().expect("a value"))
     );
+}
+
+#[test]
+fn a_cluster_keeps_no_history_of_rescales() {
+    for adaptive_scheduler in [false, true] {
+        let mut sim = Sim::with(Config { adaptive_scheduler, ..Config::default() });
+        let job = sim.job(&Program::endless("job"));
+        let rescales = format!("/v1/jobs/{job}/rescales");
+        let config = sim.get(&format!("{rescales}/config"));
+        if adaptive_scheduler {
+            assert_eq!((config.0, &config.1["rescaleHistoryMax"]), (200, &json!(0)));
+        } else {
+            assert!(config.0 == 404 && errors(&config).contains("AdaptiveScheduler is not enabled"), "{config:?}");
+        }
+        let details = format!("details/{}", "0".repeat(32));
+        for path in ["history", "overview", "summary", &details] {
+            let rejected = sim.get(&format!("{rescales}/{path}"));
+            assert!(rejected.0 == 404 && errors(&rejected).contains("RescalesUnavailableException"), "{rejected:?}");
+        }
+        assert_eq!(sim.get(&format!("{rescales}/details/xyz")).0, 400);
+        assert_eq!(sim.get(&format!("/v1/jobs/{}/rescales/history", "0".repeat(32))).0, 404);
+    }
 }
