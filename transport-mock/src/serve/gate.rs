@@ -11,6 +11,10 @@ use socket2::{Domain, Socket, Type};
 
 use crate::world::lock;
 
+/// More than the most nested statement of SQL takes in a build without optimization. It is only reserved: a connection
+/// takes the memory that it uses.
+const STACK: usize = 16 * 1024 * 1024;
+
 /// Opens a port of the loopback interface; 0 is any free port. An error names the port.
 pub(super) fn bind(port: u16) -> io::Result<TcpListener> {
     listener(port).map_err(|error| io::Error::new(error.kind(), format!("port {port} of 127.0.0.1: {error}")))
@@ -105,9 +109,8 @@ impl Gate {
                 };
                 let stream = Arc::new(stream);
                 let Some(seat) = self.enter(&stream) else { break };
-                // What a connection needs is on the heap.
                 let name = format!("connection {}", seat.number);
-                let thread = thread::Builder::new().name(name).stack_size(512 * 1024);
+                let thread = thread::Builder::new().name(name).stack_size(STACK);
                 // Without a thread the seat is dropped here and now, and the connection closed with it.
                 let _ = thread.spawn_scoped(scope, move || run(&stream, &seat));
             }

@@ -22,23 +22,30 @@ use crate::sql::{Database, Dialect, Error, ErrorKind, Outcome, json as values};
 const MOST_ROWS: u64 = 1_000;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Engine {
     /// By catalog and database.
     databases: BTreeMap<(String, String), Database>,
-    /// What the databases have been told.
-    known: BTreeMap<Path, Relation>,
+    /// What the databases have been told, and whether it is temporary.
+    known: BTreeMap<Path, (Relation, bool)>,
+    /// The rows of tables that a temporary one hides, in a copy of their database.
+    hidden: BTreeMap<Path, Database>,
+    /// Why a table or view cannot be queried.
+    lacking: BTreeMap<Path, String>,
 }
 
 impl Engine {
     /// Follows the catalogs. A table that is altered or renamed keeps its rows.
     pub(super) fn sync(&mut self, catalogs: &Catalogs) {
+        self.hidden.retain(|path, _| catalogs.permanent(path).is_some());
         let mut wanted = BTreeMap::new();
         for (catalog, databases) in &catalogs.all {
             for database in databases.databases.keys() {
                 for (object, relation) in catalogs.relations(catalog, database) {
                     let (catalog, database, object) = (catalog.clone(), database.clone(), object.to_owned());
-                    wanted.insert(Path { catalog, database, object }, relation.clone());
+                    let path = Path { catalog, database, object };
+                    let is_temporary = catalogs.temporary.contains_key(&path);
+                    wanted.insert(path, (relation.clone(), is_temporary));
                 }
             }
         }
@@ -46,25 +53,45 @@ impl Engine {
             return;
         }
         let known = std::mem::replace(&mut self.known, wanted.clone());
-        let is_gone = |path: &Path| wanted.get(path) != known.get(path);
-        let mut gone: Vec<(&Path, &Relation)> = known.iter().filter(|(path, _)| is_gone(path)).collect();
-        let mut old: Vec<(&Path, &Relation, Database)> = Vec::new();
-        for (path, relation) in gone.drain(..) {
+        let mut old: Vec<(&Path, &(Relation, bool), Database)> = Vec::new();
+        for (path, found) in known.iter().filter(|(path, found)| wanted.get(*path) != Some(*found)) {
             let database = self.database(path);
-            old.push((path, relation, database.clone()));
-            let what = if matches!(relation, Relation::View(_)) { "VIEW" } else { "TABLE" };
+            let before = database.clone();
+            let what = if matches!(found.0, Relation::View(_)) { "VIEW" } else { "TABLE" };
             // It may never have been there.
             let _ = database.execute(&format!("DROP {what} IF EXISTS `{}`", path.object));
+            self.lacking.remove(path);
+            if !found.1 && wanted.get(path).is_some_and(|(_, is_temporary)| *is_temporary) {
+                self.hidden.insert(path.clone(), before.clone());
+            }
+            old.push((path, found, before));
         }
-        for (path, relation) in wanted.iter().filter(|(path, relation)| known.get(*path) != Some(*relation)) {
-            let Relation::Table(table) = relation else { continue };
-            // Of the same name, or with the same definition: it was renamed.
-            let before = old.iter().find(|(other, _, _)| *other == path);
-            let before = before.or_else(|| old.iter().find(|(_, other, _)| *other == relation));
-            let rows = before.map(|(other, _, database)| (other.object.clone(), database.clone()));
-            self.create(path, table, rows);
+        for (path, found) in wanted.iter().filter(|(path, found)| known.get(*path) != Some(*found)) {
+            let (Relation::Table(table), is_temporary) = found else { continue };
+            let same = old.iter().find(|(other, _, _)| *other == path);
+            let before = match same {
+                Some((_, other, database)) if other.1 == *is_temporary => Some((path, database.clone())),
+                Some(_) if *is_temporary => None,
+                Some(_) => self.hidden.remove(path).map(|database| (path, database)),
+                // With the same definition: it was renamed.
+                None => old
+                    .iter()
+                    .find(|(other, before, _)| *before == found && !wanted.contains_key(*other))
+                    .map(|(other, _, database)| (*other, database.clone())),
+            };
+            let rows = before.map(|(path, database)| (path.object.clone(), database));
+            if let Err(why) = self.create(path, table, rows) {
+                self.lacking.insert(path.clone(), why);
+            }
         }
         self.create_views(&wanted);
+    }
+
+    /// # Errors
+    ///
+    /// If the engine does not have this table or view, or not all of its rows.
+    pub(super) fn check(&self, path: &Path) -> Result<(), Failure> {
+        self.lacking.get(path).map_or(Ok(()), |why| Err(Failure::not_simulated(why)))
     }
 
     fn database(&mut self, path: &Path) -> &mut Database {
@@ -72,60 +99,101 @@ impl Engine {
         self.databases.entry(place).or_insert_with(|| Database::new(Dialect::Flink))
     }
 
-    /// A table whose types the engine does not have is left out. It cannot be queried then.
-    fn create(&mut self, path: &Path, table: &Table, rows: Option<(String, Database)>) {
+    /// Returns why the table cannot be queried, if it cannot.
+    fn create(&mut self, path: &Path, table: &Table, rows: Option<(String, Database)>) -> Result<(), String> {
         let physical: Vec<&Column> = table.columns.iter().filter(|column| column.origin == Origin::Physical).collect();
         let mut columns: Vec<String> =
             physical.iter().map(|column| format!("`{}` {}", column.name, column.kind.sql())).collect();
         if let Some((_, key)) = &table.key {
             columns.push(format!("PRIMARY KEY (`{}`) NOT ENFORCED", key.join("`, `")));
         }
+        let object = &path.object;
+        let lost = |what: &str, error: &Error| format!("the rows of table {object} {what}: {}", error.message);
         let database = self.database(path);
-        if database.execute(&format!("CREATE TABLE `{}` ({})", path.object, columns.join(", "))).is_err() {
-            return;
+        if let Err(error) = database.execute(&format!("CREATE TABLE `{object}` ({})", columns.join(", "))) {
+            return Err(match physical.iter().find(|column| !has_type(&column.kind)) {
+                Some(column) => {
+                    format!("column {} of type {} in table {object}", column.name, column.kind.summary())
+                }
+                None => format!("table {object}: {}", error.message),
+            });
         }
         let generated = generated(table, &physical);
         if !generated.is_empty() {
-            let _ = database.execute(&format!("INSERT INTO `{}` VALUES {}", path.object, generated.join(", ")));
+            let insert = format!("INSERT INTO `{object}` VALUES {}", generated.join(", "));
+            database.execute(&insert).map_err(|error| lost("that are generated", &error))?;
         }
-        if let Some((name, mut before)) = rows.filter(|_| table.generated().is_none()) {
-            let kept: Vec<&str> = physical.iter().map(|column| column.name.as_str()).collect();
-            let had: Vec<String> =
-                before.columns(&name).into_iter().flatten().map(|column| column.name.clone()).collect();
-            let common: Vec<&str> = kept.into_iter().filter(|name| had.iter().any(|other| other == name)).collect();
-            let list = format!("`{}`", common.join("`, `"));
-            let Ok(Outcome::Rows(found)) = before.execute(&format!("SELECT {list} FROM `{name}`")) else { return };
-            let row = |row: &Vec<EngineValue>| {
-                let literals = row.iter().zip(&found.columns).map(|(value, column)| literal(value, &column.kind));
-                format!("({})", literals.collect::<Vec<_>>().join(", "))
-            };
-            let rows: Vec<String> = found.rows.iter().map(row).collect();
-            if !rows.is_empty() {
-                let _ = database.execute(&format!("INSERT INTO `{}` ({list}) VALUES {}", path.object, rows.join(", ")));
+        let Some((name, mut before)) = rows.filter(|_| table.generated().is_none()) else { return Ok(()) };
+        let had = before.columns(&name).unwrap_or_default().to_vec();
+        let has = database.columns(object).unwrap_or_default().to_vec();
+        let (mut from, mut to) = (Vec::new(), Vec::new());
+        for (at, column) in has.iter().enumerate() {
+            let same = had.iter().find(|other| other.name == column.name);
+            // Renamed, and otherwise as before.
+            let renamed = had.get(at).filter(|other| {
+                had.len() == has.len()
+                    && other.kind == column.kind
+                    && !has.iter().any(|column| column.name == other.name)
+            });
+            if let Some(other) = same.or(renamed) {
+                from.push(format!("`{}`", other.name));
+                to.push(format!("`{}`", column.name));
             }
         }
+        if to.is_empty() {
+            return Ok(());
+        }
+        let changed = "that it had before it was changed";
+        let select = format!("SELECT {} FROM `{name}`", from.join(", "));
+        let Outcome::Rows(found) = before.execute(&select).map_err(|error| lost(changed, &error))? else {
+            return Ok(());
+        };
+        let row = |row: &Vec<EngineValue>| {
+            let literals = row.iter().zip(&found.columns).map(|(value, column)| literal(value, &column.kind));
+            format!("({})", literals.collect::<Vec<_>>().join(", "))
+        };
+        let rows: Vec<String> = found.rows.iter().map(row).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let insert = format!("INSERT INTO `{object}` ({}) VALUES {}", to.join(", "), rows.join(", "));
+        database.execute(&insert).map(|_| ()).map_err(|error| lost(changed, &error))
     }
 
     /// Views over views need several rounds. A view that the engine cannot plan is left out.
-    fn create_views(&mut self, wanted: &BTreeMap<Path, Relation>) {
+    fn create_views(&mut self, wanted: &BTreeMap<Path, (Relation, bool)>) {
         let views: Vec<(&Path, String)> = wanted
             .iter()
-            .filter_map(|(path, relation)| match relation {
+            .filter_map(|(path, (relation, _))| match relation {
                 Relation::View(view) => Some((path, view.query.clone())),
                 Relation::Table(_) => None,
             })
             .collect();
         for (path, _) in &views {
+            // It may never have been there.
             let _ = self.database(path).execute(&format!("DROP VIEW IF EXISTS `{}`", path.object));
+            self.lacking.remove(*path);
         }
         let mut left = views;
         loop {
             let before = left.len();
             left.retain(|(path, query)| {
-                let names = wanted.get(path).map(Relation::columns).unwrap_or_default();
+                let names = wanted.get(path).map(|(relation, _)| relation.columns()).unwrap_or_default();
                 let names: Vec<String> = names.iter().map(|column| format!("`{}`", column.name)).collect();
                 let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
-                self.database(path).execute(&format!("CREATE VIEW `{}`{names} AS {query}", path.object)).is_err()
+                let create = format!("CREATE VIEW `{}`{names} AS {query}", path.object);
+                match self.database(path).execute(&create) {
+                    Ok(_) => {
+                        self.lacking.remove(*path);
+                        false
+                    }
+                    Err(error) => {
+                        if error.kind == ErrorKind::Unsupported {
+                            self.lacking.insert((*path).clone(), format!("view {}: {}", path.object, error.message));
+                        }
+                        true
+                    }
+                }
             });
             if left.len() == before {
                 return;
@@ -173,20 +241,19 @@ impl Engine {
         text: &str,
         keeps: bool,
     ) -> Result<bool, Failure> {
-        self.check(catalogs, table, text)?;
+        self.check_columns(catalogs, table, text)?;
         let database = self.database(table);
-        let text = text.replacen("OVERWRITE", "INTO", 1);
-        let outcome = if keeps { database.execute(&text) } else { database.clone().execute(&text) };
+        let outcome = if keeps { database.execute(text) } else { database.clone().execute(text) };
         outcome.map(|_| true).map_err(|error| failure(&error))
     }
 
     /// # Errors
     ///
     /// If the query has another number of columns than the table.
-    fn check(&self, catalogs: &Catalogs, table: &Path, text: &str) -> Result<(), Failure> {
+    fn check_columns(&self, catalogs: &Catalogs, table: &Path, text: &str) -> Result<(), Failure> {
         let mut words = Words::new(text)?;
         words.take(&["INSERT"]);
-        let _ = words.take_one_of(&["INTO", "OVERWRITE"]);
+        words.take(&["INTO"]);
         words.path()?;
         if words.peek().is_some_and(|word| word.text == "(") {
             return Ok(());
@@ -227,15 +294,23 @@ impl Engine {
     }
 }
 
+fn has_type(kind: &Type) -> bool {
+    Database::new(Dialect::Flink).execute(&format!("CREATE TABLE t (c {})", kind.sql())).is_ok()
+}
+
 /// Rows of a bounded generator, in parentheses.
 fn generated(table: &Table, columns: &[&Column]) -> Vec<String> {
     let Some(limit) = table.generated().filter(|limit| *limit < u64::MAX) else { return Vec::new() };
     let counted: Vec<Counted> = columns.iter().map(|column| table.counted(column, &column.name)).collect();
-    let literal = |value: Value| match value {
-        Value::String(text) => format!("'{text}'"),
-        other => other.to_string().to_uppercase(),
+    let literal = |column: &Counted, number| match (column.value(number), &column.kind.kind) {
+        (Value::String(text), Kind::Char(_) | Kind::Varchar(_)) => format!("'{text}'"),
+        (Value::String(text), _) => {
+            let kind = Type { nullable: true, ..column.kind.clone() };
+            format!("CAST('{}' AS {})", text.replace('T', " "), kind.sql())
+        }
+        (other, _) => other.to_string().to_uppercase(),
     };
-    let row = |number| counted.iter().map(|column| literal(column.value(number))).collect::<Vec<_>>().join(", ");
+    let row = |number| counted.iter().map(|column| literal(column, number)).collect::<Vec<_>>().join(", ");
     (0..limit.min(MOST_ROWS)).map(|number| format!("({})", row(number))).collect()
 }
 
@@ -287,7 +362,10 @@ fn kind(of: &EngineType) -> Kind {
 /// A value as a result in JSON has it.
 fn shown(value: &EngineValue, kind: &EngineType) -> Value {
     match (value, kind) {
-        (EngineValue::Decimal(_), _) => serde_json::from_str(&values::to_plain(value, kind, 'T')).unwrap_or_default(),
+        // A float would not hold all digits.
+        (EngineValue::Decimal(_), _) => json!(values::to_plain(value, kind, 'T')),
+        (EngineValue::Interval(months), EngineType::MonthInterval) => json!(months),
+        (EngineValue::Interval(micros), _) => json!(micros / 1000),
         (EngineValue::Bytes(bytes), _) => json!(STANDARD.encode(bytes)),
         (EngineValue::Timestamp(_) | EngineValue::Date(_) | EngineValue::Time(_), _) => {
             json!(values::to_plain(value, kind, 'T'))
@@ -295,6 +373,10 @@ fn shown(value: &EngineValue, kind: &EngineType) -> Value {
         (EngineValue::Float(number), _) if !number.get().is_finite() => json!(values::to_plain(value, kind, 'T')),
         (EngineValue::Array(items), EngineType::Array(element)) => {
             items.iter().map(|item| shown(item, element)).collect()
+        }
+        (EngineValue::Map(items), EngineType::Map(of_key, of_value)) => {
+            let items = items.iter().map(|(key, item)| (values::to_plain(key, of_key, ' '), shown(item, of_value)));
+            Value::Object(items.collect())
         }
         _ => values::to_json(value, kind),
     }

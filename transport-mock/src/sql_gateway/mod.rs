@@ -19,7 +19,7 @@
 //! | `SELECT 1`, `SELECT 1 AS a, 2` | one row |
 //! | another query, with the feature `sql` | the rows of its result: tables keep what was inserted, unless their connector is `blackhole` or `print` |
 //! | `INSERT INTO t …` | the id of a job, which has finished with the feature `sql` unless it reads a table without an end |
-//! | `EXECUTE STATEMENT SET …` | the id of a job that runs until it is stopped |
+//! | `EXECUTE STATEMENT SET …` | the id of one job for all of its `INSERT`s, which are carried out all or none |
 //! | `EXPLAIN SELECT columns FROM t` | the plan of a real gateway; of another query, a text that says it is not simulated |
 //! | `SHOW CATALOGS`, `DATABASES`, `TABLES`, `VIEWS`, `FUNCTIONS`, `MODULES`, `JARS`, `JOBS`, `COLUMNS`, `PARTITIONS`, `CURRENT …`, `CREATE TABLE` or `VIEW` or `CATALOG`, with `FROM` and `LIKE` | names, or a definition |
 //! | `DESCRIBE t`, `DESCRIBE JOB 'id'` | columns with type, key, watermark and comment; the job |
@@ -78,7 +78,7 @@
 //! | data | `failure` (chains of exceptions), `words` (the lexer), `types`, `counted`, `table`, `statement` ([`Script`]), `jobs` |
 //! | a session's objects | `catalog`, `columns` (of `CREATE TABLE`), `select` (queries without an engine), `engine` (or `no_engine`), `workspace`, which finds who carries a statement out |
 //! | statements | `show`, `define`, `change`, `alter`, `query` |
-//! | answers | `errors`, `operation`, `session` |
+//! | answers | `errors`, `forms`, `operation`, `session` |
 //! | root | [`Gateway`], which owns the parts; `router`, which names the handler of each path |
 
 mod alter;
@@ -91,6 +91,7 @@ mod define;
 mod engine;
 mod errors;
 mod failure;
+mod forms;
 mod jobs;
 mod operation;
 mod query;

@@ -7,12 +7,17 @@ use super::failure::Failure;
 use super::table::Column;
 
 /// Has no rows and knows no types.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Engine;
 
 impl Engine {
     #[allow(clippy::unused_self)]
     pub(super) fn sync(&mut self, _catalogs: &Catalogs) {}
+
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps)]
+    pub(super) fn check(&self, _: &Path) -> Result<(), Failure> {
+        Ok(())
+    }
 
     #[allow(clippy::unused_self, clippy::unnecessary_wraps)]
     pub(super) fn columns(&self, _catalogs: &Catalogs, _text: &str) -> Result<Vec<Column>, Failure> {

@@ -1,31 +1,15 @@
 //! Operations and the pages of their results.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::errors::{Answer, Rejection};
 use super::failure::Failure;
+use super::forms::{self, Format};
 use super::statement::{Rows, Script};
-
-/// How fields are written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Format {
-    #[default]
-    Json,
-    PlainText,
-}
-
-/// The format that a query asks for; its text if no format has that name.
-pub(super) fn format(query: &str) -> Result<Format, String> {
-    let value = query.split('&').find_map(|pair| pair.strip_prefix("rowFormat="));
-    match value.map(str::to_ascii_uppercase).as_deref() {
-        None | Some("JSON") => Ok(Format::Json),
-        Some("PLAIN_TEXT") => Ok(Format::PlainText),
-        Some(_) => Err(value.unwrap_or_default().to_owned()),
-    }
-}
 
 /// A statement that was submitted.
 #[derive(Debug)]
@@ -35,7 +19,7 @@ pub(super) struct Operation {
     /// When it has been carried out.
     pub(super) ready_at: Duration,
     /// What came of it, once it is carried out.
-    outcome: Option<Script>,
+    outcome: Option<Arc<Script>>,
     handle: String,
     page_size: usize,
     cancelled: bool,
@@ -61,7 +45,7 @@ impl Operation {
         Self {
             statement,
             ready_at,
-            outcome,
+            outcome: outcome.map(Arc::new),
             handle,
             page_size,
             cancelled: false,
@@ -83,10 +67,10 @@ impl Operation {
     }
 
     pub(super) fn finish(&mut self, outcome: Script) {
-        self.outcome = Some(outcome);
+        self.outcome = Some(Arc::new(outcome));
     }
 
-    fn outcome(&self, now: Duration) -> Option<&Script> {
+    fn outcome(&self, now: Duration) -> Option<&Arc<Script>> {
         self.outcome.as_ref().filter(|_| now >= self.ready_at)
     }
 
@@ -178,14 +162,13 @@ impl Operation {
     }
 
     fn page(&self, outcome: &Script, kind: &str, rows: &[Vec<Value>], next: Option<String>, format: Format) -> Value {
-        let written = |value: &Value| match (format, value) {
-            (Format::PlainText, Value::Bool(truth)) => json!(truth.to_string().to_uppercase()),
-            (Format::PlainText, Value::Number(number)) => json!(number.to_string()),
-            _ => value.clone(),
+        let written = |(at, value): (usize, &Value)| {
+            let kind = outcome.columns.get(at).map_or(&Value::Null, |column| &column["logicalType"]);
+            forms::written(value, kind, format)
         };
         let data: Vec<Value> = rows
             .iter()
-            .map(|row| json!({"kind": "INSERT", "fields": row.iter().map(written).collect::<Vec<_>>()}))
+            .map(|row| json!({"kind": "INSERT", "fields": row.iter().enumerate().map(written).collect::<Vec<_>>()}))
             .collect();
         let mut page = json!({
             "resultType": kind,

@@ -1,5 +1,7 @@
 //! Queries, `INSERT`, `EXPLAIN`, and the jobs that they start.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use super::catalog::Path;
@@ -9,7 +11,7 @@ use super::select::Simple;
 use super::statement::{Rows, Script};
 use super::table::{Column, Relation, Table};
 use super::types::Kind as TypeKind;
-use super::words::Words;
+use super::words::{Kind, Words};
 use super::workspace::{Context, Workspace};
 
 /// Connectors that only take rows.
@@ -55,14 +57,28 @@ impl Workspace {
         Ok(Script::select(columns.unwrap_or(&found), Rows::These(rows)))
     }
 
-    /// Checks the tables that a query reads; the name of one that has no end.
+    /// Checks the tables that a query reads, behind views too; the name of one that has no end.
     fn check_sources(&self, words: &Words<'_>) -> Result<Option<String>, Failure> {
         let mut endless = None;
-        for (parts, _) in words.sources() {
-            let path = self.catalogs.path(&parts);
+        let mut seen = BTreeSet::new();
+        let mut paths: Vec<Path> = words.sources().iter().map(|(parts, _)| self.catalogs.path(parts)).collect();
+        while let Some(path) = paths.pop() {
+            if !seen.insert(path.clone()) {
+                continue;
+            }
             match self.catalogs.find(&path) {
+                Some((Relation::View(view), _)) => {
+                    // The engine reads its names in the database of the view.
+                    let inside = |parts: &Vec<String>| match parts.as_slice() {
+                        [object] => Path { object: object.clone(), ..path.clone() },
+                        _ => self.catalogs.path(parts),
+                    };
+                    paths.extend(Words::new(&view.query)?.sources().iter().map(|(parts, _)| inside(parts)));
+                    self.engine.check(&path)?;
+                }
                 Some((Relation::Table(table), _)) => {
                     check_source(table, &path)?;
+                    self.engine.check(&path)?;
                     if table.generated() == Some(u64::MAX) {
                         endless = Some(path.object);
                     }
@@ -88,9 +104,62 @@ impl Workspace {
         Some(Script::select(&[column], Rows::Counted(vec![counted], simple.limit)))
     }
 
-    pub(super) fn insert(&mut self, mut words: Words<'_>, context: &mut Context<'_>) -> Result<Script, Failure> {
-        if words.take_one_of(&["INTO", "OVERWRITE"]).is_none() {
-            return Err(words.unexpected());
+    pub(super) fn insert(&mut self, words: Words<'_>, context: &mut Context<'_>) -> Result<Script, Failure> {
+        let inserted = self.insert_rows(words)?;
+        self.start_inserts(&[inserted], context);
+        Ok(Script::job())
+    }
+
+    /// The job of these tables, and whether each is through.
+    fn start_inserts(&self, inserts: &[(Path, bool)], context: &mut Context<'_>) {
+        let names: Vec<String> = inserts.iter().map(|(path, _)| path.dotted()).collect();
+        let name = format!("insert-into_{}", names.join(","));
+        let name = self.setting(context, "pipeline.name").map_or(name, str::to_owned);
+        let is_through = inserts.iter().all(|(_, is_through)| *is_through);
+        context.jobs.start(&context.job, &name, context.now, if is_through { "FINISHED" } else { "RUNNING" });
+    }
+
+    /// Carries out `EXECUTE STATEMENT SET`, whose statements are between `BEGIN` and `END`: all of them, or none.
+    fn insert_set(&mut self, mut words: Words<'_>, context: &mut Context<'_>) -> Result<Script, Failure> {
+        words.expect(&["BEGIN"])?;
+        let mut texts = Vec::new();
+        while !words.take(&["END"]) {
+            let start = words.position();
+            words.expect(&["INSERT"])?;
+            while words.peek().is_some_and(|token| token.kind != Kind::Symbol || token.text != ";") {
+                words.take_any();
+            }
+            // Blank before it, so that its places are those in the whole statement.
+            let before = words.text.get(..start).unwrap_or_default();
+            let mut text: String = before.chars().map(|letter| if letter == '\n' { '\n' } else { ' ' }).collect();
+            text.push_str(words.since(start));
+            texts.push(text);
+            words.expect(&[";"])?;
+        }
+        words.end()?;
+        if texts.is_empty() {
+            return Err(Failure::validation("NO statements in statement set"));
+        }
+        let before = self.engine.clone();
+        let insert = |text: &String| {
+            let mut words = Words::new(text)?;
+            words.expect(&["INSERT"])?;
+            self.insert_rows(words)
+        };
+        let inserts: Result<Vec<(Path, bool)>, Failure> = texts.iter().map(insert).collect();
+        if inserts.is_err() {
+            self.engine = before;
+        }
+        self.start_inserts(&inserts?, context);
+        Ok(Script::job())
+    }
+
+    /// Carries an `INSERT` out; its table, and whether that is the end of it.
+    fn insert_rows(&mut self, mut words: Words<'_>) -> Result<(Path, bool), Failure> {
+        match words.take_one_of(&["INTO", "OVERWRITE"]) {
+            Some("INTO") => {}
+            Some(_) => return Err(Failure::not_simulated("INSERT OVERWRITE; use INSERT INTO")),
+            None => return Err(words.unexpected()),
         }
         let path = self.catalogs.path(&words.path()?.0);
         if words.is_at_end() {
@@ -108,6 +177,7 @@ impl Workspace {
         let keeps = match relation {
             Relation::Table(table) => {
                 check_sink(table, &path)?;
+                self.engine.check(&path)?;
                 table.options.get("connector").is_some_and(|connector| !SINKS.contains(&connector.as_str()))
             }
             Relation::View(_) => {
@@ -118,15 +188,15 @@ impl Workspace {
             Some(_) => false,
             None => self.engine.insert(&self.catalogs, &path, words.text, keeps)?,
         };
-        let name = format!("insert-into_{}", path.dotted());
-        let name = self.setting(context, "pipeline.name").map_or(name, str::to_owned);
-        context.jobs.start(&context.job, &name, context.now, if is_through { "FINISHED" } else { "RUNNING" });
-        Ok(Script::job())
+        Ok((path, is_through))
     }
 
     /// `EXECUTE`, of a query, an `INSERT` or a set of them.
     pub(super) fn run(&mut self, mut words: Words<'_>, context: &mut Context<'_>) -> Result<Script, Failure> {
-        if words.take(&["STATEMENT", "SET"]) || words.take(&["PLAN"]) {
+        if words.take(&["STATEMENT", "SET"]) {
+            return self.insert_set(words, context);
+        }
+        if words.take(&["PLAN"]) {
             let name = self.setting(context, "pipeline.name").unwrap_or("insert-into").to_owned();
             context.jobs.start(&context.job, &name, context.now, "RUNNING");
             return Ok(Script::job());

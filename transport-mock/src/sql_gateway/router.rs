@@ -1,7 +1,6 @@
 //! From a path and a method to a handler.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request};
@@ -132,7 +131,7 @@ impl Gateway {
         } else {
             let found = self.sessions.find(session, self.now, failed)?;
             // What came before is carried out before.
-            found.run(Duration::MAX, &mut self.jobs);
+            found.run_all(self.now, &mut self.jobs);
             configuring(text).map_or_else(Script::failure, |()| {
                 let (job, settings) = (String::new(), BTreeMap::new());
                 let mut context = Context { now: self.now, job, settings, jobs: &mut self.jobs };

@@ -6,6 +6,10 @@ use super::table::{Column, Relation};
 use super::types::Kind as TypeKind;
 use super::words::{Kind, Words};
 
+/// Words that are values by themselves.
+const VALUES: [&str; 8] =
+    ["TRUE", "FALSE", "NULL", "CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP", "LOCALTIME", "LOCALTIMESTAMP"];
+
 /// `SELECT columns FROM table LIMIT n`, or `SELECT n`.
 #[derive(Debug)]
 pub(super) struct Simple {
@@ -88,6 +92,10 @@ fn items(words: &mut Words<'_>) -> Option<Vec<Item>> {
     loop {
         let token = words.take_any().filter(|token| matches!(token.kind, Kind::Word | Kind::Quoted))?;
         let alias = if words.take(&["AS"]) { Some(words.name().ok()?) } else { None };
+        // No columns, unless in quotes.
+        if token.kind == Kind::Word && VALUES.iter().any(|value| value.eq_ignore_ascii_case(&token.text)) {
+            return None;
+        }
         items.push(Item { name: token.text, span: token.span, alias });
         if !words.take(&[","]) {
             return Some(items);

@@ -7,8 +7,9 @@ use http::Method;
 use serde_json::json;
 
 use super::errors::{Answer, Rejection};
+use super::forms::format;
 use super::jobs::Jobs;
-use super::operation::{Operation, format};
+use super::operation::Operation;
 use super::workspace::{Context, Workspace};
 
 /// Where handles come from.
@@ -102,6 +103,16 @@ impl Session {
             let mut context = Context { now: operation.ready_at, job: operation.job(), settings, jobs };
             operation.finish(self.workspace.execute(&text, &mut context));
         }
+    }
+
+    /// Carries out what has come, without its wait: another request waits for it.
+    pub(super) fn run_all(&mut self, now: Duration, jobs: &mut Jobs) {
+        for handle in &self.pending {
+            if let Some(operation) = self.operations.get_mut(handle) {
+                operation.ready_at = operation.ready_at.min(now);
+            }
+        }
+        self.run(now, jobs);
     }
 
     /// The jobs of its queries, which end with it.

@@ -8,6 +8,9 @@ use super::words::Words;
 /// The length of `STRING` and `BYTES`.
 const LONGEST: u32 = i32::MAX as u32;
 
+/// How deep types may nest.
+const MOST_DEPTH: usize = 50;
+
 /// A type that may be nullable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Type {
@@ -77,8 +80,15 @@ impl Type {
     ///
     /// If it is unknown.
     pub(super) fn read(words: &mut Words<'_>) -> Result<Self, Failure> {
-        let mut kind = read_kind(words)?;
+        Self::read_at(words, 0)
+    }
+
+    /// Reads a type that is so deep inside of another one.
+    fn read_at(words: &mut Words<'_>, mut depth: usize) -> Result<Self, Failure> {
+        let mut kind = read_kind(words, depth)?;
         while words.take(&["ARRAY"]) {
+            depth += 1;
+            check_depth(depth)?;
             kind = Kind::Array(Box::new(kind.nullable()));
         }
         let nullable = !words.take(&["NOT", "NULL"]);
@@ -96,6 +106,12 @@ impl Type {
     /// As results describe it.
     pub(super) fn logical(&self) -> Value {
         let mut logical = match &self.kind {
+            Kind::Plain(name @ "INTERVAL_YEAR_MONTH", _) => {
+                json!({ "type": name, "precision": 2, "resolution": "MONTH" })
+            }
+            Kind::Plain(name @ "INTERVAL_DAY_TIME", _) => {
+                json!({ "type": name, "precision": 2, "fractionalPrecision": 3, "resolution": "SECOND" })
+            }
             Kind::Plain(name, _) => json!({ "type": name }),
             Kind::Char(length) => json!({ "type": "CHAR", "length": length }),
             Kind::Varchar(length) => json!({ "type": "VARCHAR", "length": length }),
@@ -162,7 +178,15 @@ fn written(kind: &Kind, part: &dyn Fn(&Type) -> String) -> String {
     }
 }
 
-fn read_kind(words: &mut Words<'_>) -> Result<Kind, Failure> {
+fn check_depth(depth: usize) -> Result<(), Failure> {
+    if depth < MOST_DEPTH {
+        return Ok(());
+    }
+    Err(Failure::parse(&format!("The type nests deeper than {MOST_DEPTH} levels.")))
+}
+
+fn read_kind(words: &mut Words<'_>, depth: usize) -> Result<Kind, Failure> {
+    check_depth(depth)?;
     let Some(first) = words.take_any() else { return Err(words.unexpected()) };
     let name = first.text.to_uppercase();
     let kind = match name.as_str() {
@@ -195,25 +219,25 @@ fn read_kind(words: &mut Words<'_>) -> Result<Kind, Failure> {
         "TIMESTAMP_LTZ" => Kind::TimestampLtz(parameter(words)?.unwrap_or(6)),
         "ARRAY" => {
             words.expect(&["<"])?;
-            let element = Type::read(words)?;
+            let element = Type::read_at(words, depth + 1)?;
             words.expect(&[">"])?;
             Kind::Array(Box::new(element))
         }
         "MULTISET" => {
             words.expect(&["<"])?;
-            let element = Type::read(words)?;
+            let element = Type::read_at(words, depth + 1)?;
             words.expect(&[">"])?;
             Kind::Multiset(Box::new(element))
         }
         "MAP" => {
             words.expect(&["<"])?;
-            let key = Type::read(words)?;
+            let key = Type::read_at(words, depth + 1)?;
             words.expect(&[","])?;
-            let value = Type::read(words)?;
+            let value = Type::read_at(words, depth + 1)?;
             words.expect(&[">"])?;
             Kind::Map(Box::new(key), Box::new(value))
         }
-        "ROW" => row(words)?,
+        "ROW" => row(words, depth)?,
         "REAL" => return Err(Failure::table("Type is not supported: REAL")),
         name => {
             let message = format!("Unknown identifier '{}'", first.text);
@@ -248,7 +272,7 @@ fn decimal(words: &mut Words<'_>) -> Result<Kind, Failure> {
     Ok(Kind::Decimal(precision, scale))
 }
 
-fn row(words: &mut Words<'_>) -> Result<Kind, Failure> {
+fn row(words: &mut Words<'_>, depth: usize) -> Result<Kind, Failure> {
     let end = if words.take(&["<"]) {
         ">"
     } else {
@@ -258,7 +282,7 @@ fn row(words: &mut Words<'_>) -> Result<Kind, Failure> {
     let mut fields = Vec::new();
     loop {
         let name = words.name()?;
-        fields.push((name, Type::read(words)?));
+        fields.push((name, Type::read_at(words, depth + 1)?));
         if !words.take(&[","]) {
             words.expect(&[end])?;
             return Ok(Kind::Row(fields));

@@ -45,7 +45,11 @@ impl<'a> Words<'a> {
         while tokens.last().is_some_and(|token| token.kind == Kind::Symbol && token.text == ";") {
             tokens.pop();
         }
-        if tokens.iter().any(|token| token.kind == Kind::Symbol && token.text == ";") {
+        let is_set = ["STATEMENT", "SET", "BEGIN"].iter().rev().enumerate().all(|(at, word)| {
+            let found = tokens.get(3 - at);
+            found.is_some_and(|token| token.kind == Kind::Word && token.text.eq_ignore_ascii_case(word))
+        });
+        if !is_set && tokens.iter().any(|token| token.kind == Kind::Symbol && token.text == ";") {
             return Err(Failure::new("java.lang.IllegalArgumentException", "only single statement supported"));
         }
         Ok(Self { text, tokens: tokens.into(), next: 0 })
@@ -220,17 +224,92 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// The tables behind `FROM` and `JOIN`, and their places.
+    /// The tables that the queries of a statement read, and their places.
     pub(super) fn sources(&self) -> Vec<(Vec<String>, Span)> {
         let (mut words, mut sources) = (self.clone(), Vec::new());
-        while !words.is_at_end() {
-            if words.take_one_of(&["FROM", "JOIN"]).is_some() {
-                sources.extend(words.path().ok());
-            } else {
-                words.next += 1;
+        let named = self.named_queries();
+        // For each parenthesis that is open: where in a query it is.
+        let mut places = vec![Place::Elsewhere];
+        while let Some(token) = words.peek().cloned() {
+            let place = places.last().copied().unwrap_or(Place::Elsewhere);
+            let upper = if token.kind == Kind::Word { token.text.to_uppercase() } else { String::new() };
+            let next = match (place, upper.as_str()) {
+                (_, "SELECT") => Place::Items,
+                // Not that of `EXTRACT(YEAR FROM at)` and `IS DISTINCT FROM`.
+                (Place::Items, "FROM") if !words.follows_distinct() => Place::Source,
+                (Place::From, "JOIN") => Place::Source,
+                (Place::From, "WHERE" | "GROUP" | "HAVING" | "ORDER" | "UNION" | "EXCEPT" | "INTERSECT" | "LIMIT") => {
+                    Place::Elsewhere
+                }
+                _ if token.kind == Kind::Symbol => match (place, token.text.as_str()) {
+                    (_, "(") => {
+                        if place == Place::Source {
+                            *places.last_mut().unwrap_or(&mut Place::From) = Place::From;
+                            Place::Source
+                        } else {
+                            Place::Elsewhere
+                        }
+                    }
+                    (Place::From, ",") => Place::Source,
+                    (_, ")") => {
+                        if places.len() > 1 {
+                            places.pop();
+                        }
+                        words.next += 1;
+                        continue;
+                    }
+                    _ => place,
+                },
+                (Place::Source, "LATERAL" | "TABLE" | "UNNEST") => Place::From,
+                (Place::Source, _) => {
+                    match words.path() {
+                        // A function has its arguments behind it.
+                        Ok(found) if !words.is(0, "(") => sources.push(found),
+                        Ok(_) => {}
+                        Err(_) => words.next += 1,
+                    }
+                    *places.last_mut().unwrap_or(&mut Place::From) = Place::From;
+                    continue;
+                }
+                _ => place,
+            };
+            if token.kind == Kind::Symbol && token.text == "(" {
+                places.push(next);
+            } else if let Some(place) = places.last_mut() {
+                *place = next;
+            }
+            words.next += 1;
+        }
+        sources.retain(|(parts, _)| !matches!(parts.as_slice(), [name] if named.contains(name)));
+        sources
+    }
+
+    fn follows_distinct(&self) -> bool {
+        let is = |back: usize, word: &str| {
+            let token = self.next.checked_sub(back).and_then(|at| self.tokens.get(at));
+            token.is_some_and(|token| token.kind == Kind::Word && token.text.eq_ignore_ascii_case(word))
+        };
+        is(1, "DISTINCT") && (is(2, "IS") || is(2, "NOT"))
+    }
+
+    /// The names that `WITH` gives to queries.
+    fn named_queries(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for at in 0..self.tokens.len() {
+            let words = Self { text: self.text, tokens: self.tokens.clone(), next: at };
+            let is_query = |words: &Self| {
+                words.is(0, "AS")
+                    && words.is(1, "(")
+                    && ["SELECT", "WITH", "VALUES"].iter().any(|word| words.is(2, word))
+            };
+            if (words.is(0, "WITH") || words.is(0, ","))
+                && let Some(name) = self.tokens.get(at + 1)
+                && is_query(&Self { text: self.text, tokens: self.tokens.clone(), next: at + 2 })
+            {
+                names.push(name.text.clone());
             }
         }
-        sources
+        names
     }
 
     /// Skips an expression: up to one of these words outside of parentheses.
@@ -248,6 +327,18 @@ impl<'a> Words<'a> {
             self.next += 1;
         }
     }
+}
+
+/// Where in a query a word is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Between `SELECT` and `FROM`.
+    Items,
+    /// Where the name of a table comes next.
+    Source,
+    /// Behind `FROM`.
+    From,
+    Elsewhere,
 }
 
 fn tokens(text: &str) -> Result<Vec<Token>, Failure> {

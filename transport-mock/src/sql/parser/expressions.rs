@@ -20,22 +20,14 @@ impl Parser<'_> {
 
     fn disjunction(&mut self) -> Result<Expression, Error> {
         let start = self.span();
-        let mut left = self.conjunction()?;
-        while self.take_word("OR") {
-            let right = self.conjunction()?;
-            left = self.finish(start, Node::Binary(Operator::Or, left, right));
-        }
-        Ok(left)
+        let left = self.conjunction()?;
+        self.chain(start, left, "OR", Operator::Or, Self::conjunction)
     }
 
     fn conjunction(&mut self) -> Result<Expression, Error> {
         let start = self.span();
-        let mut left = self.negation()?;
-        while self.take_word("AND") {
-            let right = self.negation()?;
-            left = self.finish(start, Node::Binary(Operator::And, left, right));
-        }
-        Ok(left)
+        let left = self.negation()?;
+        self.chain(start, left, "AND", Operator::And, Self::negation)
     }
 
     fn negation(&mut self) -> Result<Expression, Error> {
@@ -60,6 +52,7 @@ impl Parser<'_> {
                 Kind::Symbol(">=") => Operator::GreaterEqual,
                 _ => match self.predicate(start, left.clone())? {
                     Some(next) => {
+                        self.link()?;
                         left = next;
                         continue;
                     }
@@ -67,6 +60,7 @@ impl Parser<'_> {
                 },
             };
             self.bump();
+            self.link()?;
             if self.is_any(&["ANY", "SOME", "ALL"]) {
                 return self.unsupported("quantified comparisons");
             }
@@ -135,6 +129,7 @@ impl Parser<'_> {
                 _ => return Ok(left),
             };
             self.bump();
+            self.link()?;
             let right = self.product()?;
             left = self.finish(start, Node::Binary(operator, left, right));
         }
@@ -151,6 +146,7 @@ impl Parser<'_> {
                 _ => return Ok(left),
             };
             self.bump();
+            self.link()?;
             let right = self.factor()?;
             left = self.finish(start, Node::Binary(operator, left, right));
         }
@@ -168,10 +164,12 @@ impl Parser<'_> {
         let mut value = self.primary()?;
         loop {
             if self.take_symbol("[") {
+                self.link()?;
                 let index = self.expression()?;
                 self.expect_symbol("]")?;
                 value = self.finish(start, Node::Index(value, index));
             } else if self.take_symbol("::") {
+                self.link()?;
                 let to = self.kind()?;
                 value = self.finish(start, Node::Cast { value, to, safe: false });
             } else if self.is_symbol(".") {

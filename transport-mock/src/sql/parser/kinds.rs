@@ -13,6 +13,7 @@ impl Parser<'_> {
         self.nested(|parser| {
             let mut kind = parser.plain_kind()?;
             while parser.take_word("ARRAY") {
+                parser.link()?;
                 kind = Type::Array(Box::new(kind));
             }
             Ok(kind)

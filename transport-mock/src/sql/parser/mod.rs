@@ -3,6 +3,7 @@
 //! What a real server has and this engine does not is [unsupported](super::error::ErrorKind::Unsupported), and not a
 //! syntax error: the caller skips the statement and continues.
 
+mod chains;
 mod expressions;
 mod kinds;
 mod queries;
@@ -18,6 +19,10 @@ use super::types::Type;
 
 /// How deep queries, expressions and types may nest.
 const MOST_DEPTH: usize = 100;
+
+/// How many operators may follow each other on the way to one part of a statement, in `1 + 1 + …` and `UNION` too:
+/// their tree is as deep.
+const MOST_LINKS: usize = 200;
 
 /// Words that begin the next part of a query, and so are no alias.
 const RESERVED: [&str; 58] = [
@@ -88,6 +93,8 @@ pub(crate) struct Parser<'a> {
     at: usize,
     dialect: Dialect,
     depth: usize,
+    /// Operators that follow each other, within the current level.
+    links: usize,
     /// Types that the text has given a name.
     types: BTreeMap<String, Type>,
 }
@@ -95,7 +102,7 @@ pub(crate) struct Parser<'a> {
 impl<'a> Parser<'a> {
     pub(crate) fn new(text: &'a str, dialect: Dialect) -> Result<Self, Error> {
         let tokens = tokens(text, dialect)?;
-        Ok(Self { text, tokens, at: 0, dialect, depth: 0, types: BTreeMap::new() })
+        Ok(Self { text, tokens, at: 0, dialect, depth: 0, links: 0, types: BTreeMap::new() })
     }
 
     /// The next statement, and its piece of the text; `None` at the end.
@@ -105,6 +112,7 @@ impl<'a> Parser<'a> {
         if self.peek().kind == Kind::End {
             return Ok(None);
         }
+        self.links = 0;
         let statement = self.statement()?;
         let span = start.to(self.last());
         if !self.is_symbol(";") && self.peek().kind != Kind::End {
@@ -292,9 +300,21 @@ impl<'a> Parser<'a> {
             return Err(Error::syntax(format!("The statement nests deeper than {MOST_DEPTH} levels"), self.span()));
         }
         self.depth += 1;
+        let before = std::mem::take(&mut self.links);
         let result = inner(self);
+        self.links = self.links.max(before);
         self.depth -= 1;
         result
+    }
+
+    /// Counts an operator whose left side is what was parsed before.
+    fn link(&mut self) -> Result<(), Error> {
+        if self.links == MOST_LINKS {
+            let message = format!("The statement has more than {MOST_LINKS} operators in a row");
+            return Err(Error::syntax(message, self.span()));
+        }
+        self.links += 1;
+        Ok(())
     }
 
     /// Goes to the end of the statement.

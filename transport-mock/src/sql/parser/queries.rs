@@ -81,6 +81,7 @@ impl Parser<'_> {
                 () if self.take_word("EXCEPT") || self.take_word("MINUS") => SetOperation::Except,
                 () => return Ok(left),
             };
+            self.link()?;
             let all = self.quantifier();
             let right = self.intersection()?;
             let at = start.to(self.last());
@@ -92,6 +93,7 @@ impl Parser<'_> {
         let start = self.span();
         let mut left = self.simple_body()?;
         while self.take_word("INTERSECT") {
+            self.link()?;
             let all = self.quantifier();
             let right = self.simple_body()?;
             let (operation, at) = (SetOperation::Intersect, start.to(self.last()));
@@ -210,6 +212,7 @@ impl Parser<'_> {
         let start = self.span();
         let mut left = self.joins()?;
         while self.take_symbol(",") {
+            self.link()?;
             let right = self.joins()?;
             let (kind, condition, at) = (JoinKind::Inner, Condition::None, start.to(self.last()));
             left = Source::Join { left: Box::new(left), right: Box::new(right), kind, condition, at };
@@ -244,6 +247,7 @@ impl Parser<'_> {
                 () if natural => return Err(self.unexpected()),
                 () => return Ok(left),
             };
+            self.link()?;
             let right = self.source()?;
             let condition = match () {
                 () if cross => Condition::None,

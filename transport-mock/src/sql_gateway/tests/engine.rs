@@ -103,3 +103,141 @@ fn errors_have_the_shape_of_a_real_planner() {
     let error = session.result("SELECT ROW_NUMBER() OVER (ORDER BY id) FROM orders").expect_err("a window function");
     assert!(error.contains("not simulated by pipewright-sim: "), "{error}");
 }
+
+#[test]
+fn what_cannot_be_read_or_has_no_end_is_found_behind_views_and_commas() {
+    let mut session = session();
+    session.ok("CREATE TABLE endless (n BIGINT) WITH ('connector'='datagen')");
+    session.ok("CREATE TABLE sink (n BIGINT) WITH ('connector'='print')");
+    session.ok("CREATE VIEW one AS SELECT n + 1 AS m FROM endless").ok("CREATE VIEW two AS SELECT m FROM one");
+    for query in ["SELECT COUNT(*) FROM two", "SELECT COUNT(*) FROM orders, endless", "SELECT m FROM one"] {
+        let error = session.result(query).expect_err("it has no end");
+        assert!(error.contains("the endless table endless"), "{query}: {error}");
+    }
+    for query in ["SELECT COUNT(*) FROM orders AS o, sink", "SELECT COUNT(*) FROM (orders CROSS JOIN sink)"] {
+        let error = session.result(query).expect_err("it is a sink");
+        assert!(error.contains("'default_catalog.default_database.sink'"), "{query}: {error}");
+    }
+    let named = "WITH endless AS (SELECT id FROM orders) SELECT COUNT(*) AS n FROM endless";
+    assert_eq!(session.rows(named, &["n"]), [[json!(3)]]);
+}
+
+#[test]
+fn a_word_that_is_a_value_and_a_from_of_a_function_are_no_columns_and_tables() {
+    let mut session = session();
+    assert_eq!(session.rows("SELECT TRUE FROM people LIMIT 1", &["EXPR$0"]), [[json!(true)]]);
+    assert_eq!(session.rows("SELECT NULL FROM people LIMIT 1", &["EXPR$0"]), [[json!(null)]]);
+    let other = "SELECT EXTRACT(YEAR FROM o.`at`) AS y FROM orders AS o WHERE o.id = 1";
+    assert_eq!(session.rows(other, &["y"]), [[json!(2024)]]);
+    let error = session.result("SELECT CURRENT_DATE FROM people").expect_err("there is no clock");
+    assert!(error.contains("not simulated by pipewright-sim: "), "{error}");
+}
+
+#[test]
+fn a_statement_set_is_carried_out_or_rejected_as_a_whole() {
+    let mut session = session();
+    let set = "EXECUTE STATEMENT SET BEGIN\nINSERT INTO people VALUES ('eve', 'a;b');\nINSERT INTO orders (id) SELECT id + 10 FROM orders WHERE id < 3;\nEND;";
+    session.list(set, "job id");
+    assert_eq!(session.rows("SELECT city FROM people WHERE name = 'eve'", &["city"]), [[json!("a;b")]]);
+    assert_eq!(session.rows("SELECT COUNT(*) AS n FROM orders", &["n"]), [[json!(5)]]);
+    let jobs = session.rows("SHOW JOBS", &["job id", "job name", "status", "start time"]);
+    let name = "insert-into_default_catalog.default_database.people,default_catalog.default_database.orders";
+    assert!(jobs.iter().any(|job| job[1] == name && job[2] == "FINISHED"), "{jobs:?}");
+    session.validation(
+        "EXECUTE STATEMENT SET BEGIN INSERT INTO people VALUES ('x', 'y');\nINSERT INTO orders (id) SELECT nope + 1 FROM orders; END",
+        "SQL validation failed. From line 2, column 32 to line 2, column 35: Column 'nope' not found in any table",
+    );
+    assert_eq!(session.rows("SELECT COUNT(*) AS n FROM people", &["n"]), [[json!(3)]]);
+}
+
+#[test]
+fn values_that_look_like_keywords_are_kept_and_overwriting_is_not_simulated() {
+    let mut session = session();
+    session.list("INSERT INTO people VALUES ('OVERWRITE', 'here')", "job id");
+    let rows = session.rows("SELECT city FROM people WHERE name = 'OVERWRITE'", &["city"]);
+    assert_eq!(rows, [[json!("here")]]);
+    let error = session.result("insert overwrite people VALUES ('a', 'b')").expect_err("it would replace rows");
+    assert!(error.contains("not simulated by pipewright-sim: INSERT OVERWRITE"), "{error}");
+}
+
+#[test]
+fn a_table_with_a_type_that_the_engine_does_not_have_says_so() {
+    let mut session = Session::new();
+    session.ok("CREATE TABLE t (id INT, bag MULTISET<INT>) WITH ('connector'='x')");
+    for statement in ["SELECT id FROM t", "SELECT COUNT(*) FROM t", "INSERT INTO t (id) VALUES (1)"] {
+        let error = session.result(statement).expect_err("a type that it does not have");
+        assert!(error.contains("column bag of type MULTISET<INT> in table t"), "{statement}: {error}");
+    }
+}
+
+#[test]
+fn generated_values_fit_their_types() {
+    let mut session = Session::new();
+    session.ok("CREATE TABLE g (t TINYINT, d DATE NOT NULL, s CHAR(1), c DECIMAL(3, 2), w TIMESTAMP(3)) WITH ('connector'='datagen', 'number-of-rows'='200')");
+    let bounds = "SELECT COUNT(*) AS n, MAX(t) AS t, MAX(d) AS d, MAX(s) AS s, MAX(c) AS c, MAX(w) AS w FROM g";
+    let expected = [json!(200), json!(127), json!("1970-07-19"), json!("9"), json!(9.0)];
+    let rows = session.rows(bounds, &["n", "t", "d", "s", "c", "w"]);
+    assert_eq!(
+        (&rows[0][..5], rows[0][5].as_str().map(|text| &text[..19])),
+        (&expected[..], Some("1970-01-01T00:03:19"))
+    );
+}
+
+#[test]
+fn a_renamed_column_keeps_its_values_and_lost_rows_are_reported() {
+    let mut session = session();
+    session.ok("ALTER TABLE people RENAME city TO town");
+    let town = session.rows("SELECT town FROM people WHERE name = 'ann'", &["town"]);
+    assert_eq!(town, [[json!("Oslo")]]);
+    session.ok("ALTER TABLE people ADD age INT NOT NULL");
+    let error = session.result("SELECT COUNT(*) FROM people").expect_err("rows without a value");
+    assert!(error.contains("the rows of table people that it had before it was changed"), "{error}");
+}
+
+#[test]
+fn a_temporary_table_has_rows_of_its_own() {
+    let mut session = session();
+    session.ok("CREATE TEMPORARY TABLE people (name STRING, city STRING) WITH ('connector'='x')");
+    assert_eq!(session.rows("SELECT COUNT(*) AS n FROM people", &["n"]), [[json!(0)]]);
+    session.list("INSERT INTO people VALUES ('tmp', 'tmp')", "job id");
+    session.ok("DROP TEMPORARY TABLE people");
+    let rows = session.rows("SELECT name FROM people ORDER BY name", &["name"]);
+    assert_eq!(rows, [[json!("ann")], [json!("bob")]]);
+}
+
+#[test]
+fn values_have_the_forms_of_a_real_gateway() {
+    let mut session = Session::new();
+    let query = "SELECT INTERVAL '14' MONTH AS m, INTERVAL '93784.567' SECOND AS s, ARRAY[1, 2, NULL] AS a, TIMESTAMP '2024-02-29 12:34:56.789' AS t, CAST(1.5 AS DECIMAL(3, 2)) AS d, CAST('12345678901234567890.12' AS DECIMAL(22, 2)) AS l, TRUE AS b";
+    let mut read = |format: &str| {
+        let operation = session.submit(query);
+        session.now += 300;
+        let mut page = json!({});
+        for token in 0..3 {
+            let uri = format!("GET {operation}/result/{token}?rowFormat={format}");
+            page = super::ask(&mut session.gateway, session.now, &uri, "").1;
+        }
+        page["results"].clone()
+    };
+    let plain = read("PLAIN_TEXT");
+    assert_eq!(
+        plain["data"][0]["fields"],
+        json!([
+            "+1-02",
+            "+1 02:03:04.567",
+            "[1, 2, NULL]",
+            "2024-02-29 12:34:56.789",
+            "1.50",
+            "12345678901234567890.12",
+            "TRUE"
+        ])
+    );
+    let found = read("JSON");
+    assert_eq!(found["data"][0]["fields"][0], json!(14));
+    assert_eq!(found["data"][0]["fields"][1], json!(93_784_567));
+    assert_eq!(
+        found["columns"][0]["logicalType"],
+        json!({"type": "INTERVAL_YEAR_MONTH", "nullable": false, "precision": 2, "resolution": "MONTH"})
+    );
+    assert_eq!(found["columns"][1]["logicalType"]["fractionalPrecision"], json!(3));
+}

@@ -208,3 +208,18 @@ impl Session {
         self.fails(statement, &format!("org.apache.flink.table.api.ValidationException: {message}"))
     }
 }
+
+#[test]
+fn a_statement_that_was_carried_out_for_a_configuration_cannot_be_cancelled() {
+    let mut session = Session::new();
+    let operation = session.submit("SELECT n FROM numbers");
+    let (path, now) = (session.path.clone(), session.now);
+    let body = r#"{"statement": "SET 'a' = 'c'"}"#;
+    assert_eq!(ask(&mut session.gateway, now, &format!("POST {path}/configure-session"), body).0, 200);
+    assert_eq!(ask(&mut session.gateway, now, &format!("GET {operation}/status"), "").1["status"], "FINISHED");
+    assert_eq!(ask(&mut session.gateway, now, &format!("POST {operation}/cancel"), "").0, 500);
+    let operation = session.submit("SELECT n FROM numbers");
+    assert_eq!(ask(&mut session.gateway, now, &format!("POST {operation}/cancel"), "").0, 200);
+    let jobs = session.rows("SHOW JOBS", &["job id", "job name", "status", "start time"]);
+    assert_eq!(jobs.len(), 1, "the cancelled one never started: {jobs:?}");
+}
