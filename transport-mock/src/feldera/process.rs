@@ -24,8 +24,8 @@ const MOST_STEPS: usize = 1000;
 #[derive(Debug)]
 struct Step {
     number: u64,
-    table: String,
-    changes: Vec<Change>,
+    /// By table or scripted view; those of a transaction are in one step.
+    parts: Vec<(String, Vec<Change>)>,
     records: u64,
     /// Not before a transaction is over.
     due: Option<Duration>,
@@ -123,7 +123,8 @@ impl Process {
         let waits = self.transaction.open.is_some() || self.wedged;
         let after = self.steps.back().and_then(|step| step.due).unwrap_or(now).max(now);
         let due = (!waits).then(|| after.saturating_add(config.step_duration));
-        self.steps.push_back(Step { number: self.initiated, table: table.to_owned(), changes, records, due });
+        let parts = vec![(table.to_owned(), changes)];
+        self.steps.push_back(Step { number: self.initiated, parts, records, due });
     }
 
     /// Takes rows of a view that a test emits, for a step of their own.
@@ -133,7 +134,8 @@ impl Process {
         let waits = self.transaction.open.is_some() || self.wedged;
         let after = self.steps.back().and_then(|step| step.due).unwrap_or(now).max(now);
         let due = (!waits).then(|| after.saturating_add(config.step_duration));
-        self.steps.push_back(Step { number: self.initiated, table: view.to_owned(), changes, records: 0, due });
+        let parts = vec![(view.to_owned(), changes)];
+        self.steps.push_back(Step { number: self.initiated, parts, records: 0, due });
     }
 
     /// Keeps changes until the pipeline is resumed.
@@ -188,8 +190,8 @@ impl Process {
             if let Some(transaction) = self.history.transactions.last_mut() {
                 transaction.committed = Some(at);
             }
-            for step in &mut self.steps {
-                step.due = step.due.or((!self.wedged).then_some(at));
+            if !self.wedged {
+                self.merge_waiting(at);
             }
             self.checkpoints.release(at, config);
             return false;
@@ -221,6 +223,20 @@ impl Process {
         false
     }
 
+    /// Makes one step of all that waited for the end of a transaction: readers see no state between them.
+    fn merge_waiting(&mut self, at: Duration) {
+        let (mut steps, waiting): (VecDeque<Step>, VecDeque<Step>) =
+            std::mem::take(&mut self.steps).into_iter().partition(|step| step.due.is_some());
+        let whole = waiting.into_iter().reduce(|mut whole, step| {
+            whole.number = step.number;
+            whole.records += step.records;
+            whole.parts.extend(step.parts);
+            whole
+        });
+        steps.extend(whole.map(|step| Step { due: Some(at), ..step }));
+        self.steps = steps;
+    }
+
     /// Rows that were completed, to be kept.
     pub(super) fn save(&self, uuid: String, program_version: u64) -> SavedState {
         let (steps, records) = (self.completed, self.completed_records);
@@ -241,21 +257,29 @@ impl Process {
     }
 
     fn complete(&mut self, at: Duration, step: Step, program: &Program) {
-        let Step { number, table, changes, records, .. } = step;
+        let Step { number, parts, records, .. } = step;
         self.completed = number;
         self.completed_records += records;
         self.progress.add(at, self.completed_records);
-        let deltas = match program.tables.iter().find(|shape| shape.name == table) {
-            Some(shape) => self.tables.apply(program, shape, changes),
-            #[cfg(feature = "sql")]
-            None => self.tables.emit(program, &table, changes),
-            #[cfg(not(feature = "sql"))]
-            None => Ok(Vec::new()),
-        };
-        let deltas = deltas.unwrap_or_else(|failure| {
-            self.failure = Some(failure);
-            Vec::new()
-        });
+        let mut deltas = Vec::new();
+        for (table, changes) in parts {
+            let changed = match program.tables.iter().find(|shape| shape.name == table) {
+                Some(shape) => self.tables.apply(program, shape, changes),
+                #[cfg(feature = "sql")]
+                None => self.tables.emit(program, &table, changes),
+                #[cfg(not(feature = "sql"))]
+                None => Ok(Vec::new()),
+            };
+            match changed {
+                Ok(changed) => deltas.push(changed),
+                Err(failure) => {
+                    self.failure = Some(failure);
+                    deltas.clear();
+                    break;
+                }
+            }
+        }
+        let deltas = Delta::merged(deltas);
         for output in self.outputs.iter_mut().filter(|output| !output.paused) {
             let deltas = deltas.iter().filter(|delta| delta.relations.contains(&output.view.as_str()));
             output.records += deltas.map(Delta::len).sum::<usize>();

@@ -54,12 +54,48 @@ pub(super) fn parse(table: &Table, format: Format, array: bool, body: &[u8], fir
         };
         let items = if array { serde_json::from_str::<Vec<&RawValue>>(value.get()).ok() } else { None };
         for item in items.unwrap_or_else(|| vec![value]) {
-            let event = serde_json::from_str(item.get()).unwrap_or_default();
+            let mut event = serde_json::from_str(item.get()).unwrap_or_default();
+            keep_digits(table, format, &mut event, item.get());
             parsed.take(json_event(table, format, &event), "JSON", quoted(format, item.get()), number);
             number += 1;
         }
     }
     parsed
+}
+
+/// Replaces numbers of decimals by their text if the number, a float, has not all digits.
+fn keep_digits(table: &Table, format: Format, event: &mut Value, text: &str) {
+    if !table.columns.iter().any(|column| column.kind == "DECIMAL") {
+        return;
+    }
+    let fields = |text| serde_json::from_str::<BTreeMap<String, &RawValue>>(text).unwrap_or_default();
+    match format {
+        Format::Csv => {}
+        Format::Raw => keep_digits_of_row(table, event, &fields(text)),
+        Format::InsertDelete => {
+            for (key, row) in fields(text) {
+                keep_digits_of_row(table, &mut event[&key], &fields(row.get()));
+            }
+        }
+        Format::Debezium => {
+            for (key, row) in fields(text).get("payload").map(|payload| fields(payload.get())).unwrap_or_default() {
+                keep_digits_of_row(table, &mut event["payload"][&key], &fields(row.get()));
+            }
+        }
+    }
+}
+
+fn keep_digits_of_row(table: &Table, row: &mut Value, texts: &BTreeMap<String, &RawValue>) {
+    let decimals = table.columns.iter().filter(|column| column.kind == "DECIMAL");
+    let names: Vec<String> = decimals.map(|column| column.name.to_lowercase()).collect();
+    for (key, value) in row.as_object_mut().into_iter().flatten() {
+        let text = texts.get(key).filter(|_| names.contains(&key.to_lowercase()));
+        if let (Value::Number(number), Some(text)) = (&*value, text)
+            && number.to_string() != text.get()
+        {
+            *value = json!(text.get());
+        }
+    }
 }
 
 /// What an error quotes: the row as it was sent, without what says whether it is inserted.

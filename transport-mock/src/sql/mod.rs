@@ -3,9 +3,11 @@
 //! It parses, resolves and checks statements, and evaluates them. Types are static, decimals are exact, and a state is
 //! a function of the statements and rows alone: a clone of it is a snapshot, as checkpoints need it.
 //!
-//! No embedded database takes this place. `SQLite` has no static types, decimals, dates or booleans, so the schema of a
-//! view and the sum of a column would differ from those of a real server. It takes a missing column in double quotes
-//! for a text, does not say where a statement is wrong, has a state that cannot be cloned, and is a C library.
+//! No embedded database takes this place. The results of `SQLite` have no static types, and it has no `DECIMAL`, `DATE`
+//! and `BOOLEAN`: the schema of a view and the sum of a column would differ from those of a real server. So would the
+//! dialect and the texts of errors, and it needs a C toolchain. `DataFusion` has the types, and is the engine of
+//! Feldera's ad-hoc queries. But it has neither the dialects of Feldera's and Flink's planners nor their errors, needs
+//! an async runtime, and adds a few hundred crates to the build of a test dependency.
 //!
 //! | a user has | it calls |
 //! |---|---|
@@ -17,6 +19,9 @@
 //! An error of the kind [`Unsupported`](ErrorKind::Unsupported) names what a real server has and this engine has not:
 //! window functions, table functions such as `TUMBLE`, lateral and `ASOF` joins, recursion, grouping sets, the current
 //! time, constructors of rows and maps, user-defined functions, and the less common of the scalar functions.
+//!
+//! An evaluation that needs more than 5,000,000 rows or 512 MiB fails with an error that names the limit. So does a
+//! text of more than 16 MiB. A plan has at most 1,000,000 expressions and relations.
 //!
 //! # Layers
 //!

@@ -417,10 +417,18 @@ impl Scalar {
     }
 
     /// The same expression over a row that begins `by` columns later.
-    pub(crate) fn shifted(mut self, by: usize) -> Self {
+    pub(crate) fn shifted(self, by: usize) -> Self {
+        self.renumbered(&|index| index - by)
+    }
+
+    pub(crate) fn moved(self, by: usize) -> Self {
+        self.renumbered(&|index| index + by)
+    }
+
+    fn renumbered(mut self, number: &dyn Fn(usize) -> usize) -> Self {
         self.for_each_part(&mut |part| {
             if let ScalarNode::Column(index) = &mut part.node {
-                *index -= by;
+                *index = number(*index);
             }
         });
         self

@@ -314,3 +314,48 @@ fn comma_joins_and_inner_queries_do_not_compare_all_rows() {
         assert_eq!(query(&mut database, text), [format!("{{\"c\":{count}}}")], "{text}");
     }
 }
+
+#[test]
+fn columns_that_joins_share_are_one() {
+    let mut database = Database::new(Dialect::Feldera);
+    for statement in [
+        "CREATE TABLE a (id INT, x INT)",
+        "CREATE TABLE b (id INT, y INT)",
+        "CREATE TABLE c (id INT, z INT)",
+        "INSERT INTO a VALUES (1, 10), (2, 20)",
+        "INSERT INTO b VALUES (2, 200), (3, 300)",
+        "INSERT INTO c VALUES (3, 3000), (4, 4000)",
+    ] {
+        database.execute(statement).expect(statement);
+    }
+    for (text, expected) in [
+        ("SELECT * FROM a RIGHT JOIN b USING (id) ORDER BY id", &["2,20,200", "3,null,300"][..]),
+        ("SELECT * FROM a FULL JOIN b USING (id) ORDER BY id", &["1,10,null", "2,20,200", "3,null,300"]),
+        ("SELECT * FROM a NATURAL JOIN b", &["2,20,200"]),
+        (
+            "SELECT * FROM a FULL JOIN b USING (id) FULL JOIN c USING (id) ORDER BY id",
+            &["1,10,null,null", "2,20,200,null", "3,null,300,3000", "4,null,null,4000"],
+        ),
+        ("SELECT * FROM a RIGHT JOIN b USING (id) JOIN c USING (id)", &["3,null,300,3000"]),
+        ("SELECT * FROM a NATURAL RIGHT JOIN b NATURAL LEFT JOIN c ORDER BY id", &["2,20,200,null", "3,null,300,3000"]),
+        ("SELECT a.x, id, z FROM a, b JOIN c USING (id) ORDER BY x", &["10,3,3000", "20,3,3000"]),
+        ("SELECT * FROM a, (SELECT id FROM b WHERE id = 3) WHERE a.id = 1", &["1,10,3"]),
+    ] {
+        let Ok(Outcome::Rows(result)) = database.execute(text) else { panic!("{text}") };
+        let plain = |row: &super::Row| {
+            let pairs = row.iter().zip(&result.columns);
+            pairs.map(|(value, column)| json::to_text(value, &column.kind, ' ')).collect::<Vec<_>>().join(",")
+        };
+        assert_eq!(result.rows.iter().map(plain).collect::<Vec<_>>(), expected, "{text}");
+    }
+    let error = database.execute("SELECT 1 FROM a JOIN b ON TRUE JOIN c USING (id)").expect_err("two columns");
+    assert_eq!(error.message, "Column 'id' is ambiguous");
+}
+
+#[test]
+fn the_sum_of_reals_is_a_real() {
+    let mut database = Database::new(Dialect::Feldera);
+    database.execute("CREATE TABLE r (x REAL)").expect("a table");
+    database.execute("INSERT INTO r VALUES (16777216), (1)").expect("rows");
+    assert_eq!(query(&mut database, "SELECT CAST(SUM(x) AS DOUBLE) AS s FROM r"), [r#"{"s":16777216.0}"#]);
+}

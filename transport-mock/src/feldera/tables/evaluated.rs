@@ -32,6 +32,25 @@ pub(crate) struct Delta<'a> {
 }
 
 impl Delta<'_> {
+    /// The changes of several parts of a step, as one change of each relation.
+    pub(crate) fn merged(mut parts: Vec<Vec<Self>>) -> Vec<Self> {
+        if parts.len() == 1 {
+            return parts.pop().unwrap_or_default();
+        }
+        let mut merged: Vec<Self> = Vec::new();
+        for delta in parts.into_iter().flatten() {
+            match merged.iter_mut().find(|known| known.relations == delta.relations) {
+                Some(known) => known.rows.extend(delta.rows),
+                None => merged.push(delta),
+            }
+        }
+        for delta in &mut merged {
+            delta.rows = cancelled(std::mem::take(&mut delta.rows));
+        }
+        merged.retain(|delta| !delta.rows.is_empty());
+        merged
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.rows.iter().map(|(_, weight)| copies(*weight)).sum()
     }

@@ -24,6 +24,18 @@ pub(crate) struct Delta<'a> {
 }
 
 impl Delta<'_> {
+    /// The changes of several parts of a step, as one change of each relation.
+    pub(crate) fn merged(parts: Vec<Vec<Self>>) -> Vec<Self> {
+        let mut merged: Vec<Self> = Vec::new();
+        for delta in parts.into_iter().flatten() {
+            match merged.iter_mut().find(|known| known.relations == delta.relations) {
+                Some(known) => known.changes.extend(delta.changes),
+                None => merged.push(delta),
+            }
+        }
+        merged
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.changes.len()
     }

@@ -411,3 +411,31 @@ fn a_scripted_view_does_not_lose_rows_that_it_does_not_have() {
     sim.wait(20);
     assert_eq!(sim.changes(body), ["insert 2 1", "insert 1 1", "delete 2 1"]);
 }
+
+#[test]
+fn a_transaction_is_one_change() {
+    let mut sim = shop(Sim::new());
+    let body = sim.egress("revenue");
+    sim.change("customers", &[insert(json!({ "id": 1, "name": "Ada" }))]);
+    sim.post("/pipelines/p/start_transaction");
+    for id in 1..4 {
+        sim.change("orders", &[insert(json!({ "id": id, "customer": 1, "total": "10" }))]);
+    }
+    sim.change("orders", &[delete(json!({ "id": 3, "customer": 1, "total": "10" }))]);
+    assert_eq!(sim.changes(body), [""; 0]);
+    sim.post("/pipelines/p/commit_transaction");
+    sim.wait(1000);
+    assert_eq!(sim.changes(body), ["insert 2 \"Ada\" 20.0"]);
+}
+
+#[test]
+fn a_decimal_keeps_the_digits_of_its_number() {
+    let mut sim = Sim::new();
+    sim.create("CREATE TABLE d (x DECIMAL(38, 10)) WITH ('materialized' = 'true');");
+    sim.wait(1000);
+    sim.start();
+    sim.token("d?format=json", "{\"insert\":{\"x\":12345678901234567890.0123456789}}");
+    sim.wait(20);
+    let snapshot = sim.open("POST", "egress/d?format=csv&send_snapshot=true").0;
+    assert!(snapshot.contains("12345678901234567890.0123456789,1"), "{snapshot}");
+}

@@ -34,6 +34,7 @@ fn shown(value: &Expression, scope: &Scope<'_>) -> String {
                     .find(|relation| relation.columns.iter().any(|column| column.name == name))
                     .and_then(|relation| relation.name.clone()),
             };
+            let relation = relation.filter(|relation| !relation.starts_with('$'));
             relation.map_or_else(|| name.to_owned(), |relation| format!("{relation}.{name}"))
         }
         Kind::Literal(value, kind) => literal(value, kind),

@@ -194,7 +194,9 @@ impl Binder<'_> {
             Source::Relation { name, alias } => self.relation(name, alias.as_ref(), parent),
             Source::Query { query, alias } => {
                 let plan = self.query(query, parent)?;
-                aliased(plan, None, alias.as_ref(), parent)
+                // A name that no text has, for what `*` stands for.
+                self.count(1, query.at)?;
+                aliased(plan, Some(&format!("${}", self.parts)), alias.as_ref(), parent)
             }
             Source::Join { left, right, kind, condition, at } => {
                 let (left, left_scope) = self.source(left, parent)?;
@@ -242,29 +244,36 @@ impl Binder<'_> {
         let names = match condition {
             Condition::Using(names) => names.iter().map(|name| (name.text.clone(), name.at)).collect(),
             Condition::Natural => {
-                let shared =
-                    left.columns.iter().filter(|column| right.columns.iter().any(|other| other.name == column.name));
-                shared.map(|column| (column.name.clone(), at)).collect()
+                let mut shared: Vec<(String, Span)> = Vec::new();
+                for column in &left.columns {
+                    let is_shared = right.columns.iter().any(|other| other.name == column.name);
+                    if is_shared && !shared.iter().any(|(name, _)| *name == column.name) {
+                        shared.push((column.name.clone(), at));
+                    }
+                }
+                shared
             }
             Condition::On(_) | Condition::None => Vec::new(),
         };
         let mut keys = Vec::new();
         let mut merged = Vec::new();
         for (name, at) in names {
-            let missing = || Error::validation(format!("Column '{name}' not found in any table"), at);
-            let find = |plan: &Plan| plan.columns.iter().position(|column| column.name == name);
-            let (of_left, of_right) = (find(&left).ok_or_else(missing)?, find(&right).ok_or_else(missing)?);
-            let (a, b) =
-                (Scalar::column(of_left, &left.columns[of_left]), Scalar::column(of_right, &right.columns[of_right]));
+            let (a, b) = (scope.shared(&name, at)?, right_scope.shared(&name, at)?);
             let common = a
                 .kind
                 .common(&b.kind)
                 .ok_or_else(|| Error::validation(format!("Column '{name}' has two types"), at))?;
             keys.push((a.clone().cast(&common), b.clone().cast(&common)));
-            scope.hidden.extend([of_left, of_right + width]);
-            merged.push((name, a, Scalar { node: ScalarNode::Column(of_right + width), ..b }));
+            let index = |scalar: &Scalar| if let ScalarNode::Column(index) = scalar.node { Some(index) } else { None };
+            scope.hidden.extend(index(&a).into_iter().chain(index(&b).map(|index| index + width)));
+            merged.push((name, a, b.moved(width)));
         }
+        let of_left = scope.merged.len();
         scope.append(right_scope);
+        for (at, (_, value)) in scope.merged.iter_mut().enumerate() {
+            let absent = if at < of_left { JoinKind::Right } else { JoinKind::Left };
+            value.nullable |= kind == absent || kind == JoinKind::Full;
+        }
         let mut columns = joined(&left.columns, &right.columns);
         let optional = |kinds: [JoinKind; 2]| kinds.contains(&kind);
         for (index, column) in columns.iter_mut().enumerate() {
@@ -282,6 +291,7 @@ impl Binder<'_> {
                 JoinKind::Right => right,
                 JoinKind::Full => coalesced(left, right, at)?,
             };
+            scope.merged.retain(|(known, _)| *known != name);
             scope.merged.push((name, value));
         }
         let mut rest = None;

@@ -47,6 +47,7 @@ impl<'a> Scope<'a> {
             self.relations.push(Relation { first: relation.first + by, ..relation });
         }
         self.hidden.extend(other.hidden.into_iter().map(|index| index + by));
+        self.merged.extend(other.merged.into_iter().map(|(name, value)| (name, value.moved(by))));
     }
 
     /// The columns that a name may mean here.
@@ -67,6 +68,17 @@ impl<'a> Scope<'a> {
                 .map(|(at, column)| Scalar::column(relation.first + at, column))
         });
         columns.collect()
+    }
+
+    /// The column that `USING` or `NATURAL` makes one with a column of another scope.
+    pub(super) fn shared(&self, name: &str, at: Span) -> Result<Scalar, Error> {
+        match <[Scalar; 1]>::try_from(self.candidates(None, name)) {
+            Ok([column]) => Ok(column),
+            Err(found) if found.is_empty() => {
+                Err(Error::validation(format!("Column '{name}' not found in any table"), at))
+            }
+            Err(_) => Err(Error::validation(format!("Column '{name}' is ambiguous"), at)),
+        }
     }
 
     /// The column of a name, here or in a query around this query.

@@ -6,7 +6,7 @@ use super::super::error::Error;
 use super::super::plan::{AggregateFunction, Aggregation, Scalar};
 use super::super::types::Type;
 use super::super::value::{Row, Value};
-use super::arithmetic::checked;
+use super::arithmetic::{checked, rounded};
 use super::{Bag, Environment, cast, consolidate};
 
 pub(super) fn aggregate(
@@ -112,7 +112,7 @@ fn rough(rows: &BTreeMap<Row, i64>) -> f64 {
 
 fn sum(call: &Aggregation, rows: &BTreeMap<Row, i64>) -> Result<Value, Error> {
     if call.kind.is_float() {
-        return Ok(Value::float(rough(rows)));
+        return Ok(Value::float(rounded(rough(rows), &call.kind)));
     }
     checked(exact(rows)?, &call.kind)
 }
@@ -120,7 +120,7 @@ fn sum(call: &Aggregation, rows: &BTreeMap<Row, i64>) -> Result<Value, Error> {
 fn average(call: &Aggregation, rows: &BTreeMap<Row, i64>, total: i128) -> Result<Value, Error> {
     if call.kind.is_float() {
         #[expect(clippy::cast_precision_loss, reason = "no row occurs so often")]
-        return Ok(Value::float(rough(rows) / total as f64));
+        return Ok(Value::float(rounded(rough(rows) / total as f64, &call.kind)));
     }
     let argument = call.arguments.first().map_or(&call.kind, |argument| &argument.kind);
     let sum = match cast(&as_value(exact(rows)?, argument), argument, &wide(&call.kind))? {
