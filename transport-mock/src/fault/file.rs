@@ -49,7 +49,7 @@ impl FaultPlan {
     ///     start = flaky
     ///     at-most = 20
     ///
-    ///     # A stop loses every second answer, and the overview loses none.
+    ///     ## A stop loses every second answer, and the overview loses none.
     ///     [POST /v1/jobs/*/stop]
     ///     reply-lost = 0.5
     ///     [GET /v1/overview]
