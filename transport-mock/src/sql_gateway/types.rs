@@ -83,7 +83,7 @@ impl Type {
         Self::read_at(words, 0)
     }
 
-    /// Reads a type that is so deep inside of another one.
+    /// Reads a type that is so deep inside another type.
     fn read_at(words: &mut Words<'_>, mut depth: usize) -> Result<Self, Failure> {
         let mut kind = read_kind(words, depth)?;
         while words.take(&["ARRAY"]) {

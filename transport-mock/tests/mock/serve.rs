@@ -512,7 +512,7 @@ fn a_shutdown_cuts_off_what_takes_too_long() {
     assert!(busy.has_ended());
 }
 
-/// What a statement brings: a page of its result, or why there is none.
+/// What a statement brings: a page of its result, or the error.
 #[cfg(feature = "sql")]
 fn run(client: &mut Client, session: &str, statement: &str) -> Answer {
     let body = json!({ "statement": statement }).to_string();
