@@ -140,7 +140,7 @@ fn an_upgrade_is_not_judged_by_a_proxy() {
     assert_eq!(scene.states(), states(&[("new", "RUNNING"), ("old", "FINISHED")]));
 }
 
-/// The way on after an operator has stopped the job by hand.
+/// If an operator has stopped the job by hand, the upgrade continues from the savepoint of that stop.
 #[test]
 fn an_upgrade_can_start_from_a_savepoint() {
     let scene = upgrading();
