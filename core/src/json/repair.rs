@@ -14,7 +14,7 @@
 //! If a field that must be there is `null` or absent, its object is the value that does not fit. After each step the
 //! document is read again.
 //!
-//! In a [`PartialList`](crate::schema::PartialList), `null` stays: the list counts it as an item that cannot be read.
+//! In a `PartialList`, `null` stays: the list counts it as an item that cannot be read.
 //!
 //! If the same field does not fit in several objects, it is repaired in all objects of the document at once. A decisive
 //! field is never made absent, and no item of a decisive list is removed: the object around it is the value that does
@@ -307,7 +307,7 @@ fn replaced(text: &str, nodes: &[&Node], repair: Repair) -> String {
 #[cfg(test)]
 mod tests {
     use crate::json::read_answer;
-    use crate::schema::{PartialList, json_structs};
+    use crate::schema::json_structs;
 
     json_structs! {
         /// A document.
@@ -342,36 +342,6 @@ mod tests {
         let document: Document = read_answer(text.as_bytes()).ok()?;
         let ids = |items: Vec<Item>| items.into_iter().map(|item| item.id).collect();
         Some((document.size, ids(document.items), document.by_name.into_keys().collect(), ids(document.parts)))
-    }
-
-    json_structs! {
-        /// A list that tells whether it is complete.
-        struct Listed {
-            /// An item that cannot be read is counted.
-            pub items: PartialList<Item> = "items" (decisive),
-        }
-    }
-
-    #[test]
-    fn items_of_a_partial_list_that_do_not_fit_are_counted() {
-        let read = |text: &str| {
-            let listed: Listed = read_answer(text.as_bytes()).ok()?;
-            let unreadable = listed.items.unreadable();
-            Some((listed.items.into_iter().map(|item| item.id).collect::<Vec<_>>(), unreadable))
-        };
-        for odd in ["{}", "[]", "null", "7", "\"text\"", r#"{"id":{}}"#, r#"{"id":1,"state":"odd"}"#] {
-            let text = r#"{"items":[{"id":1},ODD,{"id":2,"note":[]},ODD]}"#.replace("ODD", odd);
-            assert_eq!(read(&text), Some((vec![1, 2], 2)), "{odd}");
-        }
-        for empty in ["{}", r#"{"items":null}"#, r#"{"items":[]}"#] {
-            assert_eq!(read(empty), Some((vec![], 0)), "{empty}");
-        }
-        for no_list in [r#"{"items":7}"#, r#"{"items":{}}"#] {
-            assert_eq!(read(no_list), None, "{no_list}");
-        }
-        let text = r#"{"items":[{"id":1,"note":true,"state":null},null,null]}"#;
-        let listed: Listed = read_answer(text.as_bytes()).expect("a list");
-        assert_eq!(serde_json::to_string(&listed).expect("JSON"), text);
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod body;
 mod field;
 mod json_structs;
 mod operations;
+#[cfg(feature = "flink")]
 mod partial_list;
 mod string_enums;
 pub(crate) mod style;
@@ -26,5 +27,6 @@ pub(crate) use field::{
 };
 pub(crate) use json_structs::{json_struct, json_structs, key, read_field, shown, styled_keys};
 pub(crate) use operations::{operations, reader, sent};
+#[cfg(feature = "flink")]
 pub use partial_list::PartialList;
 pub(crate) use string_enums::string_enums;

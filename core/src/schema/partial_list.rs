@@ -124,3 +124,50 @@ impl<T: WireField> WireField for PartialList<T> {
         list.end()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::PartialList;
+    use crate::json::read_answer;
+    use crate::schema::json_structs;
+
+    json_structs! {
+        /// A list that tells whether it is complete.
+        struct Listed {
+            /// An item that cannot be read is counted.
+            pub items: PartialList<Item> = "items" (decisive),
+        }
+
+        /// An item.
+        struct Item {
+            /// Must be there.
+            pub id: u32,
+            /// May be absent.
+            pub note: Option<bool>,
+            /// May be absent, but is never made so.
+            pub state: Option<bool> = "state" (decisive),
+        }
+    }
+
+    #[test]
+    fn items_of_a_partial_list_that_do_not_fit_are_counted() {
+        let read = |text: &str| {
+            let listed: Listed = read_answer(text.as_bytes()).ok()?;
+            let unreadable = listed.items.unreadable();
+            Some((listed.items.into_iter().map(|item| item.id).collect::<Vec<_>>(), unreadable))
+        };
+        for odd in ["{}", "[]", "null", "7", "\"text\"", r#"{"id":{}}"#, r#"{"id":1,"state":"odd"}"#] {
+            let text = r#"{"items":[{"id":1},ODD,{"id":2,"note":[]},ODD]}"#.replace("ODD", odd);
+            assert_eq!(read(&text), Some((vec![1, 2], 2)), "{odd}");
+        }
+        for empty in ["{}", r#"{"items":null}"#, r#"{"items":[]}"#] {
+            assert_eq!(read(empty), Some((vec![], 0)), "{empty}");
+        }
+        for no_list in [r#"{"items":7}"#, r#"{"items":{}}"#] {
+            assert_eq!(read(no_list), None, "{no_list}");
+        }
+        let text = r#"{"items":[{"id":1,"note":true,"state":null},null,null]}"#;
+        let listed: Listed = read_answer(text.as_bytes()).expect("a list");
+        assert_eq!(serde_json::to_string(&listed).expect("JSON"), text);
+    }
+}

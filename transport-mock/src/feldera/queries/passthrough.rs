@@ -50,12 +50,12 @@ pub(crate) fn query(store: &mut Store, call: &Call, name: &str) -> Answer {
     if format == "json" {
         return Ok(Reply::text("application/json", lines(rows.iter())));
     }
-    let cell = |value: &Value| match value {
+    let text = |value: &Value| match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let cells = rows.iter().map(|row| columns.iter().map(|column| cell(&row[column])).collect());
+    let cells = rows.iter().map(|row| columns.iter().map(|column| text(&row[column])).collect());
     let cells: Vec<Vec<String>> = cells.collect();
     Ok(Reply::text("text/plain", ascii(&columns, &cells)))
 }
