@@ -71,6 +71,32 @@ pub trait Service: Send {
     }
 }
 
+/// A service that a closure answers for.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http::{Request, Response};
+/// use pipewright::Timestamp;
+/// use pipewright::flink::{Flink, cluster::GetOverview};
+/// use pipewright_mock::World;
+///
+/// let world = World::new(1);
+/// let starting = |_now: Timestamp, _request: &Request<Bytes>| {
+///     let mut response = Response::new("the cluster starts".into());
+///     *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+///     response
+/// };
+/// let cluster = world.mount("http://flink.test:8081".parse()?, starting);
+/// let error = Flink::new(cluster.base(), world).call(GetOverview::new()).expect_err("503");
+/// assert_eq!(error.service().expect("an error response").status(), 503);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+impl<F: FnMut(Timestamp, &Request<Bytes>) -> Response<Bytes> + Send> Service for F {
+    fn handle(&mut self, now: Timestamp, request: &Request<Bytes>) -> Response<Bytes> {
+        self(now, request)
+    }
+}
+
 impl Service for flink::Cluster {
     fn handle(&mut self, now: Timestamp, request: &Request<Bytes>) -> Response<Bytes> {
         Self::handle(self, now.as_unix(), request)

@@ -1,7 +1,7 @@
 //! An endpoint that the library does not know, with retries and error parsing: here of a proxy in front of Flink.
 //!
 //! ```text
-//! cargo run -p pipewright-mock --example quick_own_operation
+//! cargo run -p pipewright-examples --example quick_own_operation
 //! ```
 
 use std::collections::BTreeMap;
