@@ -194,7 +194,7 @@ fn a_plan_that_kills_the_job_manager_is_not_repeated() {
         }
         if !high_availability {
             let last = UpgradeDiagnosis::of(&error).and_then(|known| known.last_checkpoint.as_deref()).expect(&case);
-            let way = format!("from its last checkpoint {last}, or from a later one beside it that has replaced it");
+            let way = format!("from its last checkpoint {last}, or from a newer checkpoint in the same directory");
             assert!(text.contains(&way), "{case}: {text}");
         }
         let alive = if high_availability { vec!["old".to_owned()] } else { Vec::new() };

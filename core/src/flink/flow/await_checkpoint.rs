@@ -1,13 +1,13 @@
 //! The goal [`AwaitCheckpoint`].
 //!
 //! ```text
-//!  Ask ──▶ a newer checkpoint ──▶ done
+//!  Poll ──▶ a newer checkpoint ──▶ done
 //!   ▲ └──▶ none yet ──▶ Status ──▶ the job has ended: Last ──▶ done, or failed
-//!   └────────── Wait ◀────┘ it has not
+//!   └────────── Wait ◀────┘ the job has not ended
 //! ```
 //!
-//! The statistics are cached (3 s), the status is not: the statistics of a job that has ended are read once more, when
-//! they cannot be older than its end.
+//! The cluster caches the checkpoint statistics (3 s), but not the status. So if the job has ended, the flow waits
+//! until the cache cannot be older than the end, and reads the statistics once more.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -21,12 +21,16 @@ use crate::flink::{FlinkRest, JobId};
 use crate::flow::{Call, FlowContext, Notice, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
 
-/// Waits until a job has completed a checkpoint: a periodic checkpoint, or one that a client triggered. Savepoints do
-/// not count.
+/// Waits until a job has completed a checkpoint, periodic or triggered by a client. Savepoints do not count.
 ///
-/// Ends in [`FlowError::Failed`] when the job ends without one; in [`FlowError::Service`] for a job that the cluster
-/// does not know (see [`is_unknown_job`](crate::flink::is_unknown_job)). For a job whose checkpoints are switched off
-/// it waits until the time is up: [`TriggerCheckpoint`](super::TriggerCheckpoint) takes one.
+/// The flow triggers no checkpoint. If the job has no periodic checkpoints, it waits until its timeout: use
+/// [`TriggerCheckpoint`](super::TriggerCheckpoint) instead.
+///
+/// # Errors
+/// * [`FlowError::Failed`] if the job ends without such a checkpoint.
+/// * [`FlowError::Service`] if the cluster does not know the job (see
+///   [`is_unknown_job`](crate::flink::is_unknown_job)).
+/// * [`FlowError::Deadline`] if the [`timeout`](Self::timeout) expires.
 ///
 /// ```
 /// use pipewright::flink::{AwaitCheckpoint, JobId};
@@ -51,18 +55,18 @@ enum After {
 }
 
 impl AwaitCheckpoint {
-    /// Any completed checkpoint, even if it was completed before the flow began.
+    /// Accepts any completed checkpoint, even if it was completed before the flow began.
     pub fn any(job: JobId) -> Self {
         Self { job, after: After::Any, timeout: None }
     }
 
-    /// A checkpoint that is newer than the newest when the flow begins, which may be as old as the statistics are
-    /// cached (3 s).
+    /// Waits for a checkpoint that is newer than the newest checkpoint in the flow's first response. The cluster caches
+    /// that response for 3 s, so the checkpoint may have completed up to 3 s before the flow began.
     pub fn next(job: JobId) -> Self {
         Self { job, after: After::Next, timeout: None }
     }
 
-    /// One with a higher number.
+    /// Waits for a checkpoint with a higher number.
     pub fn after(job: JobId, number: i64) -> Self {
         Self { job, after: After::Number(number), timeout: None }
     }
@@ -74,9 +78,9 @@ pub struct AwaitCheckpointMachine {
     job: JobId,
     after: After,
     failed: i64,
-    /// Why the last one failed, since the flow began.
+    /// Why the last failed checkpoint failed.
     failure: Option<String>,
-    /// The newest completed one.
+    /// The number of the newest completed checkpoint.
     newest: Option<i64>,
     pace: PollInterval,
     state: State,
@@ -85,9 +89,9 @@ pub struct AwaitCheckpointMachine {
 #[derive(Debug)]
 enum State {
     Start,
-    Ask(Call<GetCheckpoints>),
+    Poll(Call<GetCheckpoints>),
     Status(Call<GetJobStatus>),
-    /// It has ended: how old may an answer be?
+    /// The job has ended: reads how long the cluster caches a response.
     Config(Call<GetConfig>, JobState),
     Settle(Timestamp, JobState),
     Last(Call<GetCheckpoints>, JobState),
@@ -95,7 +99,7 @@ enum State {
 }
 
 impl AwaitCheckpointMachine {
-    /// What is known while none is new enough.
+    /// Describes the progress while no checkpoint is new enough.
     fn so_far(&self, state: &JobState) -> String {
         let newest = match self.newest {
             Some(id) => format!("the newest completed checkpoint is {id}"),
@@ -105,7 +109,7 @@ impl AwaitCheckpointMachine {
         format!("{state}; {newest}{failure}")
     }
 
-    /// The newest checkpoint, if it is new enough.
+    /// Returns the newest completed checkpoint if it is new enough.
     fn found(&mut self, checkpoints: Checkpoints) -> Option<Checkpoint> {
         let completed = checkpoints.latest.completed;
         let newest = completed.as_ref().map_or(0, |checkpoint| checkpoint.id);
@@ -127,8 +131,8 @@ impl StateMachine for AwaitCheckpointMachine {
 
     fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<Checkpoint> {
         match &mut self.state {
-            State::Start => self.state = State::Ask(cx.call(GetCheckpoints::new(self.job))),
-            State::Ask(call) => match cx.poll(call)? {
+            State::Start => self.state = State::Poll(cx.call(GetCheckpoints::new(self.job))),
+            State::Poll(call) => match cx.poll(call)? {
                 Ok(checkpoints) => {
                     let failed = checkpoints.counts.failed.unwrap_or(self.failed);
                     if failed > std::mem::replace(&mut self.failed, failed) {
@@ -166,7 +170,7 @@ impl StateMachine for AwaitCheckpointMachine {
             State::Last(call, state) => {
                 let result = cx.poll(call)?;
                 let what = format!("checkpoint of job {}", self.job);
-                let reason = format!("the job is {state}, and completed none before");
+                let reason = format!("the job is {state}, and completed no such checkpoint");
                 return done(result.and_then(|checkpoints| {
                     let failure = FlowError::failed(what, reason);
                     self.found(checkpoints).ok_or(failure)

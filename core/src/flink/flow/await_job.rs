@@ -7,10 +7,10 @@
 //!   └───────────── Wait ◀─────────────────────┘ not all, or not known yet
 //! ```
 //!
-//! [`Cancel`](super::Cancel) and [`StopWithSavepoint`](super::StopWithSavepoint) wait for the end of a job that is on
-//! its way there, and are also told when it no longer is: a failover brings a job back that was being cancelled.
+//! [`Cancel`](super::Cancel) and [`StopWithSavepoint`](super::StopWithSavepoint) use this machine for a job that is
+//! ending. It also returns if the job is no longer ending: a failover may restore a job that was being cancelled.
 //!
-//! Decides by `/status`, `/execution-result` and `/jobs/overview`, which are not cached.
+//! The flow decides by `/status`, `/execution-result` and `/jobs/overview`, which Flink does not cache.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -29,10 +29,13 @@ use crate::time::Timestamp;
 
 /// Waits until a job has ended, or until it runs.
 ///
-/// A job that failed is no error of this flow: it returns a [`JobReport`] in any case, unless the cluster does not
-/// know the job ([`FlowError::Service`], see [`is_unknown_job`]) or time is up ([`FlowError::Deadline`]). A job that is
-/// SUSPENDED may come back, so it is waited for. If the JobManager is dead or hangs, the flow polls again until its
-/// deadline, or for 90 s without one: another one takes over, with high availability.
+/// The flow returns a [`JobReport`] even if the job has failed: check its state. The flow keeps waiting while the job
+/// is SUSPENDED, because another JobManager may recover it. If the JobManager is dead or hangs, the flow polls until
+/// its deadline, or for 90 s without a deadline: with high availability, another JobManager takes over.
+///
+/// # Errors
+/// * [`FlowError::Service`] if the cluster does not know the job (see [`is_unknown_job`]), or rejects a request.
+/// * [`FlowError::Deadline`] if the [`timeout`](Self::timeout) expires. Run the goal again to continue waiting.
 ///
 /// ```
 /// use pipewright::flink::{AwaitJob, JobId};
@@ -52,18 +55,19 @@ pub struct AwaitJob {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Awaited {
     Ended,
-    /// Or back from the way to its end.
+    /// Ended, or no longer ending.
     Ending,
     Running,
 }
 
 impl AwaitJob {
-    /// Until the job is FINISHED, CANCELED or FAILED.
+    /// Waits until the job is FINISHED, CANCELED or FAILED.
     pub fn ended(job: JobId) -> Self {
         Self { job, goal: Awaited::Ended, timeout: None }
     }
 
-    /// Until the job is RUNNING and all its tasks are, or until it has ended.
+    /// Waits until the job and all its tasks are RUNNING, or until the job has ended. A task that has finished by
+    /// itself counts as running.
     pub fn running(job: JobId) -> Self {
         Self { job, goal: Awaited::Running, timeout: None }
     }
@@ -85,21 +89,20 @@ impl From<AwaitJob> for AwaitMachine {
     }
 }
 
-/// What a job was like when the wait was over.
+/// The state of a job when the wait was over.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "the job may have failed"]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the names of some fields say everything")]
 pub struct JobReport {
-    /// The job.
     pub job: JobId,
-    /// Its state.
     pub state: JobState,
-    /// How it ended; `None` while it runs, and when the cluster no longer tells.
+    /// How the job ended. `None` if it has not ended, or if the cluster no longer has the result.
     pub result: Option<JobResult>,
 }
 
 impl JobReport {
-    /// Why the job failed, in one line.
+    /// Returns why the job failed, in one line; `None` if it has not failed or the cluster gave no cause.
     pub fn failure(&self) -> Option<String> {
         Some(self.result.as_ref()?.failure_cause.as_ref()?.cause().to_string())
     }
@@ -116,13 +119,13 @@ pub struct AwaitMachine {
     observed: ObservationWindow,
     /// What the overview said when all tasks ran.
     mark: Option<TaskMark>,
-    /// Until when it is polled although the cluster cannot reach its JobManager.
+    /// For how long the job is polled although the cluster cannot reach its JobManager.
     retry: LookupRetry,
     pace: PollInterval,
     state: State,
 }
 
-/// Tells whether the tasks of a job were started again: each task that starts, and each task that finishes, changes it.
+/// A mark that changes with each task that starts or finishes: two equal marks show that no task was restarted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct TaskMark {
     /// When the last task entered the state that it is in.
@@ -132,7 +135,7 @@ pub(super) struct TaskMark {
 }
 
 impl TaskMark {
-    /// `None` unless all tasks of the job run or have finished by themselves.
+    /// Returns the mark of a job; `None` unless all its tasks run or have finished by themselves.
     pub(super) fn of(job: &JobSummary) -> Option<Self> {
         let is_running = job.state == JobState::Running && job.tasks.all_running();
         is_running.then_some(Self { modified: job.last_modification.0, finished: job.tasks.finished })
@@ -155,12 +158,12 @@ pub(super) fn unreadable_jobs(jobs: &PartialList<JobSummary>) -> String {
 }
 
 impl AwaitMachine {
-    /// Until a job that is on its way to its end has ended, or is not on its way any more.
+    /// Waits until a job that is ending has ended, or is no longer ending.
     pub(super) fn ending(job: JobId) -> Self {
         AwaitJob { job, goal: Awaited::Ending, timeout: None }.into()
     }
 
-    /// After another flow that has polled the same job.
+    /// Continues the observation of a job that another flow has polled before.
     pub(super) fn observing(mut self, observed: ObservationWindow) -> Self {
         self.observed = observed;
         self
@@ -170,7 +173,7 @@ impl AwaitMachine {
         self.observed
     }
 
-    /// The tasks, when all of them ran.
+    /// Returns the mark of the tasks at the poll at which all of them ran.
     pub(super) fn mark(&self) -> Option<TaskMark> {
         self.mark
     }
@@ -190,7 +193,7 @@ impl AwaitMachine {
         self.state = State::Wait(self.pace.next(now));
     }
 
-    /// Whether the cluster could only not reach its JobManager, and there is time to ask again.
+    /// Returns whether the error is only that the cluster cannot reach its JobManager, and there is time for a poll.
     fn may_poll_again(&mut self, error: &FlowError, cx: &FlowContext<FlinkRest>) -> bool {
         matches!(error, FlowError::Service(error) if is_passing(error)) && self.retry.allows(error, cx)
     }
@@ -198,12 +201,12 @@ impl AwaitMachine {
     fn saw(&mut self, state: JobState, cx: &mut FlowContext<FlinkRest>) -> Option<JobReport> {
         if self.last_state.as_ref() != Some(&state) {
             cx.say(Notice::Observed { what: format!("job {}", self.job), state: state.to_string() });
-            // What changes now may change again soon.
+            // A state that has just changed may change again soon.
             self.pace = PollInterval::START;
         }
         let is_terminal = state.is_terminal();
         let is_running = state == JobState::Running;
-        // A suspended job may come back, or not.
+        // Another JobManager may recover a suspended job.
         let is_ending = matches!(state, JobState::Cancelling | JobState::Failing | JobState::Suspended);
         self.observed.record(self.requested_at);
         self.retry.answered();
@@ -260,10 +263,11 @@ impl StateMachine for AwaitMachine {
                 Err(error) => return done(Err(error)),
             },
             State::Result(call) => match cx.poll(call)? {
-                // The status is a little ahead of the result.
+                // The status may show the end a little before the result does.
                 Ok(result) if result.status.id == QueueStatus::InProgress => self.wait(cx.now()),
                 Ok(result) => return done(Ok(self.report(result.result))),
-                // The final state is known. The result may be forgotten, too large, or out of reach by now.
+                // The final state is known. The cluster may have forgotten the result, or it is too large or out of
+                // reach.
                 Err(_) => return done(Ok(self.report(None))),
             },
             State::Wait(until) => {

@@ -1,20 +1,20 @@
 //! The goal [`Cancel`].
 //!
 //! ```text
-//!  Tell ──202, or 409: it has ended──▶ Await ──▶ done
-//!   ▲                                    │
-//!   └────────────── Wait ◀───────────────┘ it is neither ending nor SUSPENDED
+//!  Request ──202, or 409: it has ended──▶ Await ──▶ done
+//!   ▲                                       │
+//!   └──────────────── Wait ◀────────────────┘ it is neither ending nor SUSPENDED
 //! ```
 //!
-//! | Tell ended with | and the job | then |
+//! | Request ended with | the job | next step |
 //! |---|---|---|
 //! | outcome unknown | has ended | done |
-//! | outcome unknown | has not | Tell again, until the deadline, or for 90 s without one; then ambiguous |
+//! | outcome unknown | has not ended | Request again until the deadline, or for 90 s without a deadline; then ambiguous |
 //! | outcome unknown | is unknown to the cluster | ambiguous: it may have been cancelled and forgotten |
-//! | another error | | that error |
+//! | another error | | ends with that error |
 //!
-//! A JobManager does not hand on what it was told: when it fails while a job is CANCELLING, the next one recovers the
-//! job, which runs on until it is told again.
+//! A cancellation does not survive a failover: if the JobManager fails while a job is CANCELLING, the next JobManager
+//! recovers the job, and it runs until it is cancelled again.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -34,9 +34,19 @@ use crate::time::Timestamp;
 
 /// Cancels a job and waits until it has ended.
 ///
-/// A job that had ended before is no error: look at the [`JobReport`] for how. One that the cluster does not know is
-/// [`FlowError::Service`]. Nothing needs to be saved, because cancelling twice is the same as once;
-/// a job that a failover brings back is cancelled again.
+/// If the job has already ended, the flow succeeds: the [`JobReport`] says how it ended. If a failover restores the
+/// job, the flow cancels it again. The flow saves no state, because a second cancellation changes nothing: after a
+/// crash, run the goal again.
+///
+/// # Errors
+/// * [`FlowError::Service`] if the cluster does not know the job (see
+///   [`is_unknown_job`](crate::flink::is_unknown_job)), or rejects the request.
+/// * [`FlowError::Ambiguous`] if the outcome of a cancellation is unknown, and the flow could not find out how the job
+///   is. Run the goal again.
+/// * [`FlowError::Deadline`] if the [`timeout`](Self::timeout) expires before the job has ended. The cluster continues
+///   the cancellation.
+///
+/// The latter two carry a [`JobDiagnosis`] with the last known state of the job.
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]
 pub struct Cancel {
@@ -45,7 +55,7 @@ pub struct Cancel {
 }
 
 impl Cancel {
-    /// Cancels a job.
+    /// Creates the goal for a job.
     pub fn new(job: JobId) -> Self {
         Self { job, timeout: None }
     }
@@ -73,7 +83,6 @@ pub struct CancelMachine {
     /// What the cluster said about the job last.
     last_lookup: JobLookup,
     retry: LookupRetry,
-    /// Between two requests.
     pace: PollInterval,
     state: State,
 }
@@ -83,12 +92,12 @@ enum State {
     Start,
     Request(Call<CancelJob>),
     Await(Runner<AwaitMachine>),
-    /// Before it is cancelled again.
+    /// Waits before the job is cancelled again.
     Wait(Timestamp),
 }
 
 impl CancelMachine {
-    /// The job could not be waited for.
+    /// Returns the error to end with if waiting for the job failed.
     fn not_awaited(&mut self, error: FlowError) -> FlowError {
         self.last_lookup = match &error {
             FlowError::Service(error) if is_unknown_job(error) => JobLookup::NotFound,
@@ -109,7 +118,7 @@ impl StateMachine for CancelMachine {
     fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<JobReport> {
         match &mut self.state {
             State::Start => {
-                cx.phase(Self::NAME, "telling the job to cancel");
+                cx.phase(Self::NAME, "requesting the cancellation");
                 self.state = State::Request(cx.call(CancelJob::new(self.job)));
             }
             State::Request(call) => match cx.poll(call)? {
@@ -118,11 +127,11 @@ impl StateMachine for CancelMachine {
                     self.retry.answered();
                     self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
                 }
-                // Accepted, although the answer cannot be read.
+                // The cluster has accepted the cancellation, although its answer cannot be read.
                 Err(error) if error.says_applied() => {
                     self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
                 }
-                // Also when an earlier attempt got no answer: it has ended.
+                // The job has ended, whatever an earlier attempt without an answer did.
                 Err(error) if error.service().is_some_and(|error| error.status() == StatusCode::CONFLICT) => {
                     self.state = State::Await(cx.child(AwaitMachine::ending(self.job)));
                 }

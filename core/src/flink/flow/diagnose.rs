@@ -3,7 +3,7 @@
 //! ```text
 //!  Status ──▶ Checkpoints ──▶ done
 //!    ▲ └─ unknown job ─────────▶ done
-//!    │          │ read in vain, or a stop's savepoint may be younger than the cache
+//!    │          │ reading failed, or a stop's savepoint may be newer than the cached list
 //!    └── Wait ◀─┘                          until the flow's deadline; for 90 s if it has none
 //! ```
 
@@ -25,7 +25,7 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub(super) struct DiagnoseJob {
     diagnosis: JobDiagnosis,
-    /// When the stop was triggered whose savepoint is wanted; `None` if no stop is diagnosed.
+    /// When the diagnosed stop was triggered; `None` if no stop is diagnosed.
     stop: Option<Timestamp>,
     /// Whether the list of checkpoints was read again because the first list may have been old.
     read_again: bool,
@@ -42,11 +42,11 @@ enum State {
     Wait(Timestamp),
 }
 
-/// What was found.
+/// What the lookups found.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) diagnosis: JobDiagnosis,
-    /// The same for people.
+    /// The diagnosis as text.
     pub(super) text: String,
 }
 
@@ -70,7 +70,7 @@ impl DiagnoseJob {
         Self { stop: Some(since), ..Self::new(diagnosis) }
     }
 
-    /// Before the next attempt; `None` when there is no time for one.
+    /// Returns the wait before the next attempt; `None` if there is no time for another attempt.
     fn again(&mut self, error: &FlowError, cx: &FlowContext<FlinkRest>) -> Option<State> {
         self.retry.allows(error, cx).then(|| State::Wait(self.pace.next(cx.now())))
     }
@@ -87,7 +87,7 @@ impl DiagnoseJob {
         Found { diagnosis: self.diagnosis.clone(), text }
     }
 
-    /// Reads the list. Returns whether it may lack the savepoint because it is old.
+    /// Reads the list. Returns whether the list may be too old to have the savepoint.
     fn read(&mut self, checkpoints: &Checkpoints) -> bool {
         let latest = &checkpoints.latest;
         self.diagnosis.last_savepoint = latest.savepoint.as_ref().and_then(Snapshot::of);
@@ -131,7 +131,7 @@ impl DiagnoseJob {
                             return ControlFlow::Continue(self.found(&self.last_savepoint()));
                         }
                     }
-                    // It has just been forgotten, or has no checkpoints: the state is all there is to know.
+                    // The cluster has just forgotten the job, or the job has no checkpoints: only the state is known.
                     Err(error) => {
                         let Some(wait) = self.again(&error, cx).filter(|_| self.needs_list(&error)) else {
                             return ControlFlow::Continue(
@@ -149,7 +149,7 @@ impl DiagnoseJob {
         }
     }
 
-    /// Whether the list of checkpoints may still be had and tell more.
+    /// Returns whether the list of checkpoints may still become readable and add to the diagnosis.
     fn needs_list(&self, error: &FlowError) -> bool {
         self.stop.is_some() && !error.service().is_some_and(is_unknown_job)
     }

@@ -10,17 +10,17 @@ use crate::flink::jobs::JobState;
 use crate::flink::{JarId, JobId, Millis, TriggerId};
 use crate::time::Timestamp;
 
-/// What a flow knew about its job when it ended with an error: the [evidence](FlowError::evidence) of most errors of
-/// Flink's flows.
+/// What a flow knew about its job when it ended with an error. It is the [evidence](FlowError::evidence) of most errors
+/// of Flink's flows.
 ///
 /// ```
 /// use pipewright::error::FlowError;
 /// use pipewright::flink::{JobDiagnosis, JobLookup};
 /// use pipewright::flink::jobs::JobState;
 ///
-/// /// The path to start a job from, if a stop failed after it had written its savepoint. A FINISHED job continued
-/// /// after its savepoint and has done all its work.
-/// fn way_on(error: &FlowError) -> Option<&str> {
+/// /// Returns the path to start a job from, if a stop failed after it had written its savepoint. A FINISHED job
+/// /// continued after its savepoint and has done all its work.
+/// fn path_to_start_from(error: &FlowError) -> Option<&str> {
 ///     let diagnosis = JobDiagnosis::of(error)?;
 ///     let has_ended =
 ///         matches!(&diagnosis.lookup, JobLookup::State(state) if state.is_terminal() && *state != JobState::Finished);
@@ -29,23 +29,25 @@ use crate::time::Timestamp;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the names of some fields say everything")]
 pub struct JobDiagnosis {
-    /// The job.
     pub job: JobId,
     /// What the cluster said about the job when the flow looked it up last.
     pub lookup: JobLookup,
     /// The trigger id of the savepoint, stop or checkpoint; `None` if the flow had no trigger.
     pub trigger: Option<TriggerId>,
-    /// The jar that the job was to run from; `None` for flows that run none.
+    /// The jar that the job was to run from; `None` if the flow does not run a jar.
     pub jar: Option<JarId>,
-    /// Whether the JobManager that was to execute the main method of a jar still lives, if that request got no answer.
+    /// Whether the JobManager that was to execute the main method of a jar still runs. Looked up only if that request
+    /// got no answer.
     pub job_manager: JobManagerLookup,
-    /// The path of the savepoint that this operation has written, although it did not succeed as a whole.
+    /// The path of the savepoint that the failed flow has written. The savepoint is complete.
     pub savepoint: Option<String>,
-    /// The newest savepoint that the cluster lists for the job. It may be of another client, and the list may be 3 s
-    /// old.
+    /// The newest savepoint that the cluster lists for the job; `None` if the cluster lists none or was not asked.
+    /// Another client may have taken it. The list may be 3 s old.
     pub last_savepoint: Option<Snapshot>,
-    /// The newest completed checkpoint that the cluster lists for the job and has not deleted. The list may be 3 s old.
+    /// The newest completed checkpoint that the cluster lists for the job and has not deleted; `None` as above. The
+    /// list may be 3 s old.
     pub last_checkpoint: Option<Snapshot>,
 }
 
@@ -69,9 +71,9 @@ pub enum JobLookup {
 pub struct Snapshot {
     /// The path to start a job from.
     pub path: String,
-    /// What kind of snapshot it is. `SyncSavepoint` is the savepoint of a stop.
+    /// The kind of snapshot; `None` if the cluster does not say. `SyncSavepoint` is the savepoint of a stop.
     pub kind: Option<SnapshotType>,
-    /// When it was triggered, by the cluster's clock.
+    /// When it was triggered, by the cluster's clock; `None` if the cluster does not say.
     pub triggered_at: Option<Timestamp>,
 }
 
@@ -89,12 +91,12 @@ impl JobDiagnosis {
         }
     }
 
-    /// The diagnosis that an error carries.
+    /// Returns the diagnosis that an error carries; `None` if it carries none.
     pub fn of(error: &FlowError) -> Option<&Self> {
         error.evidence()
     }
 
-    /// Whether the cluster said that the job has ended, or does not know it.
+    /// Returns whether the cluster said that the job has ended, or does not know it.
     pub(super) fn has_ended(&self) -> bool {
         match &self.lookup {
             JobLookup::State(state) => state.is_terminal(),
@@ -103,19 +105,19 @@ impl JobDiagnosis {
         }
     }
 
-    /// Whether the cluster said that the job is FINISHED, CANCELED or FAILED.
+    /// Returns whether the cluster said that the job is FINISHED, CANCELED or FAILED.
     pub(super) fn is_terminal(&self) -> bool {
         matches!(&self.lookup, JobLookup::State(state) if state.is_terminal())
     }
 
-    /// Whether the cluster said that the job has not ended.
+    /// Returns whether the cluster said that the job has not ended.
     pub(super) fn is_alive(&self) -> bool {
         matches!(&self.lookup, JobLookup::State(state) if !state.is_terminal())
     }
 }
 
 impl Snapshot {
-    /// `None` without a path, and for a checkpoint that was deleted.
+    /// Returns the snapshot of a checkpoint; `None` if it has no path, or was deleted.
     pub(super) fn of(checkpoint: &Checkpoint) -> Option<Self> {
         let path = checkpoint.external_path.clone().filter(|_| checkpoint.discarded != Some(true))?;
         let triggered_at = checkpoint.trigger_timestamp.and_then(Millis::get);
@@ -134,7 +136,7 @@ impl fmt::Display for JobLookup {
     }
 }
 
-/// All that is known, in one line.
+/// Shows the whole diagnosis in one line.
 impl fmt::Display for JobDiagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "job {}", self.job)?;

@@ -7,20 +7,20 @@
 //!    └──── Again ◀──────┘ forgotten
 //! ```
 //!
-//! | state | what came | next |
+//! | state | response | next step |
 //! |---|---|---|
-//! | Start | an id | Poll |
-//! | Start | outcome unknown | Again, until the deadline, or for 90 s without one; then ambiguous |
+//! | Start | a trigger id | Poll |
+//! | Start | outcome unknown | Again, until the deadline, or for 90 s without a deadline; then ambiguous |
 //! | Start | another error, after a request whose outcome is unknown | ambiguous |
-//! | Poll | another rejection, no answer | Poll again, until the deadline, or for 90 s without one; then ambiguous |
+//! | Poll | another rejection, no answer | Poll again, until the deadline, or for 90 s without a deadline; then ambiguous |
 //! | Poll | in progress | Wait, then Poll |
 //! | Poll | completed | done |
-//! | Poll | failed, because it is not there, after a request whose outcome is unknown | done, and it was gone before |
+//! | Poll | failed, because it does not exist, after a request whose outcome is unknown | done, with `was_gone` |
 //! | Poll | failed otherwise | failed |
-//! | Poll | unknown: forgotten, or the JobManager was restarted | Again, then Start |
+//! | Poll | unknown trigger: the cluster has forgotten it, or the JobManager was restarted | Again, then Start |
 //!
-//! Removing twice is the same as once, so nothing needs to be saved, and a request that was forgotten is sent again. An
-//! attempt without an answer is remembered, because the next attempt may then find nothing left.
+//! A second removal changes nothing, so the flow saves no state, and repeats a request that the cluster has forgotten.
+//! The flow remembers an attempt without an answer: if it removed the target, the next attempt does not find it.
 
 use std::fmt::Debug;
 use std::ops::ControlFlow;
@@ -40,10 +40,12 @@ use crate::time::Timestamp;
 
 /// Deletes the files of a savepoint and waits until they are gone.
 ///
-/// Ends in [`FlowError::Failed`] with the cluster's reason, also for a savepoint that is not there; in
-/// [`FlowError::Ambiguous`] if the cluster cannot be reached any more and may have deleted it; in
-/// [`FlowError::Deadline`] while it is being deleted, which the cluster continues. Nothing needs to be saved: running
-/// it again is the same.
+/// The flow saves no state: after an error or a crash, run the goal again.
+///
+/// # Errors
+/// * [`FlowError::Failed`] with the cluster's reason if the deletion fails, or if the savepoint does not exist.
+/// * [`FlowError::Ambiguous`] if the cluster may have deleted the savepoint, but can no longer be reached.
+/// * [`FlowError::Deadline`] if the [`timeout`](Self::timeout) expires. The cluster continues the deletion.
 ///
 /// ```
 /// use pipewright::flink::DisposeSavepoint;
@@ -58,15 +60,16 @@ pub struct DisposeSavepoint {
 }
 
 impl DisposeSavepoint {
-    /// Deletes the savepoint at a path, as [`Savepoint::location`](super::Savepoint::location) says.
+    /// Creates the goal for a savepoint's path: see [`Savepoint::location`](super::Savepoint::location).
     pub fn new(path: impl Into<String>) -> Self {
         Self { path: path.into(), timeout: None }
     }
 }
 
-/// Deletes a cluster data set and waits until it is gone.
+/// Deletes a cluster data set and waits until it is gone. If the cluster does not know it, the flow succeeds.
 ///
-/// One that the cluster does not know is no error: it is gone. Ends in errors as [`DisposeSavepoint`] does.
+/// # Errors
+/// The same as those of [`DisposeSavepoint`].
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]
 pub struct DeleteDataset {
@@ -75,37 +78,37 @@ pub struct DeleteDataset {
 }
 
 impl DeleteDataset {
-    /// Deletes a data set.
+    /// Creates the goal for a data set.
     pub fn new(dataset: DatasetId) -> Self {
         Self { dataset, timeout: None }
     }
 }
 
-/// Something is gone.
+/// The result of a [`DisposeSavepoint`] or [`DeleteDataset`]: the target no longer exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Removed {
-    /// An attempt before got no answer, and the attempt that did found nothing left: either the first attempt removed
-    /// it, or it was never there.
+    /// Whether the target did not exist when the request that was answered arrived. Only after an earlier request
+    /// without an answer: either that request removed the target, or the target never existed.
     pub was_gone: bool,
 }
 
 /// What differs between the removals.
 pub trait Removable: Debug {
-    /// The trigger.
+    /// The operation that triggers the removal.
     type Start: Operation<Output = Trigger, Service = FlinkRest> + Debug;
-    /// The question for the outcome.
+    /// The operation that reads the outcome.
     type Status: Operation<Output = Removal, Service = FlinkRest> + Debug;
     /// The goal's name.
     const NAME: &'static str;
 
     /// A description of what is removed.
     fn what(&self) -> String;
-    /// The trigger.
+    /// Creates the operation that triggers the removal.
     fn start(&self) -> Self::Start;
-    /// The question.
+    /// Creates the operation that reads the outcome.
     fn status(id: TriggerId) -> Self::Status;
-    /// Whether a failure means that nothing exists to remove.
+    /// Returns whether a failure means that the target does not exist.
     fn is_gone(cause: &Throwable) -> bool;
 }
 
@@ -153,7 +156,7 @@ impl Removable for DeleteDataset {
     }
 }
 
-/// The transitions of both.
+/// The transitions of both goals.
 #[derive(Debug)]
 pub struct Removing<R: Removable> {
     target: R,
@@ -170,7 +173,7 @@ enum State<R: Removable> {
     Start(Call<R::Start>),
     Poll(Call<R::Status>, TriggerId),
     Wait(Timestamp, TriggerId),
-    /// Forgotten: not at once, because a JobManager that keeps being restarted keeps forgetting.
+    /// Waits before the removal is requested again. A JobManager that restarts repeatedly forgets each trigger.
     Again(Timestamp),
 }
 
@@ -185,7 +188,7 @@ impl<R: Removable> Removing<R> {
         }
     }
 
-    /// Ends as ambiguous if an earlier request may have been carried out.
+    /// Makes an error ambiguous if an earlier request may have been carried out.
     fn unconfirmed(&self, error: FlowError) -> FlowError {
         match error {
             FlowError::Ambiguous(_) => error,

@@ -1,8 +1,8 @@
 //! The goal [`SampleFlameGraph`].
 //!
 //! ```text
-//!  Ask ──▶ there is one ──▶ done
-//!   ▲ └──▶ ended, or switched off ──▶ failed
+//!  Poll ──▶ the flame graph ──▶ done
+//!   ▲ └───▶ ended, or switched off ──▶ failed
 //!   └── Wait ◀── samples are being taken
 //! ```
 
@@ -16,10 +16,14 @@ use crate::flink::{FlinkRest, JobId, VertexId};
 use crate::flow::{Call, FlowContext, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
 
-/// Asks for the flame graph of a vertex, and waits until its samples are taken (5 s by default).
+/// Requests the flame graph of a vertex, and waits until the cluster has taken its samples (5 s by default).
 ///
-/// It may be up to `rest.flamegraph.refresh-interval` (1 min) old. Ends in [`FlowError::Service`] for an unknown job,
-/// vertex or subtask; in [`FlowError::Failed`] when the job has ended, or when `rest.flamegraph.enabled` is not set.
+/// The flame graph may be up to `rest.flamegraph.refresh-interval` (1 min by default) old.
+///
+/// # Errors
+/// * [`FlowError::Service`] if the cluster does not know the job, the vertex or the subtask.
+/// * [`FlowError::Failed`] if the job has ended, or if `rest.flamegraph.enabled` is not set on the cluster.
+/// * [`FlowError::Deadline`] if the [`timeout`](Self::timeout) expires.
 ///
 /// ```
 /// use pipewright::flink::{JobId, SampleFlameGraph, VertexId};
@@ -37,18 +41,18 @@ pub struct SampleFlameGraph {
 }
 
 impl SampleFlameGraph {
-    /// All threads of a vertex.
+    /// Samples all threads of a vertex.
     pub fn new(job: JobId, vertex: VertexId) -> Self {
         Self { ask: GetFlameGraph::new(job, vertex), timeout: None }
     }
 
-    /// Which samples to count.
+    /// Sets which samples to count; all samples by default.
     pub fn kind(mut self, kind: FlameGraphKind) -> Self {
         self.ask = self.ask.kind(kind);
         self
     }
 
-    /// Only one subtask, from 0. Since 1.17.
+    /// Samples only one subtask, counted from 0. Since 1.17.
     pub fn subtask(mut self, index: u32) -> Self {
         self.ask = self.ask.subtask(index);
         self
@@ -66,7 +70,7 @@ pub struct FlameMachine {
 #[derive(Debug)]
 enum State {
     Start,
-    Ask(Call<GetFlameGraph>),
+    Poll(Call<GetFlameGraph>),
     Wait(Timestamp),
 }
 
@@ -84,8 +88,8 @@ impl StateMachine for FlameMachine {
 
     fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<FlameGraph> {
         match &mut self.state {
-            State::Start => self.state = State::Ask(cx.call(self.ask.clone())),
-            State::Ask(call) => match cx.poll(call)? {
+            State::Start => self.state = State::Poll(cx.call(self.ask.clone())),
+            State::Poll(call) => match cx.poll(call)? {
                 Ok(graph) => match graph.state() {
                     FlameGraphState::Ready => return done(Ok(graph)),
                     FlameGraphState::Sampling => self.state = State::Wait(self.pace.next(cx.now())),
@@ -96,7 +100,10 @@ impl StateMachine for FlameMachine {
                         return done(Err(self.failed("rest.flamegraph.enabled is not set on the cluster")));
                     }
                     FlameGraphState::Unavailable => {
-                        let reason = format!("the cluster gives no data, and {} for a reason", graph.end_timestamp.0);
+                        let reason = format!(
+                            "the cluster has no samples, and reports the unknown code {}",
+                            graph.end_timestamp.0
+                        );
                         return done(Err(self.failed(&reason)));
                     }
                 },

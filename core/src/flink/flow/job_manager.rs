@@ -1,33 +1,33 @@
-//! [`Identify`]: which JobManager process answers, so that no request kills a second JobManager.
+//! [`Identify`]: reads which JobManager process answers, so that no request kills a second JobManager.
 //!
 //! ```text
 //!  Start ──▶ Read ──▶ done
-//!    ▲        │ after main(): no answer, or an error that passes, for 90 s at the most
+//!    ▲        │ after main(): no answer, or a temporary error, for at most 90 s
 //!    └─ Wait ◀┘ 403 to 405 of a proxy, up to five times
 //! ```
 //!
 //! A request that executes `main()` can end without an answer because `main()` has called `System.exit`. Then each
 //! repetition would kill the next JobManager. So the flows read the identity of the process before each attempt of such
-//! a request. After an attempt without an answer they compare it:
+//! a request. After an attempt without an answer they read it again, and compare:
 //!
-//! | read before | read after | the JobManager is | the request |
+//! | identity before | identity after | the JobManager is | the request |
 //! |---|---|---|---|
-//! | an identity | the same one | the same | may be repeated |
+//! | an identity | the same identity | the same | may be repeated |
 //! | an identity | another identity; no high availability | [replaced](JobManagerLookup::Restarted) | is not repeated |
 //! | an identity | another identity; high availability | [another JobManager](JobManagerLookup::DifferentReplica) | is not repeated |
-//! | an identity | nothing: no answer, or a proxy in the way | [unknown](JobManagerLookup::LookupFailed) | is not repeated |
-//! | nothing | | [unknown](JobManagerLookup::LookupFailed) | is not repeated |
+//! | an identity | not readable: no answer, or a proxy rejects the request | [unknown](JobManagerLookup::LookupFailed) | is not repeated |
+//! | not readable | | [unknown](JobManagerLookup::LookupFailed) | is not repeated |
 //!
 //! With high availability there may be several JobManagers, each with a REST endpoint. So another identity does not
 //! show that the process that got the request is dead.
 //!
-//! Limits: if a load balancer or a Kubernetes service distributes requests over several JobManagers, the process that
-//! was identified may not be the process that gets the request. Then [the same](JobManagerLookup::Same) identity does
-//! not show that the process lives that got it, and a `main()` that calls `System.exit` may kill further JobManagers:
-//! at most one more for a plan, four more for a run. Use the address of one JobManager to avoid this. The cluster
-//! accepts each job id once, so no second job runs. If the process is replaced between the answer that identifies it
-//! and the request itself, the next process executes `main()`, although the flow takes it for dead. So an upgrade that
-//! gives up the new job in this way runs the old jar under the same job id.
+//! Limits:
+//!
+//! * A load balancer or a Kubernetes service may distribute requests over several JobManagers: see
+//!   [`JobManagerLookup`].
+//! * The process may be replaced between the answer that identifies it and the request itself. Then the next process
+//!   executes `main()`, although the flow assumes that the process that got the request is dead. So an upgrade that
+//!   gives up the new job in this way runs the old jar under the same job id.
 //!
 //! A rejection for lack of a leader counts as no answer: see [`is_of_failover`].
 //!
@@ -48,28 +48,29 @@ use crate::flink::tuning::{LOOKUP_TIMEOUT, MAX_BARRED_ANSWERS};
 use crate::flow::{Call, FlowContext, Polled};
 use crate::time::Timestamp;
 
-/// Whether the JobManager that was to execute a main method, and gave no answer, still lives.
+/// What a flow knows about the JobManager that was to execute a main method and did not answer.
 ///
-/// A main method that calls `System.exit` kills its JobManager. So `main()` is executed again only if the JobManager is
-/// the [`Same`](Self::Same) process.
+/// A main method that calls `System.exit` kills its JobManager. So the flow executes `main()` again only if the
+/// [`Same`](Self::Same) JobManager process answers.
 ///
-/// Limit: if a load balancer or a Kubernetes service distributes requests over several JobManagers, the process that
-/// was identified may not be the process that got the request. Then [`Same`](Self::Same) does not show that the latter
-/// lives, and a `main()` that exits may kill further JobManagers: at most one more for a plan, four more for a run. No
-/// second job runs, because the cluster accepts each job id once. Use the address of one JobManager.
+/// Limit: a load balancer or a Kubernetes service may distribute requests over several JobManagers. Then the identified
+/// process may not be the process that got the request, and [`Same`](Self::Same) does not show that the latter still
+/// runs. A `main()` that exits may kill further JobManagers: at most one more for a plan, four more for a run. To avoid
+/// this, use the address of one JobManager. No second job runs in any case, because the cluster accepts each job id
+/// once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JobManagerLookup {
-    /// The flow did not look it up: each such request was answered, or none was sent.
+    /// The flow did not look the JobManager up: every such request was answered, or no such request was sent.
     NotTried,
-    /// The same process answers. The answer was lost on the way, or `main()` took too long.
+    /// The same process answers: the response was lost, or `main()` took too long.
     Same,
-    /// Another process answers, and the cluster has no high availability: **the JobManager died** since `main()` was to
-    /// be executed. Do not run the jar again before you know why.
+    /// Another process answers, and the cluster has no high availability: **the JobManager died** after it got the
+    /// request. Find out why before you run the jar again.
     Restarted,
     /// Another process answers, and the cluster has high availability: several JobManagers may run. The process that
-    /// got the request may have died of `main()`, or may still execute it and submit the job. Do not run the jar again
-    /// before you know.
+    /// got the request may have died because of `main()`, or may still execute it and submit the job. Find out which
+    /// before you run the jar again.
     DifferentReplica,
     /// The lookup failed, for this reason: `main()` may have killed the JobManager.
     LookupFailed(String),
@@ -77,8 +78,8 @@ pub enum JobManagerLookup {
 
 /// The option whose value tells one process from another.
 const KEY: &str = "web.tmpdir";
-/// The options that say whether there is high availability: the name since 1.17, and the older name. Without them,
-/// there is no high availability.
+/// The options that configure high availability: the name since 1.17, and the older name. If both are missing, the
+/// cluster has no high availability.
 const HIGH_AVAILABILITY: [&str; 2] = ["high-availability.type", "high-availability"];
 
 /// One request, which is repeated until it is answered if `main()` has been executed.
@@ -86,7 +87,7 @@ const HIGH_AVAILABILITY: [&str; 2] = ["high-availability.type", "high-availabili
 pub(super) struct Identify {
     is_after: bool,
     until: Option<Timestamp>,
-    /// How often a proxy has barred the way.
+    /// How often a proxy has rejected the request.
     barred: u32,
     pace: PollInterval,
     state: State,
@@ -100,12 +101,13 @@ enum State {
 }
 
 impl Identify {
-    /// Before `main()` is executed: a cluster that cannot be reached ends the flow.
+    /// Identifies the process before `main()` is executed: if the cluster cannot be reached, the flow ends.
     pub(super) fn before() -> Self {
         Self { is_after: false, until: None, barred: 0, pace: PollInterval::START, state: State::Start }
     }
 
-    /// After a request that got no answer: a JobManager that is being started, or a new leader, has time to come up.
+    /// Identifies the process after a request that got no answer: waits for a JobManager that is starting, or for a new
+    /// leader.
     pub(super) fn after() -> Self {
         Self { is_after: true, ..Self::before() }
     }
@@ -152,18 +154,18 @@ impl Identify {
     }
 }
 
-/// A proxy that passes only some paths on says so, or one that has lost the service.
+/// Returns whether a proxy has rejected the request, because it does not forward the path or cannot reach the cluster.
 fn is_barred(error: &ServiceError) -> bool {
     error.kind() == ErrorKind::Foreign && matches!(error.status().as_u16(), 403..=405)
 }
 
-/// The cluster itself says that it has no leader, or could not reach it. A gateway that delivers a request twice hands
-/// out such an answer to the second delivery if the first delivery has killed the JobManager.
+/// Returns whether the cluster itself says that it has no leader, or cannot reach it. If a gateway delivers a request
+/// twice, and the first delivery kills the JobManager, the second delivery gets such an answer.
 pub(super) fn is_of_failover(rejection: &ServiceError) -> bool {
     rejection.kind() == ErrorKind::Rejected && (rejection.is_transient() || is_passing(rejection))
 }
 
-/// A JobManager that answers.
+/// The JobManager process that answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Process {
     pub(super) identity: String,
@@ -182,7 +184,7 @@ fn identity(entries: Vec<ConfigEntry>) -> Result<Process, String> {
     Ok(Process { identity, is_one_of_several })
 }
 
-/// Whether the process that answers now is the process that was to execute `main()`.
+/// Returns whether the process that answers now is the process that was to execute `main()`.
 pub(super) fn compare(before: Option<&str>, after: Result<Process, String>) -> JobManagerLookup {
     match (before, after) {
         (None, _) => {
@@ -196,7 +198,7 @@ pub(super) fn compare(before: Option<&str>, after: Result<Process, String>) -> J
     }
 }
 
-/// What the caller has to do if the request is not repeated.
+/// Returns what the caller must do if the request is not repeated.
 pub(super) fn next_step(job_manager: &JobManagerLookup) -> &'static str {
     match job_manager {
         JobManagerLookup::DifferentReplica => {
@@ -206,7 +208,7 @@ pub(super) fn next_step(job_manager: &JobManagerLookup) -> &'static str {
     }
 }
 
-/// Why the request is not repeated; `None` if it may be.
+/// Returns why the request is not repeated; `None` if it may be.
 pub(super) fn suspicion(job_manager: &JobManagerLookup) -> Option<String> {
     match job_manager {
         JobManagerLookup::NotTried | JobManagerLookup::Same => None,

@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 pub(super) struct LookupRetry {
     /// When a lookup first failed.
     since: Option<Timestamp>,
-    /// When such a rejection first came.
+    /// When a rejection first came that does not pass by itself.
     rejected: Option<Timestamp>,
 }
 
@@ -29,13 +29,13 @@ impl LookupRetry {
         now < until && !matches!(error, FlowError::Deadline { .. } | FlowError::Build(_))
     }
 
-    /// The cluster has answered: the next error has the whole time again.
+    /// Records an answer of the cluster: the next error may be repeated for the whole time again.
     pub(super) fn answered(&mut self) {
         *self = Self::default();
     }
 }
 
-/// Whether the same request will probably be rejected until the configuration or the credentials change.
+/// Returns whether the request will probably be rejected until the configuration or the credentials change.
 fn is_lasting(error: &FlowError) -> bool {
     match error {
         FlowError::Credential(error) => !error.is_transient(),

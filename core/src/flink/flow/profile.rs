@@ -2,15 +2,15 @@
 //!
 //! ```text
 //!  Before ──▶ Start ──answered────▶ Wait ──▶ List ──finished──▶ Fetch ──▶ done
-//!              ▲ │                    ▲       │ └──failed, or not listed any more──▶ failed
+//!              ▲ │                    ▲       │ └──failed, or no longer listed──▶ failed
 //!              │ └─ambiguous─▶ Lookup └───────┘ running
 //!              │                │ └─there──▶ Wait
 //!              └──not there─────┘ a few times, then ambiguous
 //! ```
 //!
-//! A profile has no id but its moment by the server's clock. The list is read before the request, so that after a
-//! request without an answer a new profile of the same mode and duration can be told from the old profiles. A process
-//! takes one profile at a time, so that a request sent again starts no second one beside the first.
+//! A profile has no id, only the time of its start by the server's clock. So the flow reads the list of profiles before
+//! it sends the request. After a request without an answer, a new profile in the list with the same mode and duration
+//! is the requested profile. A process takes one profile at a time, so a repeated request starts no second profile.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -27,13 +27,16 @@ use crate::flow::{Call, Flow, FlowContext, Notice, Reply, StateMachine, Step, Tr
 use crate::operation::Operation as _;
 use crate::time::Timestamp;
 
-/// Profiles the JobManager or a TaskManager, waits, and fetches the result. Since 1.19, where `rest.profiling.enabled`
-/// is set.
+/// Profiles the JobManager or a TaskManager, waits for the result, and fetches it. Since 1.19. The cluster must set
+/// `rest.profiling.enabled`.
 ///
-/// Ends in [`FlowError::Service`] if the cluster rejects the request, as it does while another profile of the process
-/// is being taken; in [`FlowError::Failed`] when the profile fails, such as for a mode that the machine does not offer;
-/// in [`FlowError::Ambiguous`] when no attempt to start it was answered and it is not in the list, or the list cannot
-/// be read.
+/// # Errors
+/// * [`FlowError::Service`] if the cluster rejects the request, for example while another profile of the process is
+///   being taken.
+/// * [`FlowError::Failed`] if the profile fails, for example because the machine does not offer the mode.
+/// * [`FlowError::Ambiguous`] if no attempt to start the profile was answered, and the profile is not in the list or
+///   the list cannot be read.
+/// * [`FlowError::Deadline`] if the [`timeout`](Self::timeout) expires. The cluster continues the profile.
 ///
 /// ```
 /// use pipewright::flink::{Profile, profiler::ProfileMode};
@@ -50,24 +53,24 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// The JobManager, for some seconds.
+    /// Profiles the JobManager for a number of seconds.
     pub fn job_manager(mode: ProfileMode, seconds: u32) -> Self {
         Self { target: None, mode, seconds, timeout: None }
     }
 
-    /// A TaskManager, for some seconds.
+    /// Profiles a TaskManager for a number of seconds.
     pub fn task_manager(id: impl Into<TaskManagerId>, mode: ProfileMode, seconds: u32) -> Self {
         Self { target: Some(id.into()), mode, seconds, timeout: None }
     }
 }
 
-/// A profile that was taken.
+/// A finished profile.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Profiled {
-    /// When and how.
+    /// When and how the profile was taken.
     pub info: ProfileInfo,
-    /// What it shows.
+    /// The profile itself, an HTML page.
     pub page: ProfilePage,
 }
 
@@ -75,14 +78,14 @@ pub struct Profiled {
 #[derive(Debug)]
 pub struct ProfileMachine {
     goal: Profile,
-    /// The profiles that were there before.
+    /// The profiles in the list before the request.
     before: Vec<Millis>,
     lookups: u32,
     pace: PollInterval,
     state: State,
 }
 
-/// An operation on the JobManager, or the same on a TaskManager.
+/// An operation on the JobManager, or the same operation on a TaskManager.
 #[derive(Debug)]
 enum Either<J, T> {
     Job(J),
@@ -127,7 +130,7 @@ impl ProfileMachine {
         FlowError::failed(self.what(), reason)
     }
 
-    /// An earlier attempt got no answer.
+    /// Returns the error for a request of which an earlier attempt got no answer.
     fn unanswered(&self, cause: FlowError) -> Ambiguity {
         let operation = match &self.goal.target {
             None => StartJobManagerProfile::INFO.name,
@@ -158,7 +161,7 @@ impl ProfileMachine {
         }
     }
 
-    /// A profile that was not there before, of the mode and duration of the request.
+    /// Returns the new profile with the mode and duration of the request.
     fn ours(&self, profiles: &Profiles) -> Option<Millis> {
         let is_ours = |profile: &&ProfileInfo| {
             profile.mode == self.goal.mode
@@ -198,13 +201,13 @@ impl StateMachine for ProfileMachine {
                     cx.phase(Self::NAME, "looking for the profile");
                     self.state = State::Lookup(self.list(cx), lost);
                 }
-                // Busy, perhaps with the profile that an unanswered attempt has started.
+                // The process is busy, perhaps with the profile that an unanswered attempt has started.
                 Err(FlowError::Service(error)) if self.lookups > 0 && self.lookups <= MAX_PROFILE_LOOKUPS => {
                     self.lookups += 1;
                     let lost = self.unanswered(error.into());
                     self.state = State::Lookup(self.list(cx), lost);
                 }
-                // The rejection is about the last attempt only.
+                // The rejection is only about the last attempt. An earlier attempt may have started the profile.
                 Err(error) if self.lookups > 0 => return done(Err(FlowError::Ambiguous(self.unanswered(error)))),
                 Err(error) => return done(Err(error)),
             },
@@ -214,7 +217,7 @@ impl StateMachine for ProfileMachine {
                     match self.ours(&profiles) {
                         Some(profile) => self.wait(profile, cx),
                         None if self.lookups > MAX_PROFILE_LOOKUPS => {
-                            lost.found = Some("no profile that was not there before".to_owned());
+                            lost.found = Some("the list has no new profile".to_owned());
                             return done(Err(FlowError::Ambiguous(lost)));
                         }
                         None => self.state = State::Start(self.start(cx)),
@@ -222,7 +225,7 @@ impl StateMachine for ProfileMachine {
                 }
                 Err(error) => {
                     let mut lost = lost.clone();
-                    lost.found = Some(format!("nothing, because looking failed: {error}"));
+                    lost.found = Some(format!("the list of profiles could not be read: {error}"));
                     return done(Err(FlowError::Ambiguous(lost)));
                 }
             },
@@ -236,7 +239,7 @@ impl StateMachine for ProfileMachine {
                     let wanted = *wanted;
                     let Some(info) = list.profiles.into_iter().find(|profile| profile.trigger_time == wanted) else {
                         return done(Err(self.failed(
-                            "it is not listed any more: the process was restarted, or there were many others"
+                            "it is no longer listed: the process was restarted, or many newer profiles have replaced it"
                                 .to_owned(),
                         )));
                     };

@@ -4,19 +4,19 @@
 //!  Read ──▶ Put ──▶ Overview ──as many tasks run as should──▶ Details ──reached──▶ done
 //!                    ▲   └─▶ the job has ended: failed          │
 //!                    ├──────────── Wait ◀───────────────────────┘ not yet
-//!                    │              │ now and then
-//!                    └─── ours ── Check ──▶ other bounds: failed
+//!                    │              │ after every 10 polls
+//!                    └─ the same ─ Check ──▶ other bounds: failed
 //! ```
 //!
-//! The overview is not cached and counts tasks; the details tell the vertices apart, and may be old. Only both together
-//! say that the parallelism is reached: old details with as many tasks as a new job has are of that job.
+//! The overview is not cached, but only counts the job's tasks. The details list the vertices, but are cached. So the
+//! parallelism is reached if the details show it, and their number of tasks is the number in the overview.
 //!
-//! If it is not known whether the bounds were put, Check reads them: those that are not there are put again, until the
-//! deadline of the flow, or for 90 s without one. A cluster that cannot reach its JobManager is polled again for as
-//! long.
+//! If it is not known whether the bounds were put, Check reads the bounds. If they are not the requested bounds, the
+//! flow puts them again, until its deadline, or for 90 s without a deadline. If the cluster cannot reach its
+//! JobManager, the flow polls again for the same time.
 //!
-//! Another client that puts bounds replaces these, without a notification. So Check reads them again: bounds that were
-//! replaced are never reached.
+//! If another client puts other bounds, Flink replaces the bounds without a notification, and the flow would wait
+//! forever. So Check reads the bounds again after every 10 polls.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -37,14 +37,17 @@ use crate::time::Timestamp;
 
 /// Changes the parallelism of a running job and waits until it is reached. Since 1.18, with the adaptive scheduler.
 ///
-/// The job follows after the scheduler's cool-down time (30 s by default), by a restart from its last checkpoint; give
-/// it [`timeout`](Self::timeout) a time, because with fewer slots than requested the parallelism is never reached.
+/// After the scheduler's cool-down time (30 s by default), the job restarts from its last checkpoint with the new
+/// parallelism. Set a [`timeout`](Self::timeout): if the cluster has fewer slots than requested, the parallelism is
+/// never reached. The flow saves no state: after an error or a crash, run the goal again.
 ///
-/// Ends in [`FlowError::Service`] if the cluster rejects the bounds: a job of the default scheduler or one that it does
-/// not know (see [`is_unknown_job`](crate::flink::is_unknown_job)), an unknown vertex, more than a vertex's maximum
-/// parallelism; in [`FlowError::Failed`] when the job ends meanwhile, or another client puts other bounds; in
-/// [`FlowError::Deadline`] when the time is up, and the bounds stay as they were put. Nothing needs to be saved:
-/// running it again is the same.
+/// # Errors
+/// * [`FlowError::Service`] if the cluster rejects the bounds: the job uses the default scheduler or is not known (see
+///   [`is_unknown_job`](crate::flink::is_unknown_job)), a vertex is not known, or a bound is above the vertex's maximum
+///   parallelism.
+/// * [`FlowError::Failed`] if the job ends in the meantime, or another client puts other bounds.
+/// * [`FlowError::Ambiguous`] if it is not known whether the bounds were put, and the flow could not read them.
+/// * [`FlowError::Deadline`] if the timeout expires. The bounds stay in effect.
 ///
 /// ```
 /// use pipewright::flink::{JobId, Rescale};
@@ -64,39 +67,39 @@ pub struct Rescale {
 }
 
 impl Rescale {
-    /// Every vertex with one parallelism. With fewer slots the job runs with as many as there are, and the flow waits
-    /// for more.
+    /// Runs every vertex with one parallelism. If the cluster has fewer slots, the job uses all of them, and the flow
+    /// waits for more.
     pub fn to(job: JobId, parallelism: u32) -> Self {
         Self::between(job, ParallelismBounds::new(1, parallelism))
     }
 
-    /// Every vertex between bounds; the flow waits for the upper bound. With fewer slots than the lower bound the job
-    /// does not run.
+    /// Runs every vertex within bounds; the flow waits for the upper bound. If the cluster has fewer slots than the
+    /// lower bound, the job does not run.
     pub fn between(job: JobId, bounds: ParallelismBounds) -> Self {
         Self { job, all: Some(bounds), vertices: BTreeMap::new(), settle_for: None, timeout: None }
     }
 
-    /// Some vertices, given with [`vertex`](Self::vertex), while the others keep their bounds.
+    /// Changes only the vertices that are given with [`vertex`](Self::vertex). The other vertices keep their bounds.
     ///
-    /// The cluster only takes the bounds of all vertices together, so they are read, changed and put: what another
-    /// client puts between is lost.
+    /// The cluster accepts only the bounds of all vertices together, so the flow reads, changes and puts all of them.
+    /// If another client puts bounds between the two requests, those bounds are lost.
     pub fn some(job: JobId) -> Self {
         Self { job, all: None, vertices: BTreeMap::new(), settle_for: None, timeout: None }
     }
 
-    /// The bounds of one vertex.
+    /// Sets the bounds of one vertex.
     pub fn vertex(mut self, vertex: VertexId, bounds: ParallelismBounds) -> Self {
         self.vertices.insert(vertex, bounds);
         self
     }
 
-    /// Waits no longer once every vertex has at least this parallelism, or its upper bound if that is lower.
+    /// Ends the wait when every vertex has at least this parallelism, or its upper bound if that is lower.
     pub fn settle_for(mut self, parallelism: u32) -> Self {
         self.settle_for = Some(parallelism);
         self
     }
 
-    /// The bounds that are put.
+    /// Returns the bounds to put.
     fn apply(&self, mut requirements: ResourceRequirements) -> ResourceRequirements {
         if let Some(bounds) = &self.all {
             requirements = requirements.with_all(bounds);
@@ -108,11 +111,11 @@ impl Rescale {
     }
 }
 
-/// A job that runs with another parallelism.
+/// A job that runs with its new parallelism.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rescaled {
-    /// The job.
+    #[allow(missing_docs, reason = "the name says everything")]
     pub job: JobId,
     /// The parallelism of each vertex.
     pub parallelism: BTreeMap<VertexId, u32>,
@@ -122,7 +125,7 @@ pub struct Rescaled {
 #[derive(Debug)]
 pub struct RescaleMachine {
     goal: Rescale,
-    /// As they were put.
+    /// The bounds that were put.
     wanted: ResourceRequirements,
     last_observed: Option<String>,
     /// How often the job was polled since the bounds were put.
@@ -140,14 +143,14 @@ enum State {
     Read(Call<GetResourceRequirements>),
     Put(Call<PutResourceRequirements>),
     Overview(Call<GetJobsOverview>),
-    /// With the number of tasks there are just now.
+    /// Reads the details; with the number of tasks in the overview.
     Details(Call<GetJob>, u32),
     Wait(Timestamp),
-    /// Are the bounds still ours?
+    /// Reads whether the bounds are still those that the flow has put.
     Check(Call<GetResourceRequirements>),
 }
 
-/// The cluster could not reach its JobManager: another one takes over.
+/// Returns whether the cluster could not reach its JobManager: another JobManager takes over.
 fn is_passing(error: &FlowError) -> bool {
     matches!(error, FlowError::Service(error) if error::is_passing(error))
 }
@@ -161,7 +164,7 @@ impl RescaleMachine {
         FlowError::failed(self.what(), reason)
     }
 
-    /// The least and the most that a vertex must have.
+    /// Returns the least and the greatest parallelism that a vertex may have at the end.
     fn accepted(&self, upper: u32) -> (u32, u32) {
         (self.goal.settle_for.map_or(upper, |least| least.min(upper)), upper)
     }
@@ -242,7 +245,7 @@ impl StateMachine for RescaleMachine {
                     self.retry.answered();
                     self.state = State::Overview(cx.call(GetJobsOverview::new()));
                 }
-                // Whether they were put is seen by reading them.
+                // Reading the bounds shows whether they were put.
                 Err(error) if error.is_ambiguous() && self.retry.allows(&error, cx) => {
                     self.lost = Some(error);
                     self.state = State::Check(cx.call(GetResourceRequirements::new(self.goal.job)));
@@ -298,7 +301,7 @@ impl StateMachine for RescaleMachine {
                 Ok(bounds) if bounds != self.wanted => {
                     return done(Err(self.failed("another client has put other bounds".to_owned())));
                 }
-                // A job that is unknown by now, or just being recovered, shows in the overview.
+                // If the job is unknown by now, or is being recovered, the overview shows it.
                 Ok(_) | Err(FlowError::Service(_)) => {
                     self.lost = None;
                     self.state = State::Overview(cx.call(GetJobsOverview::new()));

@@ -2,15 +2,15 @@
 //!
 //! ```text
 //!  Upload ──▶ done
-//!    └─ambiguous, or done without saying where──▶ Find ──listed under our name──▶ done
+//!    └─ambiguous, or done without an id─────────▶ Find ──listed under our name──▶ done
 //!                     └──not listed──▶ Upload, under another name
 //! ```
 //!
-//! After an upload without an answer, the jars are listed before the jar is uploaded again. The server puts a random id
-//! in front of the file name, so the name gets a mark of its own: the jar of another client cannot be mistaken for it.
+//! After an upload without an answer, the flow lists the jars before it uploads the jar again. The server puts a random
+//! id in front of the file name. So the flow appends a random mark to the name, and recognizes its own jar by it.
 //!
-//! A jar that is on the cluster twice changes nothing. So an upload is repeated often, and its error is never
-//! ambiguous: nothing was run.
+//! A jar that is on the cluster twice does no harm. So the flow repeats an upload up to ten times, and its error is
+//! never ambiguous: no job was run.
 
 use std::ops::ControlFlow;
 
@@ -25,7 +25,7 @@ use crate::flow::{Call, FlowContext, StateMachine, Transition, done};
 pub(super) struct Upload {
     name: String,
     content: Body,
-    /// How the name of the upload under way ends.
+    /// The end of the file name of the current upload.
     mark: String,
     tries: u32,
     state: State,
@@ -43,7 +43,7 @@ impl Upload {
         Self { name, content, mark: String::new(), tries: 0, state: State::Start }
     }
 
-    /// A name that is not a jar's is left for the server to reject.
+    /// Returns the name with the mark. If the name does not end in `.jar`, the server rejects it.
     fn marked(&self) -> String {
         match self.name.strip_suffix(".jar") {
             Some(stem) => format!("{stem}{}", self.mark),
@@ -56,7 +56,7 @@ fn may_be_there(error: &FlowError) -> bool {
     error.is_ambiguous() || error.service().is_some_and(|rejection| rejection.applied() == Applied::Yes)
 }
 
-/// Why the upload failed, without saying that its outcome is unknown.
+/// Returns why the upload failed, without the statement that its outcome is unknown.
 fn cause(error: &FlowError) -> FlowError {
     match error {
         FlowError::Ambiguous(ambiguity) => (*ambiguity.cause).clone(),
@@ -83,7 +83,7 @@ impl StateMachine for Upload {
                 Err(error) => return done(Err(error)),
             },
             State::Find(call, error) => match cx.poll(call)? {
-                // The server replaces some characters of a name, but none of the mark.
+                // The server replaces some characters of a name, but no character of the mark.
                 Ok(jars) => match jars.files.into_iter().find(|jar| jar.name.ends_with(&self.mark)) {
                     Some(jar) => return done(Ok(jar.id)),
                     None if self.tries < MAX_UPLOADS => self.state = State::Start,

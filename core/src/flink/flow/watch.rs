@@ -5,8 +5,8 @@
 //!     └─────▶ it has ended ──▶ Config ──▶ Settle ──▶ Last: exceptions ──▶ Result ──▶ the last event
 //! ```
 //!
-//! Exceptions come from a cache (`web.refresh-interval`, 3 s), the status does not: when the job has ended, the flow
-//! waits until that cache cannot be older than the end, so that no exception is missed.
+//! The cluster caches exceptions (`web.refresh-interval`, 3 s), but not the status. So if the job has ended, the flow
+//! waits until the cache cannot be older than the end. Then it misses no exception.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -23,16 +23,20 @@ use crate::flink::{FlinkRest, JobId, Millis};
 use crate::flow::{Call, FlowContext, Runner, StateMachine, Transition, done, goal};
 use crate::time::Timestamp;
 
-/// Watches a job: yields each change of its state and each exception once, until it has ended. For dashboards and
-/// alarms.
+/// Watches a job for a dashboard or an alarm: yields each change of its state and each exception once, until the job
+/// has ended.
 ///
 /// This is an **event flow**: drive it with [`Client::start`](crate::driver::Client::start). The last event is
-/// [`JobEvent::Ended`]. States are polled once per [`poll_interval`](Self::poll_interval), so that a shorter state may
-/// be missed; exceptions are not, unless more of them come between two polls than the cluster remembers
-/// (`web.exception-history-size`, 16). Those from before the watch begins are yielded too, oldest first.
+/// [`JobEvent::Ended`].
 ///
-/// Ends in [`FlowError::Service`] for a job that the cluster does not know, or no longer knows (see
-/// [`is_unknown_job`](crate::flink::is_unknown_job)).
+/// The flow polls the state once per [`poll_interval`](Self::poll_interval), and may miss a state that lasts shorter.
+/// It misses exceptions only if more of them occur between two polls than the cluster remembers
+/// (`web.exception-history-size`, 16 by default). It first yields the exceptions from before the watch, oldest first.
+///
+/// # Errors
+/// * [`FlowError::Service`] if the cluster does not know the job, or has forgotten it (see
+///   [`is_unknown_job`](crate::flink::is_unknown_job)).
+/// * [`FlowError::Deadline`] if the [`timeout`](Self::timeout) expires.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
@@ -60,7 +64,7 @@ pub struct WatchJob {
 }
 
 impl WatchJob {
-    /// Watches a job, once a second.
+    /// Creates the goal for a job.
     pub fn new(job: JobId) -> Self {
         Self { job, poll_interval: WATCH_INTERVAL, timeout: None }
     }
@@ -72,19 +76,19 @@ impl WatchJob {
     }
 }
 
-/// What a [`WatchJob`] yields.
+/// An event of a [`WatchJob`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum JobEvent {
     /// The job has another state than at the last poll. Its first state is an event too.
     State(JobState),
-    /// The job ran into something.
+    /// A task, or the job as a whole, has failed with this exception.
     Exception(ExceptionInfo),
-    /// The job has ended, and nothing more comes.
+    /// The job has ended. The last event.
     Ended(JobReport),
 }
 
-/// A job being watched. Created by [`WatchJob::start`](crate::flow::Goal::start); poll it again after each event.
+/// A running [`WatchJob`]. Created by [`WatchJob::start`](crate::flow::Goal::start); poll it again after each event.
 #[derive(Debug)]
 #[must_use = "an event flow does nothing until it is polled"]
 pub struct JobWatch {
@@ -96,13 +100,13 @@ pub struct JobWatch {
 pub(crate) struct WatchMachine {
     goal: WatchJob,
     last_state: Option<JobState>,
-    /// The newest exceptions that were yielded.
+    /// The newest yielded exceptions, so that each is yielded once.
     known: VecDeque<Key>,
     events: VecDeque<JobEvent>,
     state: State,
 }
 
-/// What tells exceptions apart.
+/// The identity of an exception.
 type Key = (Option<Millis>, Option<String>, Option<String>);
 
 #[derive(Debug)]
@@ -127,11 +131,11 @@ impl From<WatchJob> for WatchMachine {
 
 impl WatchMachine {
     fn exceptions(&self, cx: &mut FlowContext<FlinkRest>) -> Call<GetJobExceptions> {
-        // The server would cut the list at 20 by itself.
+        // Without a limit, the server returns at most 20 exceptions.
         cx.call(GetJobExceptions::new(self.goal.job).max_exceptions(MAX_EXCEPTIONS))
     }
 
-    /// Queues what is new, oldest first.
+    /// Queues an event for each new exception, oldest first.
     fn found(&mut self, exceptions: Exceptions) {
         let Some(history) = exceptions.history else { return };
         for exception in history.entries.into_iter().rev() {
@@ -168,7 +172,7 @@ impl StateMachine for WatchMachine {
     const NAME: &'static str = "WatchJob";
 
     fn transition(&mut self, cx: &mut FlowContext<FlinkRest>) -> Transition<JobEvent> {
-        // No call is out while events are left.
+        // No request is outstanding while events are left.
         if let Some(event) = self.events.pop_front() {
             return done(Ok(event));
         }
@@ -205,7 +209,7 @@ impl StateMachine for WatchMachine {
                 Err(error) => return done(Err(error)),
             },
             State::Result(call) => {
-                // The final state is known; the result may be forgotten by now.
+                // The final state is known. The cluster may have forgotten the result.
                 let result = cx.poll(call)?.ok().and_then(|result| result.result);
                 self.events.push_back(JobEvent::Ended(self.report(result)));
                 self.state = State::Ended;

@@ -237,7 +237,7 @@ proptest! {
             }
             // A JobManager that is restarted forgets what it was doing.
             Err(FlowError::Failed(failure)) => {
-                prop_assert!(failure.reason.contains("not listed any more"), "{failure:?}");
+                prop_assert!(failure.reason.contains("no longer listed"), "{failure:?}");
             }
             Err(error) => prop_assert!(is_honest(&error), "{error:?}"),
         }

@@ -13,33 +13,34 @@ use crate::schema::json_structs;
 
 json_structs! {
     struct SavepointState {
-        /// What is known of the trigger.
         pub trigger: TriggerState,
-        /// As in the goal.
         pub target_directory: Option<String>,
-        /// As in the goal.
         pub format: Option<SavepointFormat>,
     }
 
     struct CheckpointState {
-        /// What is known of the trigger.
         pub trigger: TriggerState,
-        /// As in the goal.
         pub kind: Option<CheckpointType>,
     }
 }
 
 /// Takes a savepoint of a running job and waits until it is written.
 ///
-/// All tasks of the job must run, which takes a moment from its submission: wait with
-/// [`AwaitJob::running`](crate::flink::AwaitJob::running). Ends in [`FlowError::Failed`] with the cluster's reason,
-/// also for a job that it does not know or whose tasks do not all run; in [`FlowError::Ambiguous`] when the cluster has
-/// forgotten the trigger, or knows the job no more after an attempt whose answer was lost; in [`FlowError::Deadline`]
-/// while the savepoint is still being written, which continues. All of these carry a
-/// [`JobDiagnosis`](crate::flink::JobDiagnosis) with the trigger id, and with what the cluster said about the job.
+/// Flink rejects a savepoint unless all tasks of the job run. After a submission, wait with
+/// [`AwaitJob::running`](crate::flink::AwaitJob::running) first.
 ///
-/// One savepoint is taken as long as the JobManager lives: one that is restarted between a lost answer and the next
-/// attempt knows nothing of the first, and takes another.
+/// The flow takes exactly one savepoint if the JobManager keeps running. A JobManager that is restarted between a lost
+/// response and the next attempt does not know the first attempt, and takes a second savepoint.
+///
+/// # Errors
+/// * [`FlowError::Failed`] with the cluster's reason if the savepoint fails, if the cluster does not know the job, or
+///   if not all its tasks run.
+/// * [`FlowError::Ambiguous`] if the cluster has forgotten the trigger, or no longer knows the job after an attempt
+///   whose response was lost.
+/// * [`FlowError::Deadline`] if the [`timeout`](Self::timeout) expires. The cluster continues the savepoint: resume
+///   from the saved state.
+///
+/// All of these carry a [`JobDiagnosis`](crate::flink::JobDiagnosis) with the trigger id and the state of the job.
 ///
 /// ```
 /// use pipewright::flink::{JobId, TakeSavepoint};
@@ -57,18 +58,18 @@ pub struct TakeSavepoint {
 }
 
 impl TakeSavepoint {
-    /// A savepoint of a job, at the cluster's default place.
+    /// Creates the goal for a job.
     pub fn new(job: JobId) -> Self {
         Self { start: StartSavepoint::new(job), timeout: None, resumed: None }
     }
 
-    /// Where to write it.
+    /// Sets the directory for the savepoint; by default the cluster's `execution.checkpointing.savepoint-dir`.
     pub fn target_directory(mut self, directory: impl Into<String>) -> Self {
         self.start.target_directory = Some(directory.into());
         self
     }
 
-    /// How to write it.
+    /// Sets the format of the savepoint; Flink's canonical format by default.
     pub fn format(mut self, format: SavepointFormat) -> Self {
         self.start.format_type = Some(format);
         self
@@ -81,13 +82,13 @@ impl TakeSavepoint {
     }
 }
 
-/// A savepoint that was written.
+/// A complete savepoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Savepoint {
-    /// The job.
+    #[allow(missing_docs, reason = "the name says everything")]
     pub job: JobId,
-    /// Where it is: the path to start a job from.
+    /// The path of the savepoint: start a job from it.
     pub location: String,
 }
 
@@ -124,9 +125,12 @@ impl From<TakeSavepoint> for AsyncOperation<StartSavepoint> {
 
 goal!(TakeSavepoint: FlinkRest => Savepoint, AsyncOperation<StartSavepoint>, resume SavepointState);
 
-/// Takes a checkpoint of a running job and waits until it is completed; returns its number. Since 1.17.
+/// Takes a checkpoint of a running job, waits until it is completed, and returns its number. Since 1.17.
 ///
-/// Works for jobs without periodic checkpoints too. Ends in errors as [`TakeSavepoint`] does.
+/// The job needs no periodic checkpoints.
+///
+/// # Errors
+/// The same as those of [`TakeSavepoint`].
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]
 pub struct TriggerCheckpoint {
@@ -136,12 +140,12 @@ pub struct TriggerCheckpoint {
 }
 
 impl TriggerCheckpoint {
-    /// A checkpoint of a job, as it is configured.
+    /// Creates the goal for a job.
     pub fn new(job: JobId) -> Self {
         Self { start: StartCheckpoint::new(job), timeout: None, resumed: None }
     }
 
-    /// How much to write.
+    /// Sets the kind of checkpoint, full or incremental; by default as the job is configured.
     pub fn kind(mut self, kind: CheckpointType) -> Self {
         self.start.checkpoint_type = Some(kind);
         self

@@ -28,7 +28,7 @@ pub struct AsyncOperation<K: Kind> {
     /// When the last request began, and when the cluster has answered.
     requested_at: Timestamp,
     observed: ObservationWindow,
-    /// Until when it is looked up although that fails.
+    /// For how long a lookup that fails is repeated.
     retry: LookupRetry,
     pace: PollInterval,
     state: State<K>,
@@ -38,18 +38,18 @@ pub struct AsyncOperation<K: Kind> {
 enum State<K: Kind> {
     Begin,
     Trigger(Call<K>),
-    /// Does the server know the id? With the error of an attempt that got no answer.
+    /// Looks up whether the server knows the id; with the error of an attempt that got no answer.
     Lookup(Call<K::Status>, Option<Ambiguity>),
-    /// The trigger could not be looked up; before the next lookup.
+    /// The trigger could not be looked up. Waits for the next lookup.
     LookupLater(Timestamp, Option<Ambiguity>),
     Poll(Call<K::Status>),
     Wait(Timestamp),
-    /// The outcome is unknown: how is the job?
+    /// The outcome is unknown. Looks up the job.
     Lost(DiagnoseJob, Ambiguity),
 }
 
 impl<K: Kind> AsyncOperation<K> {
-    /// A new operation, or one whose trigger may have been sent by another process.
+    /// Begins a new operation, or continues an operation whose trigger another process may have sent.
     pub(in crate::flink::flow) fn new(mut kind: K, resumed: Option<TriggerState>) -> Self {
         if let Some(unsent) = resumed.as_ref().filter(|trigger| trigger.unsent == Some(true)) {
             kind = kind.with_id(unsent.trigger_id);
@@ -73,12 +73,12 @@ impl<K: Kind> AsyncOperation<K> {
         &self.kind
     }
 
-    /// What is known of the trigger, if there is one yet.
+    /// Returns the state of the trigger; `None` before the first poll of a new operation.
     pub(in crate::flink::flow) fn known(&self) -> Option<&TriggerState> {
         self.trigger.as_ref()
     }
 
-    /// After another flow that has polled the same job.
+    /// Continues the observation of a job that another flow has polled before.
     pub(in crate::flink::flow) fn observing(mut self, observed: ObservationWindow) -> Self {
         self.observed = observed;
         self
@@ -88,20 +88,20 @@ impl<K: Kind> AsyncOperation<K> {
         self.observed
     }
 
-    /// When it was first sent; the beginning of time if that is not known.
+    /// Returns when the trigger was first sent; the earliest timestamp if that is not known.
     pub(in crate::flink::flow) fn since(&self) -> Timestamp {
         self.trigger.as_ref().map_or(Timestamp::UNIX_EPOCH, |trigger| Timestamp::from_millis(trigger.since))
     }
 
-    /// Whether the last attempt was so long ago that it cannot be on its way any more.
+    /// Returns whether the last attempt was so long ago that its request cannot arrive any more.
     pub(in crate::flink::flow) fn is_long_ago(&self, now: Timestamp) -> bool {
         let since = self.trigger.as_ref().map(|trigger| Timestamp::from_millis(trigger.since));
-        // No attempt is begun once the cluster could have forgotten the first attempt.
+        // The flow sends no attempt after the cluster could have forgotten the first attempt.
         since.is_some_and(|since| now.since(since) >= TRIGGER_RETENTION * 2)
     }
 
-    /// Whether the operation that failed may be the second operation of its id: a server that had forgotten the id
-    /// carries it out again.
+    /// Returns whether the failed operation may be the second operation of its id: a server that has forgotten the id
+    /// carries the operation out again.
     pub(in crate::flink::flow) fn has_unanswered(&self) -> bool {
         self.unanswered
     }
@@ -145,7 +145,7 @@ impl<K: Kind> AsyncOperation<K> {
         State::Trigger(call.with_deadline(cx.no_later_than(forgotten)))
     }
 
-    /// The server has acknowledged the id, so that it is never sent again.
+    /// Records that the server has acknowledged the id, so that it is never sent again.
     fn acknowledged(&mut self, id: TriggerId, cx: &mut FlowContext<FlinkRest>) {
         if let Some(trigger) = self.trigger.as_mut().filter(|trigger| !trigger.acknowledged) {
             trigger.acknowledged = true;
@@ -162,7 +162,7 @@ impl<K: Kind> AsyncOperation<K> {
         cx.call(K::status(trigger.job, trigger.trigger_id))
     }
 
-    /// The operation has failed. A resumed flow starts another operation, under an id that was not sent yet.
+    /// Saves, after a failure, a new id: a resumed flow starts another operation with it.
     fn save_unsent(&self, cx: &mut FlowContext<FlinkRest>) {
         let trigger = TriggerState {
             job: self.job,
@@ -175,15 +175,15 @@ impl<K: Kind> AsyncOperation<K> {
         cx.save(self.kind.saved(&trigger));
     }
 
-    /// It was rejected, or never sent. A resumed flow may send it, however late.
+    /// Saves that the trigger was rejected or never sent: a resumed flow may send it at any later time.
     fn not_triggered(&self, cx: &mut FlowContext<FlinkRest>) {
         if !self.unanswered {
             self.save_unsent(cx);
         }
     }
 
-    /// The id may be sent: the server has not acknowledged it, no request is under way, and the server could not have
-    /// forgotten it.
+    /// Returns whether the id may be sent: the server has not acknowledged it, no request is under way, and the server
+    /// cannot have forgotten it.
     fn may_send(&self, now: Timestamp, lost: Option<&Ambiguity>) -> bool {
         lost.is_none()
             && self.trigger.as_ref().is_none_or(|trigger| {
@@ -191,18 +191,18 @@ impl<K: Kind> AsyncOperation<K> {
             })
     }
 
-    /// The trigger may have been carried out, and it cannot be looked up.
+    /// Returns the error for a trigger that may have been carried out and cannot be looked up.
     fn unconfirmed(lost: Option<Ambiguity>, error: FlowError) -> FlowError {
         let unknown = || Ambiguity { unanswered: true, ..Self::forgotten(error) };
         FlowError::Ambiguous(lost.unwrap_or_else(unknown))
     }
 
-    /// The outcome cannot be looked up.
+    /// Returns the error for a trigger that the cluster has forgotten.
     fn forgotten(cause: FlowError) -> Ambiguity {
         Ambiguity { operation: K::INFO.name, cause: Box::new(cause), unanswered: false, found: None, evidence: None }
     }
 
-    /// The cluster has reported how far the operation is: it is polled again, or has ended.
+    /// Handles a status of the operation: polls again, or ends.
     fn reported(
         &mut self,
         status: &<K::Status as Operation>::Output,
@@ -241,7 +241,7 @@ impl<K: Kind> AsyncOperation<K> {
             })),
             None => Err(FlowError::Failed(Failure {
                 what: self.what(),
-                reason: "the cluster says that it is completed, but neither with a result nor with a cause".to_owned(),
+                reason: "the cluster reports it as completed, but without a result and without a cause".to_owned(),
                 details: None,
                 cause: Some(Evidence::new(self.diagnosis())),
             })),
@@ -331,7 +331,7 @@ impl<K: Kind> StateMachine for AsyncOperation<K> {
         ControlFlow::Continue(())
     }
 
-    /// The caller needs the ids to look the job up.
+    /// Adds the ids that the caller needs to look the job up.
     fn add_evidence(&mut self, error: FlowError) -> FlowError {
         let is_open = matches!(error, FlowError::Ambiguous(_) | FlowError::Deadline { .. });
         if is_open && self.trigger.is_some() && JobDiagnosis::of(&error).is_none() {

@@ -11,23 +11,26 @@
 //!               └──── unknown ───────┴──▶ Lost ──▶ ambiguous, with what was found
 //! ```
 //!
-//! | state | event | next |
+//! | state | event | next step |
 //! |---|---|---|
-//! | Trigger | an id | Poll; acknowledged is saved |
-//! | Trigger | ambiguous | Lookup; an attempt is unanswered from now on |
-//! | Trigger | rejected, not sent, out of time | that error; another id is saved for a resumption |
+//! | Trigger | the response has a trigger id | Poll; saves that the id is acknowledged |
+//! | Trigger | outcome unknown | Lookup; an attempt is unanswered from now on |
+//! | Trigger | rejected, not sent, out of time | ends with that error; another id is saved for a resumed flow |
 //! | Lookup | a status | Poll |
-//! | Lookup | unknown; never acknowledged, no attempt unanswered, and younger than results are kept | Trigger, same id |
-//! | Lookup | unknown otherwise | Lost |
+//! | Lookup | unknown id; never acknowledged, no attempt unanswered, and the cluster cannot have forgotten it yet (5 min) | Trigger, same id |
+//! | Lookup | unknown id otherwise | Lost |
 //! | Poll | in progress | Wait, then Poll |
 //! | Poll | completed | the outcome |
 //! | Poll | failed because the job is unknown, and an attempt is unanswered | Lost: a first operation of this id may have been carried out |
-//! | Poll | unknown | Lost |
-//! | Lookup, Poll | another rejection, no answer | the same again, until the deadline, or for 90 s without one; then ambiguous |
-//! | Lookup, Poll | failed, and every attempt was answered | that error; another id is saved for a resumption |
+//! | Poll | unknown id | Lost |
+//! | Lookup, Poll | another rejection, no answer | the same state again, until the deadline, or for 90 s without a deadline; then ambiguous |
+//! | Lookup, Poll | failed, and every attempt was answered | ends with that error; another id is saved for a resumed flow |
 //!
-//! Invariants: one id; sent only while no answer to it was seen and the server could not have forgotten it; saved
-//! before it is sent for the first time, and again when it is acknowledged.
+//! Invariants:
+//!
+//! * A flow uses one trigger id.
+//! * It sends the id only if it has seen no answer to it and the server cannot have forgotten it.
+//! * It saves the id before the first attempt, and again when the server acknowledges it.
 
 mod goals;
 mod machine;
@@ -45,15 +48,16 @@ json_structs! {
     /// What is known of a trigger.
     pub struct TriggerState {
         pub job: JobId,
-        /// The id, chosen by us.
+        /// The trigger id, chosen by this flow.
         pub trigger_id: TriggerId,
-        /// When it was first sent, in milliseconds since the epoch, by our clock.
+        /// When it was first sent, in milliseconds since the epoch, by the client's clock.
         pub since: u64,
-        /// Whether the cluster has answered for it; it is then never sent again.
+        /// Whether the cluster has acknowledged the id. If so, it is never sent again.
         pub acknowledged: bool,
-        /// Whether an earlier attempt had got no answer by then: the operation may be the second operation of the id.
+        /// Whether an earlier attempt had got no answer when the id was acknowledged: the operation may be the second
+        /// operation of the id.
         pub unanswered: Option<bool>,
-        /// Whether it was never sent: the operation before it failed, and a resumption starts another operation.
+        /// Whether the id was never sent: the previous operation failed, and a resumed flow starts another operation.
         pub unsent: Option<bool>,
     }
 }
@@ -62,33 +66,33 @@ json_structs! {
 pub trait Kind: Operation<Output = Trigger, Service = FlinkRest> + Clone + std::fmt::Debug {
     /// The request for the outcome.
     type Status: Operation<Service = FlinkRest> + std::fmt::Debug;
-    /// What a success brings.
+    /// The result of a success.
     type Value;
     /// The goal's name.
     const NAME: &'static str;
-    /// What it makes, for messages.
+    /// The name of the operation in messages, such as "savepoint".
     const WHAT: &'static str;
     /// Whether the state of the job shows the outcome: a stop is the last action of a job.
     const IS_STOP: bool = false;
 
-    /// The job, and the trigger id if the caller has chosen it.
+    /// Returns the job, and the trigger id if the caller has chosen it.
     fn ids(&self) -> (JobId, Option<TriggerId>);
-    /// The request for the outcome with an id.
+    /// Creates the request for the outcome of a trigger id.
     fn status(job: JobId, id: TriggerId) -> Self::Status;
-    /// The same trigger with another id.
+    /// Returns the same trigger with another id.
     fn with_id(self, id: TriggerId) -> Self;
-    /// `None` while it is in progress, or over with nothing to tell.
+    /// Returns the outcome; `None` if the operation is in progress, or has ended without a result and without a cause.
     fn outcome(job: JobId, status: &<Self::Status as Operation>::Output) -> Option<Outcome<Self::Value>>;
-    /// Whether it has ended, with or without success.
+    /// Returns whether the operation has ended, with or without success.
     fn is_over(status: &<Self::Status as Operation>::Output) -> bool;
-    /// The path of a savepoint that it has written although it failed.
+    /// Returns the path of a savepoint that the operation has written although it failed.
     fn left_behind(_status: &<Self::Status as Operation>::Output) -> Option<&str> {
         None
     }
-    /// What to save.
+    /// Returns the state to save.
     fn saved(&self, state: &TriggerState) -> SavedState;
-    /// Whether a failure may come from what a first operation of the same id has done to the job, or from a restart
-    /// that hides what the first operation has done.
+    /// Returns whether a failure may be a consequence of a first operation of the same id, or of a restart that hides
+    /// what the first operation has done.
     fn is_lost(failure: &Failure) -> bool {
         failure.details.as_deref().unwrap_or_default().contains("FlinkJobNotFoundException")
     }

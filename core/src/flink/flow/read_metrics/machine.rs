@@ -21,14 +21,14 @@ pub struct MetricsMachine<S: Source> {
     /// The names that the caller wants; `None` for all.
     names: Option<Vec<String>>,
     fetch_timeout: Duration,
-    /// Until when an empty answer is not final.
+    /// The time until which an empty answer is not final.
     until: Option<Timestamp>,
     pace: PollInterval,
     /// Names that were not requested yet.
     pending: VecDeque<String>,
-    /// Those of the request under way.
+    /// The names of the current request.
     requested: Vec<String>,
-    /// How many names a request may have.
+    /// The greatest number of names in a request.
     at_most: usize,
     found: BTreeMap<String, S::Item>,
     state: State<S::Item>,
@@ -38,7 +38,7 @@ pub struct MetricsMachine<S: Source> {
 enum State<T> {
     Start,
     Names(Box<dyn Request<T>>),
-    /// The names of a request that was answered with nothing: do all of them exist?
+    /// Lists the names after an empty answer, to find out which of the requested names exist.
     Again(Box<dyn Request<T>>),
     /// Requests the first of the pending names.
     Next,
@@ -68,8 +68,8 @@ impl<S: Source> MetricsMachine<S> {
         }
     }
 
-    /// Chooses the names to request, now that those that exist are known. A listed name with a comma cannot be
-    /// requested, so it is left out.
+    /// Chooses the names to request from the names that exist. A name with a comma cannot be requested, so it is left
+    /// out.
     fn choose(&mut self, listed: &[S::Item]) {
         let exists = |name: &str| listed.iter().any(|item| S::name(item) == name);
         self.pending = match &self.names {
@@ -79,7 +79,7 @@ impl<S: Source> MetricsMachine<S> {
         self.state = if listed.is_empty() { State::Empty } else { State::Next };
     }
 
-    /// Requests names whose values did not come again: those that exist, and fewer at a time if all of them do.
+    /// Chooses the names to request after an empty answer: those that exist, and fewer at a time if all of them exist.
     fn choose_again(&mut self, listed: &[S::Item]) {
         let mut requested = std::mem::take(&mut self.requested);
         let before = requested.len();
@@ -98,7 +98,7 @@ impl<S: Source> MetricsMachine<S> {
         let mut room = FlinkRest::MAX_REQUEST_LINE.saturating_sub(self.source.line(base)?);
         let mut names = Vec::new();
         while let Some(name) = self.pending.front().filter(|_| names.len() < self.at_most) {
-            // A comma in between takes three bytes, once it is encoded.
+            // An encoded comma takes three bytes.
             let length = query_length(name) + if names.is_empty() { 0 } else { 3 };
             if length > room && !names.is_empty() {
                 break;
@@ -110,7 +110,7 @@ impl<S: Source> MetricsMachine<S> {
         Ok(CommaList(names))
     }
 
-    /// Returns what was found, in the order of the request.
+    /// Returns the metrics that were found, in the order of the request.
     fn result(&mut self) -> Vec<S::Item> {
         let mut found = std::mem::take(&mut self.found);
         match &self.names {
@@ -130,7 +130,7 @@ impl<S: Source> StateMachine for MetricsMachine<S> {
             State::Start => {
                 self.state = match &self.names {
                     Some(names) if names.is_empty() => State::Next,
-                    // A name that cannot be sent is not listed first: its request fails.
+                    // If a name cannot be sent, the names are not listed first: the request fails.
                     Some(names) if !S::ALL_OR_NOTHING || names.iter().any(|name| cannot_be_sent(name)) => {
                         self.pending = names.iter().cloned().collect();
                         State::Next
@@ -159,7 +159,7 @@ impl<S: Source> StateMachine for MetricsMachine<S> {
                 Err(error) => return done(Err(error.into())),
             },
             State::Values(call) => match cx.poll(call.as_mut())? {
-                // A single metric does not exist any more, or is no number.
+                // One of the metrics no longer exists, or its value is not a number.
                 Ok(metrics) if metrics.is_empty() && S::ALL_OR_NOTHING && self.requested.len() > 1 => {
                     self.state = State::Again(self.source.request(None, cx));
                 }

@@ -1,25 +1,26 @@
 //! The goals [`ReadMetrics`] and [`ReadAggregatedMetrics`]: names and values by one call.
 //!
 //! ```text
-//!  Names ──some──▶ Values ──▶ … ──▶ Values ──any──▶ done
+//!  Names ──some──▶ Values ──▶ … ──▶ Values ──some──▶ done
 //!   ▲ ▲ └──none──┐  │                 │
-//!   │ └──────────┼──┘ aggregated, and none of several: has one vanished?
-//!   └──── Wait ◀─┴────────none────────┘      timeout: done, with none
+//!   │ └──────────┼──┘ aggregated, and no value for several names
+//!   └──── Wait ◀─┴────────none────────┘      timeout: done, with an empty list
 //! ```
 //!
-//! | goal | names are given | names are listed first |
+//! | goal | the caller names metrics | the flow lists the names first |
 //! |---|---|---|
 //! | `ReadMetrics` | no | yes |
-//! | `ReadMetrics` | yes | no: the server leaves out those that do not exist |
-//! | `ReadAggregatedMetrics` | either | yes: one that does not exist empties the whole answer |
+//! | `ReadMetrics` | yes | no: the server leaves out names that do not exist |
+//! | `ReadAggregatedMetrics` | yes or no | yes: if one name does not exist, the server returns an empty list |
 //!
-//! A name can vanish between the list and the values. So if an aggregated answer for several names is empty, the names
-//! are listed again. Those that still exist are requested once more, in smaller groups if all of them do: metrics that
-//! are no numbers have no aggregated value.
+//! A metric can vanish between the two requests. So if an aggregated answer for several names is empty, the flow lists
+//! the names again, and requests those that still exist. If all of them exist, it requests them in smaller groups:
+//! metrics that are not numbers have no aggregated value.
 //!
-//! No request line passes the 4096 bytes that the server reads: names are split, and the answers joined again. The
-//! JobManager fetches metrics lazily, so that an empty list may mean that they are not fetched yet. It does not reject
-//! unknown ids, so that it may also mean that the job does not exist. To tell these apart, request the job.
+//! The server reads at most 4096 bytes of a request line. So the flow splits the names over several requests, and joins
+//! the answers. The JobManager fetches metrics lazily, so an empty list may mean that it has not fetched them yet. It
+//! does not reject unknown ids, so an empty list may also mean that the job does not exist: request the job to find
+//! out.
 
 mod machine;
 mod scope;
@@ -33,11 +34,13 @@ use crate::flow::goal;
 use machine::MetricsMachine;
 use scope::{AggregateScope, AggregateTarget, MetricScope, Named};
 
-/// Reads the metrics of something: all that it has, or those that are named.
+/// Reads all metrics of a JobManager, TaskManager, job, vertex or subtask, or only [some](Self::names).
 ///
-/// Returns the metrics with their values: those that were named in that order, or all by name. Names that do not exist
-/// are left out. Values may be up to 10 s old, and older at the first target after a pause: ask again for newer values.
-/// Something unknown has no metrics: the list is empty, after [`fetch_timeout`](Self::fetch_timeout).
+/// Returns the metrics with their values, in the order of the names, or sorted by name if all are read. Names that do
+/// not exist are left out. Values may be up to 10 s old. The first read after a pause may return older values: read
+/// again for newer values.
+///
+/// If the target does not exist, the list is empty, after [`fetch_timeout`](Self::fetch_timeout).
 ///
 /// ```
 /// use pipewright::flink::{JobId, ReadMetrics};
@@ -54,7 +57,8 @@ pub struct ReadMetrics {
     timeout: Option<Duration>,
 }
 
-/// Reads metrics of several things, taken together: all that they have, or those that are named.
+/// Reads metrics of several TaskManagers, jobs or subtasks, aggregated over them: all metrics, or only
+/// [some](Self::names).
 ///
 /// Returns the metrics with their values, like [`ReadMetrics`]. Metrics that are not numbers and names that do not
 /// exist are omitted. The server returns an empty list if one requested name does not exist, so the goal lists the
@@ -81,32 +85,32 @@ impl ReadMetrics {
         Self { scope, names: None, fetch_timeout: METRICS_FETCH_TIMEOUT, timeout: None }
     }
 
-    /// Of the JobManager.
+    /// Reads metrics of the JobManager.
     pub fn of_job_manager() -> Self {
         Self::new(MetricScope::JobManager)
     }
 
-    /// Of a TaskManager.
+    /// Reads metrics of a TaskManager.
     pub fn of_task_manager(id: impl Into<TaskManagerId>) -> Self {
         Self::new(MetricScope::TaskManager(id.into()))
     }
 
-    /// Of a job as a whole.
+    /// Reads metrics of a job as a whole.
     pub fn of_job(job: JobId) -> Self {
         Self::new(MetricScope::Job(job))
     }
 
-    /// Of all subtasks of a vertex, each under its number.
+    /// Reads metrics of all subtasks of a vertex. Each name begins with the number of the subtask.
     pub fn of_vertex(job: JobId, vertex: VertexId) -> Self {
         Self::new(MetricScope::Vertex(job, vertex))
     }
 
-    /// Of the part of a vertex that runs in the JobManager. Since 1.20.
+    /// Reads metrics of a vertex's operator coordinator, which runs in the JobManager. Since 1.20.
     pub fn of_coordinator(job: JobId, vertex: VertexId) -> Self {
         Self::new(MetricScope::Coordinator(job, vertex))
     }
 
-    /// Of one subtask.
+    /// Reads metrics of one subtask, counted from 0.
     pub fn of_subtask(job: JobId, vertex: VertexId, subtask: u32) -> Self {
         Self::new(MetricScope::Subtask(job, vertex, subtask))
     }
@@ -118,45 +122,45 @@ impl ReadAggregatedMetrics {
         Self { scope, names: None, fetch_timeout: METRICS_FETCH_TIMEOUT, timeout: None }
     }
 
-    /// Of all TaskManagers, or of some if any are given.
+    /// Aggregates over the given TaskManagers; over all TaskManagers if the list is empty.
     pub fn of_task_managers(only: impl Into<CommaList<TaskManagerId>>) -> Self {
         Self::new(AggregateTarget::TaskManagers(some(only.into())))
     }
 
-    /// Of all jobs, or of some if any are given.
+    /// Aggregates over the given jobs; over all jobs if the list is empty.
     pub fn of_jobs(only: impl Into<CommaList<JobId>>) -> Self {
         Self::new(AggregateTarget::Jobs(some(only.into())))
     }
 
-    /// Of all subtasks of a vertex.
+    /// Aggregates over all subtasks of a vertex.
     pub fn of_subtasks(job: JobId, vertex: VertexId) -> Self {
         Self::new(AggregateTarget::Subtasks(job, vertex, None))
     }
 
-    /// Of some subtasks of a vertex: numbers and ranges, as in `0-2,5`.
+    /// Aggregates over some subtasks of a vertex: numbers and ranges, as in `0-2,5`.
     pub fn of_some_subtasks(job: JobId, vertex: VertexId, subtasks: impl Into<String>) -> Self {
         Self::new(AggregateTarget::Subtasks(job, vertex, Some(subtasks.into())))
     }
 
-    /// How to take them together; in every way by default.
+    /// Sets the aggregations; all of them by default.
     pub fn aggregations(mut self, aggregations: impl Into<CommaList<Aggregation>>) -> Self {
         self.scope.aggregations = some(aggregations.into());
         self
     }
 }
 
-/// What both goals have.
+/// The setters and the `From` implementation that both goals have.
 macro_rules! metrics_goal {
     ($goal:ident, $scope:ident, $item:ty, $name:literal, $all_or_nothing:literal) => {
         impl $goal {
-            /// These metrics only, and in this order.
+            /// Reads only these metrics, and returns them in this order.
             pub fn names<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
                 self.names = Some(names.into_iter().map(Into::into).collect());
                 self
             }
 
-            /// Sets how long to poll while the server lists no metrics; 12 s by default, because the server fetches
-            /// them only on request, and every 10 s at most. With zero, one request is sent.
+            /// Sets how long to poll while the server lists no metrics; 12 s by default. The server fetches metrics
+            /// only on request, and at most every 10 s. If the timeout is zero, the flow does not poll again.
             pub fn fetch_timeout(mut self, fetch_timeout: Duration) -> Self {
                 self.fetch_timeout = fetch_timeout;
                 self
@@ -181,7 +185,7 @@ macro_rules! metrics_goal {
 metrics_goal!(ReadMetrics, MetricScope, Metric, "ReadMetrics", false);
 metrics_goal!(ReadAggregatedMetrics, AggregateScope, AggregatedMetric, "ReadAggregatedMetrics", true);
 
-/// `None` for all.
+/// Returns `None` for an empty list, which stands for all.
 fn some<T>(list: CommaList<T>) -> Option<CommaList<T>> {
     if list.0.is_empty() { None } else { Some(list) }
 }

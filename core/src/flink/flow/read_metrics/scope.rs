@@ -1,4 +1,4 @@
-//! Whose metrics are read, and by which operation.
+//! The targets whose metrics are read, and the operation for each.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use crate::flow::{Flow, FlowContext};
 use crate::operation::{Operation, OperationInfo, RequestContext};
 use crate::url::Base;
 
-/// Whose metrics.
+/// The target whose metrics are read.
 #[derive(Clone, Debug)]
 pub enum MetricScope {
     JobManager,
@@ -24,7 +24,7 @@ pub enum MetricScope {
     Subtask(JobId, VertexId, u32),
 }
 
-/// Whose metrics, and how they are taken together.
+/// The targets whose metrics are read, and their aggregations.
 #[derive(Clone, Debug)]
 pub struct AggregateScope {
     pub(super) target: AggregateTarget,
@@ -40,22 +40,22 @@ pub(super) enum AggregateTarget {
 
 pub trait Named {
     const FLOW: &'static str;
-    /// Whether one name that does not exist empties the whole answer.
+    /// Whether the server returns an empty list if one name does not exist.
     const ALL_OR_NOTHING: bool;
 }
 
-/// Where metrics come from.
+/// A source of metrics.
 pub trait Source: Named {
     type Item: fmt::Debug;
 
-    /// The call that lists the names, or gets the values of some.
+    /// Creates the call that lists the names, or reads the values of some names.
     fn request(
         &self,
         names: Option<CommaList<String>>,
         cx: &mut FlowContext<FlinkRest>,
     ) -> Box<dyn Request<Self::Item>>;
 
-    /// How long the request line is without names.
+    /// Returns the length of the request line without names, in bytes.
     fn line(&self, base: &Base) -> Result<usize, BuildError>;
 
     fn name(item: &Self::Item) -> &str;
@@ -66,7 +66,7 @@ pub trait Request<T>: Flow<Output = Vec<T>> + fmt::Debug + Send {}
 
 impl<T, F: Flow<Output = Vec<T>> + fmt::Debug + Send> Request<T> for F {}
 
-/// How long the request line of an operation is.
+/// Returns the length of an operation's request line, in bytes.
 fn line_of<O: Operation>(operation: &O, base: &Base) -> Result<usize, BuildError> {
     let request = operation.request(RequestContext::new(base))?;
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
@@ -75,7 +75,7 @@ fn line_of<O: Operation>(operation: &O, base: &Base) -> Result<usize, BuildError
     Ok(info.method.as_str().len() + target + 10)
 }
 
-/// Does the same with whichever operation a scope means.
+/// Evaluates an expression with the operation of a scope.
 macro_rules! with_operation {
     ($scope:expr, $names:expr, |$operation:ident| $body:expr) => {{
         let names = $names;
@@ -114,7 +114,7 @@ macro_rules! with_operation {
     }};
 }
 
-/// The same for aggregates. Without names only names are listed, and nothing is aggregated.
+/// The same for aggregates. Without names, the server only lists names.
 macro_rules! with_aggregate {
     ($scope:expr, $names:expr, |$operation:ident| $body:expr) => {{
         let names: Option<CommaList<String>> = $names;

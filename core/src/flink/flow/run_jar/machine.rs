@@ -26,7 +26,7 @@ use crate::time::Timestamp;
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct RunMachine {
     run: JarRun,
-    /// Name and bytes of the jar, for a cluster that has not got it any more.
+    /// The name and the bytes of the jar, for a cluster that no longer has it.
     content: Option<(String, Body)>,
     is_uploaded: bool,
     /// How often it was uploaded again.
@@ -37,9 +37,9 @@ pub struct RunMachine {
     purpose: Purpose,
     /// Whether the cluster has answered with success for this flow's own submission.
     is_certain: bool,
-    /// When it was first submitted, in milliseconds since the epoch.
+    /// When the job was first submitted, in milliseconds since the epoch.
     since: Option<u64>,
-    /// Whether it may have been submitted by an attempt without an answer, here or in another process.
+    /// Whether an attempt without an answer, in this or in another process, may have submitted the job.
     unanswered: bool,
     /// Whether another JobManager than before may execute the main method again, once.
     is_trusted: bool,
@@ -51,13 +51,13 @@ pub struct RunMachine {
     /// How often the job was looked up since the last submission.
     lookups: u32,
     pace: PollInterval,
-    /// Until when the job is looked up although that fails.
+    /// For how long a lookup of the job that fails is repeated.
     retry: LookupRetry,
     /// What the cluster said about the job last.
     lookup: JobLookup,
     /// Which JobManager process was to execute the main method last.
     job_manager: Option<String>,
-    /// Whether that process still lives, if the request got no answer.
+    /// Whether that process still runs, if the request got no answer.
     survival: JobManagerLookup,
     state: State,
 }
@@ -67,27 +67,28 @@ enum State {
     Start,
     Resumed,
     Upload(Runner<Upload>),
-    /// Which JobManager is about to execute the main method?
+    /// Reads which JobManager is about to execute the main method.
     Identify(Identify),
     Submit(Call<SubmitJar>),
-    /// Before another attempt of a submission that was not carried out: which JobManager is about to execute the main
-    /// method now?
+    /// Reads which JobManager is about to execute the main method, before another attempt of a submission that was not
+    /// carried out.
     Repeat(Identify, Call<SubmitJar>),
-    /// Does the cluster know the job? With the error of its submission; `None` if another process has submitted it.
+    /// Reads whether the cluster knows the job. With the error of its submission; `None` if another process has
+    /// submitted it.
     Lookup(Call<GetJobStatus>, Option<FlowError>),
     Wait(Timestamp, Option<FlowError>),
-    /// The cluster does not know the job: is the JobManager still the same?
+    /// The cluster does not know the job: reads whether the JobManager is still the same.
     Check(Identify, Option<FlowError>),
     Launched,
 }
 
-/// The rejection that says something about the main method: the cluster's own, and not that it could not ask itself. It
-/// also shows that the JobManager that was to execute the main method is alive.
+/// Returns the rejection if it is about the main method: if it is from the cluster itself, and not about a JobManager
+/// that cannot be reached. It also shows that the JobManager that was to execute the main method is alive.
 fn says_why(error: &FlowError) -> Option<&ServiceError> {
     error.service().filter(|rejection| rejection.kind() == ErrorKind::Rejected && !is_of_failover(rejection))
 }
 
-/// Whether nothing was executed, as far as the cluster can tell.
+/// Returns whether the cluster says that it has executed nothing.
 fn is_not_applied(error: &FlowError) -> bool {
     error.service().is_some_and(|rejection| is_of_failover(rejection) && rejection.applied() == Applied::No)
 }
@@ -97,7 +98,7 @@ fn is_duplicate(rejection: &ServiceError) -> bool {
 }
 
 impl RunMachine {
-    /// From the beginning, or from what another process has saved.
+    /// Begins a new run, or continues from the state that another process has saved.
     pub(super) fn new(goal: RunJar) -> Self {
         let RunJar { content, is_uploaded, run, job, is_own, is_trusted, resumed, purpose, .. } = goal;
         let state = match resumed {
@@ -133,39 +134,40 @@ impl RunMachine {
         }
     }
 
-    /// Whether the job was certainly not submitted: the cluster has answered every attempt, and does not know the job.
+    /// Returns whether the job was certainly not submitted: the cluster has answered every attempt, and does not know
+    /// the job.
     pub(in crate::flink::flow) fn is_unsubmitted(&self) -> bool {
         !self.unanswered && matches!(self.lookup, JobLookup::NotTried | JobLookup::NotFound)
     }
 
-    /// Whether the job that the cluster has under this id is certainly the job that this flow has submitted.
+    /// Returns whether the job with this id is certainly the job that this flow has submitted.
     pub(in crate::flink::flow) fn is_certain(&self) -> bool {
         self.is_certain
     }
 
-    /// Whether the cluster does not know the job, and would know one that was submitted and has ended.
+    /// Returns whether the cluster does not know the job, although it would know a submitted job that has ended.
     pub(in crate::flink::flow) fn is_absent(&self, now: Timestamp) -> bool {
         let since = Timestamp::from_millis(self.since.unwrap_or_default());
         self.lookup == JobLookup::NotFound && now.since(since) < JOB_RETENTION
     }
 
-    /// Whether the cluster said that the job is there, or was.
+    /// Returns whether the cluster said that the job exists or existed.
     pub(in crate::flink::flow) fn is_known(&self) -> bool {
         matches!(self.lookup, JobLookup::State(_))
     }
 
-    /// Whether another JobManager than that which was to execute `main()` answered that it does not know the job.
+    /// Returns whether another JobManager, which was not to execute `main()`, said that it does not know the job.
     pub(in crate::flink::flow) fn is_lost(&self) -> bool {
         self.survival == JobManagerLookup::Restarted && self.lookup == JobLookup::NotFound
     }
 
-    /// Whether another JobManager answered that it does not know the job, and the JobManager that was to execute
-    /// `main()` may still do so.
+    /// Returns whether another JobManager said that it does not know the job, and the JobManager that was to execute
+    /// `main()` may still execute it.
     pub(in crate::flink::flow) fn may_still_start(&self, now: Timestamp) -> bool {
         self.survival == JobManagerLookup::DifferentReplica && self.is_absent(now)
     }
 
-    /// Whether the cluster said that the job is there and has not ended.
+    /// Returns whether the cluster said that the job exists and has not ended.
     pub(in crate::flink::flow) fn is_alive(&self) -> bool {
         matches!(&self.lookup, JobLookup::State(state) if !state.is_terminal())
     }
@@ -180,8 +182,8 @@ impl RunMachine {
         cx.save(SavedState::new(RunJar::NAME, &state));
     }
 
-    /// Every attempt was rejected or never sent, so the cluster does not have the job: a resumed flow may run it,
-    /// however late.
+    /// Saves that every attempt was rejected or never sent, so that the cluster does not have the job: a resumed flow
+    /// may run it at any later time.
     fn save_unsent(&mut self, cx: &mut FlowContext<FlinkRest>) {
         if self.since.is_none() || self.unanswered || self.is_open {
             return;
@@ -213,8 +215,8 @@ impl RunMachine {
         }
     }
 
-    /// Whether the jar is to be uploaded again: a JobManager that was restarted has lost it, and another one never had
-    /// it.
+    /// Returns whether to upload the jar again: a JobManager that was restarted has lost it, and another JobManager
+    /// never had it.
     fn is_uploadable(&self, error: &FlowError) -> bool {
         error.service().is_some_and(is_unknown_jar) && self.content.is_some() && self.uploads < MAX_REUPLOADS
     }
@@ -231,7 +233,7 @@ impl RunMachine {
         Some(self.start(cx))
     }
 
-    /// Which JobManager is about to execute the main method is known. If an earlier attempt got no answer, it must be
+    /// Records which JobManager is about to execute the main method. If an earlier attempt got no answer, it must be
     /// the same JobManager. Returns whether the job may be submitted.
     fn identified(&mut self, process: Result<Process, String>) -> bool {
         if self.unanswered {
@@ -276,13 +278,13 @@ impl RunMachine {
         State::Lookup(cx.call(GetJobStatus::new(job)), submit_error)
     }
 
-    /// The state is saved, so that a resumed flow may submit the job, if no attempt can have done so.
+    /// Ends with an error. If no attempt can have submitted the job, saves that a resumed flow may submit it.
     fn failed(&mut self, error: FlowError, cx: &mut FlowContext<FlinkRest>) -> Transition<Launched> {
         self.save_unsent(cx);
         done(Err(error))
     }
 
-    /// An error that is not about the submission.
+    /// Makes an error that is not about the submission ambiguous if the job may have been submitted.
     fn or_ambiguous(&self, error: FlowError) -> FlowError {
         if self.unanswered { Self::ambiguous(error, None) } else { error }
     }
@@ -330,7 +332,7 @@ impl StateMachine for RunMachine {
             }
             State::Submit(call) => match cx.poll(call)? {
                 Ok(submitted) => {
-                    // A cluster that chose an id of its own would have ignored ours.
+                    // A cluster that ignores the requested id has chosen another id.
                     self.job = Some(submitted.job_id);
                     self.is_certain = true;
                     self.save(true, cx);
@@ -392,7 +394,7 @@ impl StateMachine for RunMachine {
         ControlFlow::Continue(())
     }
 
-    /// The caller needs the ids to look the job up.
+    /// Adds the ids that the caller needs to look the job up.
     fn add_evidence(&mut self, error: FlowError) -> FlowError {
         let is_open = matches!(error, FlowError::Ambiguous(_) | FlowError::Deadline { .. } | FlowError::Failed(_));
         let Some(job) = self.job.filter(|_| is_open) else { return error };

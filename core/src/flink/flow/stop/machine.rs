@@ -26,7 +26,7 @@ pub struct StopMachine {
     trigger: Option<TriggerId>,
     /// The savepoint, once it is written.
     written: Option<Written>,
-    /// Since when the job is in a state that does not lead to its end.
+    /// Since when the job has been in a state in which it is not ending.
     not_ending_since: Option<Timestamp>,
     pace: PollInterval,
     state: State,
@@ -34,23 +34,23 @@ pub struct StopMachine {
 
 #[derive(Debug)]
 enum State {
-    /// Until the first poll.
+    /// The initial state.
     Start(Option<AsyncOperation<StartStop>>),
     Trigger(Runner<AsyncOperation<StartStop>>),
     /// The savepoint is written.
     Written,
     Await(Runner<AwaitMachine>),
-    /// The job is in a state that does not lead to its end; before it is polled again.
+    /// The job is in a state in which it is not ending. Waits for the next poll.
     Wait(Timestamp),
     /// Waiting for the job ended with this error.
     Diagnose(DiagnoseJob, FlowError),
-    /// The trigger failed without a savepoint, for this reason. Whether its outcome may be that of a second operation,
-    /// too.
+    /// The trigger failed without a savepoint, for this reason. The flag says whether a second operation of the same id
+    /// may have reported the failure.
     NoSavepoint(DiagnoseJob, Failure, bool),
 }
 
 impl StopMachine {
-    /// From the trigger, or from the savepoint if that was written before.
+    /// Begins with the trigger, or after the savepoint if that is already written.
     pub(super) fn new(trigger: AsyncOperation<StartStop>, written: Option<Written>) -> Self {
         let known = trigger.known().map(|known| known.trigger_id);
         let (job, _) = trigger.kind().ids();
@@ -68,10 +68,10 @@ impl StopMachine {
         FlowError::Failed(Failure { what, reason, details, cause: Some(Evidence::new(diagnosis)) })
     }
 
-    /// How the job ended; `None` if the cluster does not know it any more.
+    /// Returns how the job ended; `state` is `None` if the cluster no longer knows the job.
     fn ended(&self, state: Option<JobState>) -> Result<Stopped, FlowError> {
         let Some(Written { path, failure }) = self.written.clone() else {
-            // Only a job whose savepoint is written is waited for.
+            // The flow waits only for a job whose savepoint is written.
             return Err(self.failed("there is no savepoint".to_owned(), None, self.diagnosis(JobLookup::NotTried)));
         };
         let Some((reason, details)) = failure else {
@@ -81,7 +81,7 @@ impl StopMachine {
         Err(self.failed(format!("{reason}; {lookup}"), details, self.diagnosis(lookup)))
     }
 
-    /// The savepoint is there, and the job as well.
+    /// Returns the error for a job that runs although its savepoint is written.
     fn runs_on(&self, state: JobState) -> FlowError {
         let path = self.written.as_ref().map_or("", |written| &written.path);
         let reason = format!(
@@ -105,12 +105,12 @@ impl StopMachine {
         State::Written
     }
 
-    /// Whether the job has ended, but not as a job that was stopped.
+    /// Returns whether the job has ended in another way than by the stop.
     fn is_failed(diagnosis: Option<&JobDiagnosis>) -> bool {
         diagnosis.is_some_and(|known| known.is_terminal() && known.lookup != JobLookup::State(JobState::Finished))
     }
 
-    /// The trigger is over.
+    /// Handles the end of the trigger.
     fn triggered(
         &mut self,
         result: Result<String, FlowError>,
@@ -144,7 +144,7 @@ impl StopMachine {
             }
             (Err(FlowError::Ambiguous(lost)), None) => {
                 return Err(match diagnosis {
-                    // A trigger that was answered for is forgotten when it is long over, or with its JobManager.
+                    // The cluster forgets an acknowledged trigger some time after its end, or with its JobManager.
                     Some(diagnosis) if diagnosis.is_alive() && (!is_unconfirmed || trigger.is_long_ago(cx.now())) => {
                         let reason = format!("the cluster has forgotten the trigger; {}", diagnosis.lookup);
                         self.failed(reason, Some(lost.cause.to_string()), diagnosis)
@@ -156,7 +156,7 @@ impl StopMachine {
         })
     }
 
-    /// The trigger failed without a savepoint, and the job was looked up.
+    /// Decides after the trigger failed without a savepoint and the job was looked up.
     fn diagnosed(&mut self, found: Found, mut failure: Failure, is_unconfirmed: bool) -> Result<State, FlowError> {
         let Found { diagnosis, text } = found;
         if let Some(path) = diagnosis.savepoint.clone() {
@@ -166,8 +166,7 @@ impl StopMachine {
         }
         failure.reason = format!("{}; {}", failure.reason, diagnosis.lookup);
         let failed = FlowError::Failed(Failure { cause: Some(Evidence::new(diagnosis.clone())), ..failure });
-        // After a lookup that failed, the outcome is still unknown; an end other than FINISHED is not the end of a
-        // stop.
+        // If the lookup failed, the outcome is still unknown. A stop ends only as FINISHED.
         let is_open = match &diagnosis.lookup {
             JobLookup::State(state) => *state == JobState::Finished,
             _ => true,
@@ -185,7 +184,7 @@ impl StopMachine {
         })
     }
 
-    /// The state of the job is unknown.
+    /// Returns the error for a job whose state is unknown.
     fn not_diagnosed(&self, error: FlowError, found: Found) -> FlowError {
         FlowError::Ambiguous(Ambiguity {
             operation: StartStop::INFO.name,
@@ -263,7 +262,7 @@ impl StateMachine for StopMachine {
         ControlFlow::Continue(())
     }
 
-    /// The savepoint must not get lost.
+    /// Adds the savepoint to every error.
     fn add_evidence(&mut self, error: FlowError) -> FlowError {
         match error {
             FlowError::Deadline { .. } if self.written.is_some() => {

@@ -8,23 +8,25 @@
 //!     └─ no savepoint ──▶ NoSavepoint
 //! ```
 //!
-//! | what ended the trigger | what the cluster says of the job | the stop |
+//! | end of the trigger | state of the job at the cluster | result of the stop |
 //! |---|---|---|
 //! | a location | FINISHED, another end, or unknown | done |
 //! | a location | anything else for 5 s: a failover brought it back | failed, with the savepoint |
 //! | failed, after its savepoint was written | FAILED, another end, or unknown | failed, with the savepoint |
 //! | failed without a savepoint, every attempt answered | anything | failed |
-//! | failed, after an attempt without an answer | FINISHED, and a stop's savepoint is the last thing it did | done |
+//! | failed, after an attempt without an answer | FINISHED, and its last snapshot is a stop's savepoint | done |
 //! | failed, after an attempt without an answer | FINISHED otherwise, unknown, or it cannot be looked up | ambiguous |
-//! | forgotten | FINISHED, and a stop's savepoint is the last thing it did | done |
-//! | forgotten, or failed after an attempt without an answer | another end, and a stop's savepoint that was triggered since is the last thing it did | failed, with the savepoint |
-//! | forgotten, every attempt answered | it has not ended | failed: it runs on |
-//! | forgotten, first sent 10 minutes ago or earlier | it has not ended | failed: it runs on |
+//! | forgotten | FINISHED, and its last snapshot is a stop's savepoint | done |
+//! | forgotten, or failed after an attempt without an answer | another end, and its last snapshot is a stop's savepoint that was triggered since | failed, with the savepoint |
+//! | forgotten, every attempt answered | not ended | failed: the job runs on |
+//! | forgotten, first sent 10 minutes ago or earlier | not ended | failed: the job runs on |
 //! | forgotten otherwise | | ambiguous |
-//! | a location, or failed after its savepoint was written | it cannot be looked up until the deadline, or for 90 s without one | ambiguous, with the savepoint |
+//! | a location, or failed after its savepoint was written | not readable until the deadline, or for 90 s without a deadline | ambiguous, with the savepoint |
+//!
+//! "Forgotten" means that the cluster no longer knows the trigger id.
 //!
 //! A job whose savepoint is written has no tasks any more and is about to be FINISHED. If it is in another state for
-//! longer, a failover brought it back from its last checkpoint. Every error has a
+//! more than 5 s, a failover has restored it from its last checkpoint. Every error has a
 //! [`JobDiagnosis`](super::JobDiagnosis), with the savepoint if one was written.
 
 mod machine;
@@ -45,13 +47,9 @@ pub(super) use machine::StopMachine;
 
 json_structs! {
     struct StopState {
-        /// What is known of the trigger.
         pub trigger: TriggerState,
-        /// As in the goal.
         pub target_directory: Option<String>,
-        /// As in the goal.
         pub drain: Option<bool>,
-        /// As in the goal.
         pub format: Option<SavepointFormat>,
         /// The path of the savepoint, once it is written.
         pub location: Option<String>,
@@ -62,19 +60,20 @@ json_structs! {
 
 /// Stops a job with a savepoint and waits until it has ended.
 ///
-/// All tasks of the job must run, which takes a moment from its submission: wait with
-/// [`AwaitJob::running`](super::AwaitJob::running).
+/// Flink rejects a savepoint unless all tasks of the job run. After a submission, wait with
+/// [`AwaitJob::running`](super::AwaitJob::running) first.
 ///
 /// # Errors
 /// * [`FlowError::Failed`] if the savepoint fails: the job may run on, restart, or have failed.
-/// * [`FlowError::Failed`] if the savepoint was written, but the job failed while it was stopping, or a failover
-///   brought it back. In the first case start a job from the savepoint, which also commits what its sinks had prepared;
-///   in the second case the job continues from its last checkpoint, and another stop takes a newer savepoint.
+/// * [`FlowError::Failed`] if the savepoint was written, but the job failed while it was stopping. Start a job from the
+///   savepoint: this also commits what the sinks had prepared.
+/// * [`FlowError::Failed`] if the savepoint was written, but a failover restored the job. It continues from its last
+///   checkpoint. Run another stop, which takes a newer savepoint.
 /// * [`FlowError::Ambiguous`] if it is not known whether the job was stopped: the cluster has forgotten the trigger, an
 ///   attempt got no answer, or the job could not be looked up until the deadline (for 90 s without one). Look up the
 ///   job before you start another job. If the diagnosis has a savepoint, that savepoint is complete.
-/// * [`FlowError::Deadline`] if the time is up before the job has ended. The cluster continues the stop: resume from
-///   the saved state.
+/// * [`FlowError::Deadline`] if the [`timeout`](Self::timeout) expires before the job has ended. The cluster continues
+///   the stop: resume from the saved state.
 ///
 /// All of these carry a [`JobDiagnosis`](super::JobDiagnosis): the state of the job, the trigger id, and the path of
 /// the savepoint if one was written.
@@ -87,39 +86,40 @@ pub struct StopWithSavepoint {
     written: Option<Written>,
 }
 
-/// A savepoint that is written.
+/// The written savepoint.
 #[derive(Clone, Debug)]
 struct Written {
     path: String,
-    /// Why the stop failed all the same, and Flink's whole account of it.
+    /// Why the stop failed after the savepoint, and Flink's stack trace.
     failure: Option<(String, Option<String>)>,
 }
 
 impl StopWithSavepoint {
-    /// Stops a job, with a savepoint at the cluster's default place.
+    /// Creates the goal for a job.
     pub fn new(job: JobId) -> Self {
         Self { start: StartStop::new(job), timeout: None, resumed: None, written: None }
     }
 
-    /// Where to write the savepoint.
+    /// Sets the directory for the savepoint; by default the cluster's `execution.checkpointing.savepoint-dir`.
     pub fn target_directory(mut self, directory: impl Into<String>) -> Self {
         self.start.target_directory = Some(directory.into());
         self
     }
 
-    /// First emits the maximum watermark, so that all timers fire: for a job that will not be resumed.
+    /// Sets whether the sources first emit the maximum watermark, so that all event-time timers fire; false by default.
+    /// Use it only for a job that will not be started from the savepoint.
     pub fn drain(mut self, drain: bool) -> Self {
         self.start.drain = Some(drain);
         self
     }
 
-    /// How to write the savepoint.
+    /// Sets the format of the savepoint; Flink's canonical format by default.
     pub fn format(mut self, format: SavepointFormat) -> Self {
         self.start.format_type = Some(format);
         self
     }
 
-    /// An id of one's own; it must be new, also among those of savepoints. Chosen from the seed by default.
+    /// Sets the trigger id, which must be new: also no savepoint may have used it. Chosen from the seed by default.
     pub fn trigger_id(mut self, id: TriggerId) -> Self {
         self.start.trigger_id = Some(id);
         self
@@ -136,12 +136,12 @@ impl From<StopWithSavepoint> for StopMachine {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stopped {
-    /// The job.
+    #[allow(missing_docs, reason = "the name says everything")]
     pub job: JobId,
-    /// The path of the savepoint, to start a job from.
+    /// The path of the savepoint: start a job from it.
     pub location: String,
-    /// How the job ended: FINISHED, unless something else ended it at the same time; `None` when a JobManager that was
-    /// restarted meanwhile no longer knows it.
+    /// How the job ended: FINISHED, unless something else ended it at the same time. `None` if the cluster no longer
+    /// knows the job, because the JobManager was restarted in the meantime.
     pub state: Option<JobState>,
 }
 

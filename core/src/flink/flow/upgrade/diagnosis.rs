@@ -10,22 +10,24 @@ use crate::flink::{JarId, JobId};
 
 /// Which job runs after an upgrade has ended with an error.
 ///
-/// A status never says more than the cluster said after the last request that could change it, or than follows from it.
-/// The job may have ended since.
+/// The status follows from the cluster's last responses. The job may have ended since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UpgradeStatus {
-    /// The flow has stopped no job and started none. The job runs on, unless something else has ended it.
+    /// The flow has stopped no job and started no job. The old job runs, unless something else has ended it.
     Untouched,
     /// The old job runs: the stop failed, or a rollback was requested before the job was stopped. In the phases
     /// [`RunOld`](UpgradePhase::RunOld) and [`SettleOld`](UpgradePhase::SettleOld), the old jar runs as
     /// [`UpgradeDiagnosis::old_job`].
     OldJobRuns,
-    /// Neither the old nor the new job runs. Start a job from [`UpgradeDiagnosis::savepoint`] if it is there.
+    /// Neither the old nor the new job runs. Start a job from [`UpgradeDiagnosis::savepoint`]. If that is `None`, start
+    /// it from the newer of [`last_checkpoint`](UpgradeDiagnosis::last_checkpoint) and
+    /// [`earlier_savepoint`](UpgradeDiagnosis::earlier_savepoint).
     NoJobRuns,
-    /// The new job has not ended, but it is not decided whether it is good.
+    /// The new job has not ended, but the flow has not yet verified that it runs steadily. Resume the upgrade from its
+    /// saved state.
     NewJobRuns,
-    /// It is not known which job runs, or whether one does. Resume the upgrade from its saved state.
+    /// It is not known which job runs, or whether a job runs. Resume the upgrade from its saved state.
     Unknown,
 }
 
@@ -47,7 +49,7 @@ impl fmt::Display for UpgradeStatus {
 /// use pipewright::error::FlowError;
 /// use pipewright::flink::{RunJar, UpgradeDiagnosis, UpgradeJob, UpgradePhase};
 ///
-/// /// The goal that continues without a saved state, if no job can run from the savepoint yet.
+/// /// Returns the goal that continues without a saved state, if no job can run from the savepoint yet.
 /// fn again(error: &FlowError) -> Option<UpgradeJob> {
 ///     let diagnosis = UpgradeDiagnosis::of(error)?;
 ///     if error.is_ambiguous() || !matches!(diagnosis.phase, UpgradePhase::Prepare | UpgradePhase::Run) {
@@ -68,10 +70,10 @@ pub struct UpgradeDiagnosis {
     pub status: UpgradeStatus,
     /// The job that was to be upgraded.
     pub job: JobId,
-    /// The id that the new jar's job has or gets.
+    /// The id of the new jar's job, which may not exist yet.
     pub new_job: JobId,
-    /// The id that the old jar's job has or gets if it must run again. It equals `new_job` if the flow rolled back
-    /// while `main()` of the new jar might still run: the cluster then rejects a late submission of the new job.
+    /// The id of the old jar's job if the flow rolls back. It equals `new_job` if the flow rolled back while `main()`
+    /// of the new jar might still run: the cluster then rejects a late submission of the new job.
     pub old_job: JobId,
     /// The new jar; empty before it was uploaded.
     pub new_jar: JarId,
@@ -85,31 +87,32 @@ pub struct UpgradeDiagnosis {
     /// phase. Look up `new_job` and `old_job` before you start another job from it. If the cluster knows neither job,
     /// one of them may have finished and been forgotten: check its output before you start a job from this savepoint.
     pub savepoint: Option<String>,
-    /// The path of the savepoint of a stop after which a failover brought `job` back; `None` if there was no such stop,
-    /// or a later one succeeded. The job ran on after it: start from its last checkpoint if that is newer.
+    /// The path of the savepoint of a stop after which a failover restored `job`. `None` if there was no such stop, or
+    /// a later stop succeeded. The job continued after this savepoint: start from its last checkpoint if that is newer.
     pub earlier_savepoint: Option<String>,
-    /// The path of the last completed checkpoint of `job` before it was stopped, or of the last checkpoint that the
-    /// cluster lists if it has ended without a savepoint; `None` if the cluster listed none. If an ambiguous stop has
-    /// left no other path, look for its savepoint in the target directory first: the directory `savepoint-` with the
-    /// first six digits of the id of `job`.
+    /// The path of the last completed checkpoint of `job` before it was stopped. If `job` has ended without a
+    /// savepoint, the path of the last checkpoint that the cluster lists. `None` if the cluster listed no checkpoint.
+    ///
+    /// If a stop ended as ambiguous and left no other path, look for its savepoint in the target directory first. Its
+    /// name begins with `savepoint-` and the first six digits of the id of `job`.
     ///
     /// The cluster deletes checkpoints of an ended job unless they are retained
     /// (`execution.checkpointing.externalized-checkpoint-retention`).
     pub last_checkpoint: Option<String>,
-    /// Why the new job was given up; `None` if it was not.
+    /// Why the flow gave up the new job; `None` if it has not given it up.
     pub reason: Option<String>,
-    /// What the step that failed knew about its job.
+    /// What the failed step knew about its job; `None` if that step has no job.
     pub last: Option<JobDiagnosis>,
 }
 
 impl UpgradeDiagnosis {
-    /// The diagnosis that an error carries.
+    /// Returns the diagnosis that an error carries; `None` if it carries none.
     pub fn of(error: &FlowError) -> Option<&Self> {
         error.evidence()
     }
 }
 
-/// One line, without what the last step knew.
+/// Shows the diagnosis in one line, without [`last`](UpgradeDiagnosis::last).
 impl fmt::Display for UpgradeDiagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { phase, status, job, new_job, old_job, savepoint, earlier_savepoint, last_checkpoint, .. } = self;

@@ -32,7 +32,7 @@ use crate::flow::{
 };
 use crate::time::Timestamp;
 
-/// What a saved state has in place of a jar's id before it is uploaded. An id of Flink's ends in `.jar`.
+/// The text in a saved state for the id of a jar that is not uploaded yet. Flink's ids end in `.jar`.
 const NOT_UPLOADED: &str = "(not uploaded)";
 
 /// The transitions of [`UpgradeJob`].
@@ -42,17 +42,18 @@ pub struct UpgradeMachine {
     /// The jars themselves, old and new, if they were given.
     jars: [Option<(String, Body)>; 2],
     is_uploaded: [bool; 2],
-    /// How often one was uploaded again.
+    /// How often a jar was uploaded again.
     uploads: u32,
     data: UpgradeState,
-    /// When the cluster has said how the job is that must show that it runs.
+    /// When the cluster has reported the state of the job that must show that it runs.
     observed: ObservationWindow,
     settle_until: Timestamp,
     /// How often the job was stopped again.
     stops: u32,
     /// Whether both jars were planned.
     is_planned: bool,
-    /// Whether an attempt to plan this jar got no answer, here or in an earlier process, and none was answered since.
+    /// Whether an attempt to plan this jar got no answer, here or in an earlier process, and no later attempt was
+    /// answered.
     is_plan_open: bool,
     /// The attempts of this plan that were sent when the JobManager was identified last.
     identified_attempts: u32,
@@ -62,9 +63,11 @@ pub struct UpgradeMachine {
     status: UpgradeStatus,
     /// Whether a request of this flow was sent, and answered or lost.
     has_exchanged: bool,
-    /// The new job's tasks before its first checkpoint, the most of them that have finished, and that checkpoint.
+    /// The mark of the new job's tasks before its first checkpoint.
     mark: TaskMark,
+    /// The greatest number of its tasks that have finished.
     finished: u32,
+    /// The number of its first checkpoint.
     checkpoint: Option<i64>,
     state: State,
 }
@@ -76,49 +79,50 @@ enum State {
     Start,
     Resumed,
     Check(Runner<AwaitMachine>),
-    /// The job has ended after an earlier stop had written its savepoint: what was its last checkpoint?
+    /// The job has ended after an earlier stop had written its savepoint: reads its last checkpoint.
     Ended(DiagnoseJob),
     Upload(usize, Runner<Upload>),
-    /// Which JobManager is about to execute the main method of this jar?
+    /// Reads which JobManager is about to execute the main method of this jar.
     Identify(usize, Identify),
     Plan(usize, Call<PlanJar>),
-    /// Before another attempt of a plan that was not carried out: which JobManager is about to execute the main method
-    /// now?
+    /// Reads which JobManager is about to execute the main method, before another attempt of a plan that was not
+    /// carried out.
     Replan(usize, Identify, Call<PlanJar>),
-    /// A plan got no answer, here or in an earlier process: is the JobManager still the same?
+    /// A plan got no answer, here or in an earlier process: reads whether the JobManager is still the same.
     CheckJobManager(Option<(usize, FlowError)>, Identify),
-    /// It is not, or that is unknown: does the old job still run? With the error of the plan.
+    /// The JobManager is not the same, or that is unknown: reads whether the old job still runs. With the error of the
+    /// plan.
     Suspect(Option<FlowError>, DiagnoseJob),
-    /// Before the plans and the stop: which checkpoint is the last?
+    /// Reads the last checkpoint, before the plans and the stop.
     LastCheckpoint(Call<GetCheckpoints>),
     Stop(Runner<StopMachine>),
     Run(Runner<RunMachine>),
     Settle(Runner<AwaitMachine>),
     Checkpoint(Runner<AsyncOperation<StartCheckpoint>>),
-    /// Before another checkpoint.
+    /// Waits before another checkpoint.
     Pause(Timestamp),
-    /// Time is up, and the checkpoint was not seen to complete: has the new job completed one? With the error of the
-    /// deadline.
+    /// The settle timeout has expired, and the checkpoint was not seen to complete: reads whether the new job has
+    /// completed a checkpoint. With the error of the deadline.
     CheckpointLookup(Call<GetCheckpoints>, FlowError),
     Verify(StabilityCheck),
-    /// A task of the new job has left RUNNING: how is the job now? With what was observed.
+    /// A task of the new job has left RUNNING: reads the state of the job. With what was observed.
     Unstable(Runner<AwaitMachine>, String),
-    /// The new job is given up: what did it run into? With the reason.
+    /// The new job is given up: reads its exceptions. With the reason.
     Explain(Call<GetJobExceptions>, String),
     CancelNew(Runner<CancelMachine>),
     RunOld(Runner<RunMachine>),
     SettleOld(Runner<AwaitMachine>),
-    /// The caller wants the old jar back, but nothing was stopped: how is the old job?
+    /// The caller requested a rollback, but no job was stopped: reads the state of the old job.
     Untouched(Runner<AwaitMachine>),
-    /// The caller wants the old jar back: was the new job submitted?
+    /// The caller requested a rollback: reads whether the new job was submitted.
     FindNew(Runner<RunMachine>),
 }
 
-/// What follows from an answer: the next state, or the end.
+/// The consequence of an answer: the next state, or the end.
 type Next = ControlFlow<Step<Upgrade>, State>;
 
 impl UpgradeMachine {
-    /// With the old and the new jar, and whether the cluster has them.
+    /// Begins an upgrade. The pairs are for the old and the new jar: the jar itself, and whether the cluster has it.
     pub(super) fn fresh(jars: [Option<(String, Body)>; 2], is_uploaded: [bool; 2], data: UpgradeState) -> Self {
         let is_stopped = data.savepoint.is_some();
         Self {
@@ -142,7 +146,7 @@ impl UpgradeMachine {
         }
     }
 
-    /// From the phase that was saved last.
+    /// Continues with the phase that was saved last.
     pub(super) fn resumed(jars: [Option<(String, Body)>; 2], mut data: UpgradeState) -> Self {
         let is_uploaded = [&mut data.old, &mut data.new].map(|run| {
             let is_uploaded = run.jar.as_str() != NOT_UPLOADED;
@@ -155,7 +159,7 @@ impl UpgradeMachine {
             // A plan without an answer may have killed the JobManager, and the job with it.
             UpgradePhase::Prepare if data.savepoint.is_none() && data.planning.is_some() => UpgradeStatus::Unknown,
             UpgradePhase::Prepare if data.savepoint.is_none() => UpgradeStatus::Untouched,
-            // Each of them saves what it sends before it sends it.
+            // The stop saves its trigger before it sends it.
             UpgradePhase::Stop if data.child.is_none() => UpgradeStatus::Untouched,
             // The main method of the new jar may still submit the new job.
             UpgradePhase::RunOld if data.old_job == data.new_job => UpgradeStatus::Unknown,
@@ -166,7 +170,7 @@ impl UpgradeMachine {
         Self { state: State::Resumed, status, ..Self::fresh(jars, is_uploaded, data) }
     }
 
-    /// What the flow of this phase saves is part of what the upgrade saves.
+    /// Makes the state that the flow of this phase saves a part of the upgrade's saved state.
     fn adopt<T>(&mut self, step: Step<T>) -> Polled<Upgrade, T> {
         let step = match step {
             Step::Notice(Notice::Persist(child)) => {
@@ -313,7 +317,7 @@ impl StateMachine for UpgradeMachine {
             State::Explain(call, reason) => {
                 let (exceptions, mut reason) = (cx.poll(call)?, std::mem::take(reason));
                 if let Some(cause) = exceptions.ok().and_then(|exceptions| exceptions.newest()) {
-                    reason = format!("{reason}; it last ran into {cause}");
+                    reason = format!("{reason}; its last exception is {cause}");
                 }
                 or_done(self.roll_back(reason, cx))?
             }
@@ -352,7 +356,7 @@ impl StateMachine for UpgradeMachine {
         ControlFlow::Continue(())
     }
 
-    /// The caller needs the savepoint, the jars, the ids of the jobs, and which of them runs.
+    /// Adds the savepoint, the jars, the ids of the jobs, and which of them runs.
     fn add_evidence(&mut self, error: FlowError) -> FlowError {
         if matches!(error, FlowError::Build(_)) && !self.has_exchanged { error } else { self.explain(error) }
     }

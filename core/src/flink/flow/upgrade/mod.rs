@@ -11,12 +11,13 @@
 //!
 //! [`UpgradePhase::Prepare`] covers Check, Upload and Plan; [`UpgradePhase::Settle`] covers Settle and Checkpoint.
 //! "Ends with" means that the flow ends with this error; "failed" and "ambiguous" are [`FlowError::Failed`] and
-//! [`FlowError::Ambiguous`]. A temporary rejection is a 429 or 503, or one for lack of a leader.
+//! [`FlowError::Ambiguous`]. A temporary rejection is a 429, a 503, or a rejection for lack of a leader. The settle
+//! timeout is [`UpgradeJob::settle_timeout`].
 //!
-//! | Prepare | event | next step |
+//! | step of Prepare | event | next step |
 //! |---|---|---|
 //! | Check | the cluster no longer knows the job | ends with that error; which job runs is unknown |
-//! | Check | the job ends, other than FINISHED | failed, with its last checkpoint, and the savepoint of an earlier stop if there is one |
+//! | Check | the job ends, other than FINISHED | failed, with its last checkpoint, and with the savepoint of an earlier stop if it exists |
 //! | Plan | the cluster no longer has the jar | Upload, at most three times, if the jar is given |
 //! | Plan | no answer, and the same JobManager answers | Plan again, once |
 //! | Plan | not sent, or temporarily rejected | the JobManager is identified again, then Plan |
@@ -26,19 +27,19 @@
 //! | Plan | no answer to an earlier attempt, and the cluster does not have the jar | Upload if the same JobManager answers, else as above |
 //! | Check, Upload, Plan | any other error | ends with that error; the old job keeps running |
 //!
-//! | Stop | next step |
+//! | event in Stop | next step |
 //! |---|---|
 //! | the job fails while it stops, after its savepoint was written | Run, from that savepoint |
-//! | the cluster has forgotten the outcome, but lists a later savepoint as the last action of the job before it ended | Run, from that savepoint |
-//! | the same, but the job is FINISHED: a failover restored it, and it completed its work | ends with that error, with the savepoint |
+//! | the cluster has forgotten the outcome and the job has ended, but its last snapshot is a savepoint since the trigger | Run, from that savepoint |
+//! | the job is FINISHED after its stop failed: a failover restored it, and it completed its work | ends with that error, with the savepoint |
 //! | a failover restores the job after its savepoint was written | Check, and another stop, at most three times |
 //! | the savepoint fails | failed, with the state of the old job and its last checkpoint; a resumed flow begins with Check |
 //! | outcome unknown | ambiguous; a resumed flow polls again |
 //!
-//! | Run, RunOld | event | next step |
+//! | phase | event | next step |
 //! |---|---|---|
 //! | both | the cluster no longer has the jar | Upload, at most three times, if the jar is given |
-//! | both | outcome unknown, and the cluster knows the job | Settle, SettleOld |
+//! | both | outcome unknown, and the cluster knows the job | Settle or SettleOld |
 //! | both | outcome unknown otherwise | ambiguous: two jobs must never write the same output |
 //! | both | rejected by a proxy, or temporarily | ends with that error; resume from the saved state |
 //! | Run | rejected, and no job exists; or the main method failed | roll back |
@@ -46,55 +47,56 @@
 //! | RunOld | rejected; or no answer, no job, and another JobManager answers; no high availability | failed, with the savepoint; a resumed flow runs the old jar again |
 //! | RunOld | no answer, no job, and another JobManager answers; high availability | ambiguous; a resumed flow runs the old jar again, once, under the same id |
 //!
-//! | Settle, Checkpoint, Verify | event | next step |
+//! | step | event | next step |
 //! |---|---|---|
 //! | Settle | the job ends other than FINISHED, or the settle timeout expires | roll back |
-//! | Checkpoint | it fails | Settle again, until the settle timeout expires |
-//! | Checkpoint | the settle timeout expires, and the list of checkpoints has a completed one | as if the checkpoint had completed in time |
+//! | Checkpoint | the checkpoint fails | Settle again, until the settle timeout expires |
+//! | Checkpoint | the settle timeout expires, and the list has a completed checkpoint | as if the checkpoint had completed in time |
 //! | Settle, Checkpoint | the settle timeout expires, and the job could not be polled for more than 5 s of its second half | ends with that error; resume from the saved state |
-//! | Verify | a task or the job leaves RUNNING | Settle, with the rest of its timeout; roll back if nothing is left |
-//! | Verify | another task finishes by itself | Settle, with its whole timeout |
+//! | Verify | a task or the job leaves RUNNING | Settle, with the rest of the settle timeout; roll back if it has expired |
+//! | Verify | another task finishes by itself | Settle, with the whole settle timeout |
 //! | Verify | the job ends | upgraded if it is FINISHED, else roll back |
-//! | Verify | the job cannot be polled until the deadline, or for 90 s without one | ends with that error; resume from the saved state, which settles and verifies again |
+//! | Verify | the job cannot be polled until the deadline, or for 90 s without a deadline | ends with that error; resume from the saved state: the flow settles and verifies again |
 //! | Settle, Verify | the cluster does not know the job | ambiguous: it may have ended since |
 //!
-//! | CancelNew, SettleOld | event | next step |
+//! | phase | event | next step |
 //! |---|---|---|
-//! | CancelNew | the old jar was run under the same id, and the job is FINISHED | ambiguous: it may be either jar's |
-//! | CancelNew | the job has FINISHED otherwise | upgraded |
+//! | CancelNew | the old jar was run under the same id, and the job is FINISHED | ambiguous: the job may have run either jar |
+//! | CancelNew | the job is FINISHED otherwise | upgraded |
 //! | CancelNew | Run was rejected, and the cluster does not know the job | RunOld |
 //! | CancelNew | the cluster does not know the job otherwise | ambiguous: it may have ended since |
 //! | SettleOld | the job ends other than FINISHED | failed, with the savepoint; a resumed flow runs the old jar under another id |
 //! | SettleOld | the settle timeout expires | ends with that error: the old job exists, and its tasks may still start |
 //! | SettleOld | the cluster does not know the job | ambiguous: it may have ended since |
 //!
-//! In each phase, if no connection can be made until the retries are used up, the flow ends with that error: resume
-//! from the saved state.
+//! In each phase, if the flow cannot connect until the retries are used up, it ends with that error: resume from the
+//! saved state.
 //!
-//! If a jar had to be uploaded again, the JobManager was restarted: Check follows once more before Stop.
+//! If a jar had to be uploaded again, the JobManager was restarted. So Check follows once more before Stop.
 //!
-//! Before the plans and before Stop, the flow reads and saves the path of the job's last checkpoint. If a JobManager
-//! forgets a stopped job together with its savepoint, this is the path that the error names; the savepoint itself is in
-//! the directory where it was to be written. The error names it, too, if a plan has killed the JobManager, and the job
-//! with it. If the cluster or a proxy rejects the request, the upgrade continues without the path.
+//! Before the plans and before Stop, the flow reads and saves the path of the job's last checkpoint. The error names
+//! this path if a JobManager forgets a stopped job together with its savepoint, or if a plan has killed the JobManager
+//! and the job. The savepoint itself is in its target directory. If the cluster or a proxy rejects the request for the
+//! last checkpoint, the upgrade continues without the path.
 //!
-//! After a plan without an answer, it is not known which job runs until the same JobManager is seen to answer. A plan
-//! that was answered is saved as such: a JobManager that is replaced later has not died of it.
+//! After a plan without an answer, it is not known which job runs until the same JobManager answers. The flow saves
+//! that a plan was answered: if the JobManager is replaced later, the plan is not the reason.
 //!
-//! Check waits until all tasks of the old job run, at most for the settle timeout: before that no savepoint can be
-//! taken.
+//! Check waits until all tasks of the old job run, at most for the settle timeout: before that, Flink rejects a
+//! savepoint.
 //!
 //! Verify takes as long as [`UpgradeJob::stable_for`] says; without that setting, the upgrade succeeds with the first
 //! checkpoint. The flow compares when the job's tasks last entered their state, so that it notices a restart between
 //! two polls. It takes that moment before the checkpoint, which is therefore always triggered after the last restart.
 //!
 //! Every error carries an [`UpgradeDiagnosis`]: the jars, the ids of the jobs, the savepoint, and which job runs.
-//! Exceptions are [`FlowError::Stopped`], [`FlowError::Misuse`], and [`FlowError::Build`] before anything is sent. If a
-//! failover brought the job back after a stop had written its savepoint, every error carries this savepoint as
+//! Exceptions are [`FlowError::Stopped`], [`FlowError::Misuse`], and [`FlowError::Build`] before the first request. If
+//! a failover restored the job after a stop had written its savepoint, every error carries this savepoint as
 //! [`UpgradeDiagnosis::earlier_savepoint`] until a later stop succeeds.
 //!
-//! A goal with [`UpgradeJob::roll_back`] goes to `RunOld` as soon as no job runs: from Prepare if its savepoint was
-//! named, from Stop when that is completed, from Run if the new job was never submitted, else by `CancelNew`.
+//! A goal with [`UpgradeJob::roll_back`] enters `RunOld` as soon as no job runs: from Prepare if the caller named a
+//! savepoint, from Stop when the stop is completed, from Run if the new job was never submitted, otherwise after
+//! `CancelNew`.
 //!
 //! If the new job's `main()` may still run although the cluster does not know the job, the old jar runs under the id of
 //! the new job, which the cluster accepts once. If that is rejected as a duplicate, or its outcome is unknown, the job
@@ -106,14 +108,9 @@
 //! * Both jars start with the claim mode `NO_CLAIM`, so that the savepoint stays usable.
 //! * The old job is not started while the new job may run.
 //! * Each phase and each plan is saved before it begins.
-//! * A plan or a run that got no answer is repeated only if the same JobManager is seen to answer (see
-//!   [`JobManagerLookup`](super::JobManagerLookup)). So a `main()` that calls `System.exit` kills one JobManager and no
-//!   more. Exception: a resumed flow runs the old jar again although another JobManager answers, because its `main()`
-//!   has run before.
-//!
-//! Limit of the last invariant: if requests are distributed over several JobManagers, the process that was identified
-//! may not be the process that gets the plan or run. Then each repetition may kill another JobManager: at most one more
-//! for a plan, and four more for a run. Use the address of one JobManager.
+//! * A plan or a run that got no answer is repeated only if the same JobManager answers. So a `main()` that calls
+//!   `System.exit` kills only one JobManager. For limits, see [`JobManagerLookup`](super::JobManagerLookup). Exception:
+//!   a resumed flow runs the old jar again although another JobManager answers, because its `main()` has run before.
 
 mod diagnosis;
 mod machine;
@@ -131,9 +128,9 @@ pub use diagnosis::{UpgradeDiagnosis, UpgradeStatus};
 use machine::UpgradeMachine;
 
 string_enums! {
-    /// How far an upgrade is.
+    /// The phase of an upgrade.
     pub enum UpgradePhase {
-        /// Jars are uploaded and planned. The old job was not stopped, or runs on because the stop failed.
+        /// The jars are being uploaded and planned. The old job was not stopped, or still runs because the stop failed.
         Prepare = "prepare",
         /// The old job is being stopped.
         Stop = "stop",
@@ -153,36 +150,32 @@ string_enums! {
 }
 
 json_structs! {
-    /// All that an upgrade needs to be resumed.
+    /// The saved state of an upgrade.
     struct UpgradeState {
-        /// How far it is.
         pub phase: UpgradePhase,
         pub job: JobId,
         /// How to run the old jar.
         pub old: JarRun,
         /// How to run the new jar.
         pub new: JarRun,
-        /// The id that the new job gets.
         pub new_job: JobId,
-        /// The id that the old jar's job gets, if it must run again.
+        /// The id of the old jar's job if it must run again.
         pub old_job: JobId,
-        /// Where to write the savepoint.
         pub target_directory: Option<String>,
-        /// How long a job may take to show that it runs; milliseconds.
+        /// In milliseconds.
         pub settle_timeout: u64,
-        /// How long the new job must keep running after its first checkpoint; milliseconds.
+        /// In milliseconds.
         pub stable_for: Option<u64>,
-        /// Whether the caller wants the old jar back.
         pub roll_back: Option<bool>,
-        /// Where the savepoint is, once it is written.
+        /// The path of the savepoint, once it is written.
         pub savepoint: Option<String>,
         /// The last completed checkpoint of the job before it was stopped.
         pub last_checkpoint: Option<String>,
-        /// The savepoint of a stop after which the job ran on; absent once a later stop has succeeded.
+        /// The savepoint of a stop after which the job continued; absent once a later stop has succeeded.
         pub earlier_savepoint: Option<String>,
-        /// Whether the cluster has got the new job, which it may forget; absent before that was known.
+        /// Whether the cluster has accepted the new job; absent before that is known.
         pub launched: Option<bool>,
-        /// Whether `new_job` may be the id of a job of the old jar, because an attempt to run that under this id got no
+        /// Whether a job of the old jar may have the id `new_job`, because an attempt to run it under this id got no
         /// answer.
         pub is_disputed: Option<bool>,
         /// Why the new job was given up.
@@ -198,17 +191,19 @@ json_structs! {
 
 /// Upgrades a running job to another jar and keeps its state; rolls back if the new job does not run.
 ///
-/// The flow uploads and plans both jars first, so that a jar that cannot run costs nothing. Then it stops the job with
-/// a savepoint, and runs the new jar from it. The upgrade succeeds when all tasks of the new job run and it has
-/// completed one checkpoint, or when it has FINISHED; [`stable_for`](Self::stable_for) demands more. Otherwise the new
-/// job is cancelled and the old jar runs again from the same savepoint. The result is then [`Upgrade::RolledBack`],
-/// which is not an error: check for it.
+/// 1. The flow uploads and plans both jars. If a jar cannot run, the old job is not affected.
+/// 2. It stops the job with a savepoint, and runs the new jar from it.
+/// 3. The upgrade succeeds when all tasks of the new job run and it has completed a checkpoint, or when it is FINISHED.
+///   [`stable_for`](Self::stable_for) also demands that the job keeps running.
+/// 4. Otherwise the flow cancels the new job, and runs the old jar again from the same savepoint. The result is then
+///   [`Upgrade::RolledBack`], which is not an error: check for it.
 ///
-/// If the upgrade is interrupted before the stop, the old job keeps running. After the stop, the last state of
-/// [`Notice::Persist`](crate::flow::Notice::Persist) [resumes](Self::resume) the upgrade: give the resumed goal the
-/// jars by [`with_jars`](Self::with_jars), in case the cluster has lost them. Without that state, pass the savepoint of
-/// the error's [`UpgradeDiagnosis`] to [`from_savepoint`](Self::from_savepoint), but only if no job runs from it yet:
-/// see [`UpgradeDiagnosis::savepoint`].
+/// If the upgrade is interrupted before the stop, the old job keeps running. If it is interrupted later,
+/// [`resume`](Self::resume) it from the last state of [`Notice::Persist`](crate::flow::Notice::Persist). Give the
+/// resumed goal the jars by [`with_jars`](Self::with_jars), in case the cluster has lost them.
+///
+/// Without that state, pass the savepoint of the error's [`UpgradeDiagnosis`] to
+/// [`from_savepoint`](Self::from_savepoint), but only if no job runs from it yet: see [`UpgradeDiagnosis::savepoint`].
 ///
 /// # Errors
 /// All of them carry an [`UpgradeDiagnosis`]; its `status` tells which job runs.
@@ -216,7 +211,7 @@ json_structs! {
 /// * [`FlowError::Incomplete`] if the service or the transport rejected a request; [`FlowError::service`] returns the
 ///   rejection.
 /// * [`FlowError::Failed`] if a savepoint, a plan or both jars failed. Correct the cause, then resume or begin again.
-/// * [`FlowError::Ambiguous`] if it is not known which job runs. Resume from the saved state; it polls again.
+/// * [`FlowError::Ambiguous`] if it is not known which job runs. Resume from the saved state: the flow polls again.
 /// * [`FlowError::Deadline`] if the [`timeout`](Self::timeout) expired. Resume from the saved state.
 ///
 /// ```
@@ -254,8 +249,10 @@ enum Start {
 impl UpgradeJob {
     const NAME: &'static str = "UpgradeJob";
 
-    /// Moves a job from its jar to another jar. Of both it is said how to run them; savepoint, claim mode
-    /// and job id are this flow's own affair.
+    /// Creates the goal that moves a job from the old jar to the new jar.
+    ///
+    /// The two [`RunJar`] goals say how to run the jars. The flow ignores their savepoint, claim mode and job id, and
+    /// sets its own.
     pub fn new(job: JobId, old: RunJar, new: RunJar) -> Self {
         let start = Start::Fresh {
             job,
@@ -269,23 +266,22 @@ impl UpgradeJob {
         Self { start, jars: [None, None], roll_back: false, timeout: None }
     }
 
-    /// Returns whether this goal resumes an upgrade whose plan of a jar got no answer: its main method may have ended a
-    /// JobManager, or may still run. A new upgrade would execute it again.
+    /// Returns whether this goal resumes an upgrade in which the plan of a jar got no answer. The main method of that
+    /// jar may have killed a JobManager, or may still run. A new upgrade would execute it again.
     pub fn has_open_plan(&self) -> bool {
         matches!(&self.start, Start::Resumed(state) if state.phase == UpgradePhase::Prepare && state.planning.is_some())
     }
 
-    /// Gives a resumed goal the jars again: they are uploaded if the cluster has not got them any more. Uploads are
-    /// lost with the JobManager unless `web.upload.dir` is set. How to run them was saved. Without effect on a goal
-    /// from [`new`](Self::new).
+    /// Gives a resumed goal the jars again: the flow uploads them if the cluster no longer has them. A JobManager loses
+    /// its uploads when it ends, unless `web.upload.dir` is set. All other settings of the two goals are ignored,
+    /// because they were saved. Has no effect on a goal from [`new`](Self::new).
     pub fn with_jars(mut self, old: RunJar, new: RunJar) -> Self {
         self.jars = [old.into_parts().0, new.into_parts().0];
         self
     }
 
-    /// The job is stopped already, with this savepoint: nothing is stopped, and the new jar runs from it. The way on
-    /// when a stop ended as [`FlowError::Ambiguous`] and you have found its savepoint. Without effect on a resumed
-    /// goal.
+    /// Skips the stop, and runs the new jar from a savepoint with which the job is already stopped. Use it after a stop
+    /// that ended as [`FlowError::Ambiguous`], if you have found its savepoint. Has no effect on a resumed goal.
     pub fn from_savepoint(mut self, path: impl Into<String>) -> Self {
         if let Start::Fresh { savepoint, .. } = &mut self.start {
             *savepoint = Some(path.into());
@@ -293,7 +289,7 @@ impl UpgradeJob {
         self
     }
 
-    /// Where to write the savepoint; the cluster's default place by default.
+    /// Sets the directory for the savepoint; by default the cluster's `execution.checkpointing.savepoint-dir`.
     pub fn target_directory(mut self, directory: impl Into<String>) -> Self {
         let directory = directory.into();
         match &mut self.start {
@@ -303,8 +299,8 @@ impl UpgradeJob {
         self
     }
 
-    /// How long a job may take to show that it runs: the old job before it is stopped, the new job, and the old job
-    /// when it is brought back. 60 s by default.
+    /// Sets how long a job may take to show that it runs; 60 s by default. It applies to the old job before the stop,
+    /// to the new job, and to the old job after a rollback.
     pub fn settle_timeout(mut self, time: Duration) -> Self {
         match &mut self.start {
             Start::Fresh { settle_timeout, .. } => *settle_timeout = time,
@@ -316,14 +312,17 @@ impl UpgradeJob {
     /// Sets how long the new job must keep all its tasks running after its first completed checkpoint, before the
     /// upgrade has succeeded. Zero by default: the upgrade succeeds with that checkpoint.
     ///
-    /// The flow polls the job for this long. If a task leaves RUNNING, for whatever reason (a failure, a failover, a
-    /// rescaling), the job is not stable. Within [`settle_timeout`](Self::settle_timeout), counted from the start of
-    /// the job, it may settle and be verified again, after another checkpoint; after that, the upgrade is rolled back.
-    /// A task that finishes by itself counts as no failure: the job settles and is verified again, with the whole time
-    /// for both. A job that is FINISHED is upgraded.
+    /// The flow polls the job for this long:
+    ///
+    /// * If a task leaves RUNNING for any reason (a failure, a failover, a rescaling), the job is not stable. Until
+    ///   [`settle_timeout`](Self::settle_timeout) has passed since the start of the job, it may settle again, complete
+    ///   another checkpoint, and be verified again. After that, the flow rolls back.
+    /// * If a task finishes by itself, that is no failure. The job settles and is verified again, with the whole time
+    ///   for both.
+    /// * If the job is FINISHED, the upgrade has succeeded.
     ///
     /// The setting is saved. A resumed flow waits for another checkpoint and verifies the job for the whole time again.
-    /// [`timeout`](Self::timeout) limits the whole flow, this time included.
+    /// [`timeout`](Self::timeout) limits the whole flow, including this time.
     pub fn stable_for(mut self, time: Duration) -> Self {
         match &mut self.start {
             Start::Fresh { stable_for, .. } => *stable_for = time,
@@ -334,25 +333,25 @@ impl UpgradeJob {
 
     /// Returns to the old jar: the flow ends as [`Upgrade::RolledBack`], with the reason "requested by the caller".
     ///
-    /// A goal from [`new`](Self::new) needs the savepoint ([`from_savepoint`](Self::from_savepoint)). The flow stops
-    /// nothing, and runs the old jar from that savepoint. Call it only if no job runs from the savepoint. The new jar
-    /// is not used.
+    /// A goal from [`new`](Self::new) needs the savepoint ([`from_savepoint`](Self::from_savepoint)). The flow stops no
+    /// job, and runs the old jar from that savepoint. Call it only if no job runs from the savepoint. The new jar is
+    /// not used.
     ///
     /// On a resumed goal, the next step depends on the phase that was saved:
     ///
-    /// | phase | then |
+    /// | saved phase | next step |
     /// |---|---|
-    /// | Prepare | nothing was stopped: [`FlowError::Failed`], with [`UpgradeStatus::OldJobRuns`] if the cluster says so |
-    /// | Stop | the stop is completed, and the old jar runs from its savepoint; if the stop fails and the job runs on, that error |
+    /// | Prepare | no job was stopped: [`FlowError::Failed`], with [`UpgradeStatus::OldJobRuns`] if the cluster says so |
+    /// | Stop | the flow completes the stop, and runs the old jar from its savepoint; if the stop fails and the job still runs, the flow ends with that error |
     /// | Run | the new job is cancelled if the cluster knows it; then the old jar runs |
-    /// | Settle, Verify | the new job is cancelled, and the old jar runs; if the new job is FINISHED by then, it is upgraded |
+    /// | Settle, Verify | the new job is cancelled, and the old jar runs; if the new job is FINISHED by then, the upgrade has succeeded |
     /// | `CancelNew`, `RunOld`, `SettleOld` | as without this setting |
     ///
     /// To return after an upgrade has succeeded, run another upgrade with the jars exchanged.
     ///
     /// # Errors
-    /// The flow of a goal from [`new`](Self::new) without a savepoint ends with [`FlowError::Build`], before anything
-    /// is sent.
+    /// The flow ends with [`FlowError::Build`] before the first request if the goal is from [`new`](Self::new) and has
+    /// no savepoint.
     pub fn roll_back(mut self) -> Self {
         self.roll_back = true;
         self
@@ -363,7 +362,7 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// How an upgrade ended.
+/// The result of an upgrade.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "the upgrade may have been rolled back"]
 pub enum Upgrade {
@@ -371,18 +370,18 @@ pub enum Upgrade {
     Upgraded {
         /// The new job.
         job: JobId,
-        /// What it was started from.
+        /// The path of the savepoint that it was started from.
         savepoint: String,
-        /// The number of its first completed checkpoint; `None` when the job ended before.
+        /// The number of its first completed checkpoint; `None` if the job ended before it.
         checkpoint: Option<i64>,
     },
-    /// The new jar was given up, and the old jar runs again from where it was stopped.
+    /// The flow gave up the new job, and the old jar runs again from the savepoint of the stop.
     RolledBack {
         /// The job that runs now.
         job: JobId,
-        /// What it was started from.
+        /// The path of the savepoint that it was started from.
         savepoint: String,
-        /// Why.
+        /// Why the flow gave up the new job, in one line.
         reason: String,
     },
 }
@@ -390,7 +389,7 @@ pub enum Upgrade {
 impl TryFrom<Box<UpgradeState>> for UpgradeJob {
     type Error = FlowError;
 
-    /// Fails for a phase that is unknown, or lacks the savepoint that it needs.
+    /// Fails if the phase is unknown, or lacks the savepoint that it needs.
     fn try_from(state: Box<UpgradeState>) -> Result<Self, FlowError> {
         let has_savepoint = state.savepoint.as_ref().is_some_and(|savepoint| !savepoint.is_empty());
         match state.phase {

@@ -31,9 +31,9 @@ pub(super) struct WatchJobsMachine {
     has_known_jobs: bool,
     is_saved: bool,
     retry: LookupRetry,
-    /// Of reading the status of missing jobs, however many overviews are read in between.
+    /// For how long reading the status of missing jobs is repeated, however many overviews are read in between.
     verify_retry: LookupRetry,
-    /// Until a poll that failed is repeated.
+    /// The wait before a poll that failed is repeated.
     pace: PollInterval,
     state: State,
 }
@@ -183,7 +183,7 @@ impl WatchJobsMachine {
         }
     }
 
-    /// Whether no job is left to watch.
+    /// Returns whether no job is left to watch.
     fn is_over(&self, now: Timestamp) -> bool {
         let is_empty = || self.empty_since.is_some_and(|since| now.since(since) >= MISSING_JOB_TIMEOUT);
         self.unreadable == 0

@@ -196,7 +196,7 @@ pub enum JobListEvent {
     /// of this job, unless a job with its id appears again.
     #[non_exhaustive]
     Gone {
-        /// The job.
+        #[allow(missing_docs, reason = "the name says everything")]
         job: JobId,
         /// Its state at the last poll that listed it; `None` if no poll did.
         last_state: Option<JobState>,
@@ -233,7 +233,6 @@ json_structs! {
         pub name_prefix: Option<String>,
         /// The time between two polls, in milliseconds.
         pub poll_interval: u64,
-        /// As in the goal.
         pub until_all_ended: bool,
         /// The known jobs.
         pub jobs: Vec<SavedJob>,

@@ -15,7 +15,7 @@ use crate::operation::Operation as _;
 use crate::time::Timestamp;
 
 impl RunMachine {
-    /// It is not known whether the job was submitted.
+    /// Returns the error for a job of which it is not known whether it was submitted.
     pub(super) fn ambiguous(cause: FlowError, found: Option<String>) -> FlowError {
         match cause {
             FlowError::Ambiguous(ambiguity) => FlowError::Ambiguous(Ambiguity { unanswered: true, found, ..ambiguity }),
@@ -28,14 +28,14 @@ impl RunMachine {
 
     /// The submission was rejected, or got no answer: the job is looked up, unless only the jar is missing.
     pub(super) fn not_submitted(&mut self, error: FlowError, cx: &mut FlowContext<FlinkRest>) -> State {
-        // Another attempt may still be at work, or have killed the JobManager that had the jar.
+        // Another attempt may still execute main(), or may have killed the JobManager that had the jar.
         if self.unanswered && self.is_uploadable(&error) {
             return State::Check(Identify::after(), Some(error));
         }
         let rejection = error.service();
         self.is_open |= error.is_ambiguous() || rejection.is_some_and(|rejection| rejection.applied() != Applied::No);
         self.unanswered |= matches!(&error, FlowError::Ambiguous(ambiguity) if ambiguity.unanswered);
-        // A gateway delivered it twice, or the cluster itself did not wait for the end.
+        // A gateway delivered the request twice, or the cluster itself did not wait for the end of main().
         self.unanswered |=
             rejection.is_some_and(|rejection| self.is_own && is_duplicate(rejection) || is_of_failover(rejection));
         // The jar is missing before anything is executed.
@@ -46,7 +46,7 @@ impl RunMachine {
         self.look_up(Some(error), cx)
     }
 
-    /// Before the next lookup, if there is time for one; else how it ends.
+    /// Waits for the next lookup if there is time for it; otherwise ends.
     pub(super) fn look_up_again(
         &mut self,
         error: FlowError,
@@ -60,7 +60,7 @@ impl RunMachine {
         Err(self.or_ambiguous(submit_error.unwrap_or(error)))
     }
 
-    /// The cluster has the job: is it ours, and all right?
+    /// Decides after the cluster has said that it knows the job: whether it is this flow's job, and without an error.
     pub(super) fn known(
         &self,
         job: JobId,
@@ -73,13 +73,14 @@ impl RunMachine {
         };
         let what = match is_duplicate(rejection) {
             true if self.unanswered => return Ok(()),
-            // An earlier attempt's main method may have submitted it, and have been in the way of this attempt's.
+            // The main method of an earlier attempt may have submitted the job, so that the main method of this attempt
+            // failed.
             false if self.unanswered => {
                 let found = Some(format!("job {job} is {state}"));
                 return Err(Self::ambiguous(FlowError::Service(rejection.clone()), found));
             }
             true => "its id was used before",
-            false => "but the job was submitted all the same",
+            false => "but the job was submitted",
         };
         Err(FlowError::Failed(Failure {
             what: format!("running a jar as job {job}"),
@@ -89,13 +90,13 @@ impl RunMachine {
         }))
     }
 
-    /// The cluster has not got the job. What to do next, or how it ends.
+    /// Decides after the cluster has said that it does not know the job.
     pub(super) fn unknown(
         &mut self,
         submit_error: Option<FlowError>,
         cx: &mut FlowContext<FlinkRest>,
     ) -> Result<State, FlowError> {
-        // It was looked up once more, because that JobManager is gone.
+        // This was the last lookup, after the JobManager had changed.
         if suspicion(&self.survival).is_some() {
             return Err(self.gone(submit_error, cx));
         }
@@ -106,7 +107,7 @@ impl RunMachine {
                 self.lookups += 1;
                 return Ok(State::Wait(self.pace.next(cx.now()), None));
             }
-            // Another JobManager cannot be about to submit it.
+            // No other JobManager can be about to submit the job.
             if self.purpose == Purpose::Lookup && self.survival == JobManagerLookup::NotTried {
                 return Ok(State::Check(Identify::after(), None));
             }
@@ -130,7 +131,7 @@ impl RunMachine {
             return Err(Self::ambiguous(cause, found));
         };
         if !self.unanswered {
-            // The cluster has answered every attempt, and has not got the job: the rejection is all there is to say.
+            // The cluster has answered every attempt, and does not have the job. So the rejection is the result.
             self.is_open = false;
             return Err(match submit_error {
                 FlowError::Ambiguous(Ambiguity { cause, .. }) => *cause,
@@ -148,8 +149,8 @@ impl RunMachine {
         }
     }
 
-    /// The cluster did not know the job, and this tells whether the JobManager that was to execute `main()` still
-    /// lives. Only the same JobManager may execute it again. Its successor may have recovered the job.
+    /// Decides by the identity of the JobManager, if the cluster does not know the job. Only the same JobManager may
+    /// execute `main()` again. Its successor may have recovered the job.
     pub(super) fn checked(
         &mut self,
         process: Result<Process, String>,
@@ -159,7 +160,7 @@ impl RunMachine {
         self.survival = compare(self.job_manager.as_deref(), process.clone());
         let may_submit = match self.survival {
             JobManagerLookup::Same => true,
-            // If the first one submits the job after all, the cluster rejects the second submission, because of its id.
+            // If the first JobManager still submits the job, the cluster rejects the second submission as a duplicate.
             JobManagerLookup::DifferentReplica if std::mem::take(&mut self.is_trusted) => {
                 self.job_manager = process.ok().map(|process| process.identity);
                 true
@@ -179,7 +180,7 @@ impl RunMachine {
         Err(Self::ambiguous(submit_error, found))
     }
 
-    /// Neither the job is there nor, perhaps, the JobManager that was to execute `main()`.
+    /// Returns the error for a job that does not exist, if the JobManager that was to execute `main()` may be dead.
     pub(super) fn gone(&mut self, submit_error: Option<FlowError>, cx: &mut FlowContext<FlinkRest>) -> FlowError {
         let job = self.job(cx);
         let suspicion = suspicion(&self.survival).unwrap_or_default();

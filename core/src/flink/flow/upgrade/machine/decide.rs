@@ -1,4 +1,4 @@
-//! What follows from the answers that an upgrade gets.
+//! The decisions of an upgrade: from an answer to the next state.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -32,9 +32,9 @@ impl UpgradeMachine {
         self.enter(UpgradePhase::CancelNew, None, cx)
     }
 
-    /// A child's error ends the upgrade, unless the child was only out of its own time, and the job was looked up for
-    /// half of it until then, without a gap of more than 5 s: a job that could not be looked up may run well. A lookup
-    /// may be under way at that moment.
+    /// Returns whether an error only means that the settle timeout has expired, and the job was polled for the second
+    /// half of it without a gap of more than 5 s. Any other error ends the upgrade: a job that could not be polled may
+    /// run well. The last poll may still be under way.
     pub(super) fn is_own_deadline(&self, error: &FlowError, cx: &FlowContext<FlinkRest>) -> bool {
         let (until, half) = (self.settle_until, self.data.settle_timeout / 2);
         let from = Timestamp::from_millis(until.as_millis().saturating_sub(half));
@@ -42,7 +42,7 @@ impl UpgradeMachine {
         is_own && cx.now() >= until && self.observed.covers(from, until)
     }
 
-    /// All tasks of the old job run, or it has ended, or time is up.
+    /// Handles the end of Check: all tasks of the old job run, or it has ended, or the settle timeout has expired.
     pub(super) fn checked(
         &mut self,
         report: Result<JobReport, FlowError>,
@@ -53,14 +53,14 @@ impl UpgradeMachine {
             Ok(report) if report.state == JobState::Running => self.prepare(cx),
             Ok(report) => self.ended(report.state, cx),
             Err(error) if self.is_own_deadline(&error, cx) => {
-                Err(self.not_upgraded(&format!("it did not get there within {} s", self.settle_seconds())))
+                Err(self.not_upgraded(&format!("some of its tasks did not run within {} s", self.settle_seconds())))
             }
             Err(error) => Err(self.not_checked(error)),
         }
     }
 
-    /// The old job could not be looked up. A cluster that knew it before has forgotten its end, or has lost it in a
-    /// restart.
+    /// Handles a failed lookup of the old job. If the cluster no longer knows it, the cluster has forgotten its end, or
+    /// lost it in a restart.
     pub(super) fn not_checked(&mut self, error: FlowError) -> FlowError {
         let was_known = self.data.last_checkpoint.is_some() || self.data.earlier_savepoint.is_some();
         if was_known && error.service().is_some_and(is_unknown_job) {
@@ -69,8 +69,7 @@ impl UpgradeMachine {
         error
     }
 
-    /// The job under the id for both jars is FINISHED. If it was the old jar's, the new jar has not run; either has
-    /// done all the work.
+    /// Returns the error for a FINISHED job under the id of both jars. It is not known which jar has done the work.
     pub(super) fn disputed(&mut self) -> FlowError {
         self.status = UpgradeStatus::Unknown;
         let reason = format!("job {} is FINISHED, and it is not known which of the two jars it ran", self.data.new_job);
@@ -84,8 +83,8 @@ impl UpgradeMachine {
         })
     }
 
-    /// The job was submitted and is unknown now. It may have ended since, and been forgotten: running the old
-    /// jar would do its work again.
+    /// Returns the error for a submitted job that the cluster no longer knows. It may have ended since: the old jar
+    /// would do its work again.
     pub(super) fn forgotten(&mut self, job: JobId, error: ServiceError) -> FlowError {
         self.status = UpgradeStatus::Unknown;
         FlowError::Ambiguous(Ambiguity {
@@ -108,7 +107,7 @@ impl UpgradeMachine {
         )
     }
 
-    /// The job is stopped, and this is its savepoint.
+    /// Continues after the stop has written its savepoint.
     pub(super) fn stopped(&mut self, savepoint: String, cx: &mut FlowContext<FlinkRest>) -> Result<State, FlowError> {
         cx.say(Notice::Observed { what: "savepoint".to_owned(), state: savepoint.clone() });
         (self.data.savepoint, self.data.earlier_savepoint) = (Some(savepoint), None);
@@ -116,8 +115,8 @@ impl UpgradeMachine {
         if self.is_roll_back() { self.run_old(cx) } else { self.enter(UpgradePhase::Run, None, cx) }
     }
 
-    /// The job has ended before it could be stopped. If it is not FINISHED, the caller needs a path to continue from:
-    /// its last checkpoint, and the savepoint of an earlier stop if there is one.
+    /// Handles a job that has ended before it could be stopped. If it is not FINISHED, the caller needs a path to start
+    /// from: its last checkpoint, and the savepoint of an earlier stop if it exists.
     pub(super) fn ended(&mut self, state: JobState, cx: &mut FlowContext<FlinkRest>) -> Result<State, FlowError> {
         self.status = UpgradeStatus::NoJobRuns;
         if state == JobState::Finished {
@@ -132,7 +131,7 @@ impl UpgradeMachine {
         Ok(State::Ended(DiagnoseJob::new(diagnosis)))
     }
 
-    /// The job is down, and which of its snapshots is the newest depends on what it did last.
+    /// Returns the error for a job that has ended, with its snapshots. The caller must choose the newest.
     pub(super) fn not_stoppable(&mut self, found: Found) -> FlowError {
         let diagnosis = found.diagnosis;
         if let Some(checkpoint) = &diagnosis.last_checkpoint {
@@ -169,10 +168,12 @@ impl UpgradeMachine {
         })
     }
 
-    /// The stop failed. With a savepoint and without its job, the upgrade continues; a job that runs on is stopped
-    /// again, now if a failover came between, else by the resumed flow. A job that is FINISHED after its stop failed
-    /// has run on after the savepoint, to the end of its work: started from there, another job would do that part
-    /// again.
+    /// Decides after the stop failed.
+    ///
+    /// * If the savepoint is written and the job has ended, the upgrade continues.
+    /// * If the job still runs, it is stopped again: now if a failover has restored it, otherwise by the resumed flow.
+    /// * If the job is FINISHED, it has continued after the savepoint to the end of its work. Another job from that
+    ///   savepoint would do this part again, so the flow ends.
     pub(super) fn not_stopped(
         &mut self,
         error: FlowError,
@@ -182,8 +183,8 @@ impl UpgradeMachine {
         self.status = match (&error, &diagnosis) {
             (_, Some(diagnosis)) if diagnosis.is_terminal() => UpgradeStatus::NoJobRuns,
             (FlowError::Failed(_), Some(diagnosis)) if diagnosis.is_alive() => UpgradeStatus::OldJobRuns,
-            // Nothing has answered for the trigger, or the cluster has rejected it: the job is as it was.
             (FlowError::Ambiguous(_) | FlowError::Failed(_) | FlowError::Deadline { .. }, _) => UpgradeStatus::Unknown,
+            // The trigger was not sent, or the cluster has rejected it: the state of the job has not changed.
             _ => self.status,
         };
         let Some(diagnosis) = diagnosis else { return Err(error) };
@@ -193,7 +194,7 @@ impl UpgradeMachine {
                 cx.say(Notice::Observed { what: job(), state: error.to_string() });
                 return self.stopped(savepoint, cx);
             }
-            // Without a savepoint, its last checkpoint is all that is left. A resumed flow looks the job up again.
+            // Without a savepoint, the caller needs the last checkpoint. A resumed flow looks the job up again.
             None if diagnosis.is_terminal() => {
                 if let Some(checkpoint) = &diagnosis.last_checkpoint {
                     self.data.last_checkpoint = Some(checkpoint.path.clone());
@@ -204,7 +205,7 @@ impl UpgradeMachine {
                 }
             }
             savepoint if diagnosis.is_alive() && matches!(error, FlowError::Failed(_)) => {
-                // That trigger is over, and asking for it again would give the same answer.
+                // That operation has ended: another poll of its trigger would give the same answer.
                 (self.data.phase, self.data.child) = (UpgradePhase::Prepare, None);
                 let is_written = savepoint.is_some();
                 self.data.earlier_savepoint = savepoint.or(self.data.earlier_savepoint.take());
@@ -233,8 +234,7 @@ impl UpgradeMachine {
     pub(super) fn explain(&self, error: FlowError) -> FlowError {
         let last = JobDiagnosis::of(&error).cloned();
         let known = self.diagnosis();
-        // A job that ran on after the savepoint of its stop has no savepoint to start from, or only an earlier
-        // savepoint.
+        // If the job continued after the savepoint of its stop, that savepoint is only an earlier savepoint.
         let is_open = |last: &&JobDiagnosis| matches!(last.lookup, JobLookup::NotTried | JobLookup::LookupFailed(_));
         let written = last.as_ref().filter(is_open).and_then(|last| last.savepoint.clone());
         let written = written.filter(|_| self.data.phase == UpgradePhase::Stop);
@@ -249,7 +249,6 @@ impl UpgradeMachine {
         error.with_evidence(diagnosis)
     }
 
-    /// How far it is.
     fn diagnosis(&self) -> UpgradeDiagnosis {
         UpgradeDiagnosis {
             phase: self.data.phase.clone(),
@@ -272,7 +271,7 @@ impl UpgradeMachine {
         self.give_up(reason, cx)
     }
 
-    /// Rolls back, after reading what the new job ran into.
+    /// Reads the exceptions of the new job, then rolls back.
     fn give_up(&self, reason: String, cx: &mut FlowContext<FlinkRest>) -> State {
         State::Explain(cx.call(GetJobExceptions::new(self.data.new_job).max_exceptions(1_u32)), reason)
     }
@@ -308,11 +307,11 @@ impl UpgradeMachine {
                 or_done(self.enter(UpgradePhase::Verify, None, cx))
             }
             Ok(number) => done(Ok(self.upgraded(Some(number)))),
-            // The trigger may not have been read for seconds, and the job takes checkpoints by itself.
+            // The last poll of the trigger may be seconds ago, and the job takes checkpoints by itself.
             Err(error) if self.is_own_deadline(&error, cx) => {
                 ControlFlow::Continue(State::CheckpointLookup(cx.call(GetCheckpoints::new(self.data.new_job)), error))
             }
-            // It may fail because a task has just failed: the job tells more.
+            // The checkpoint may have failed because a task has just failed: the state of the job shows that.
             Err(FlowError::Failed(failure)) if cx.now() < self.settle_until => {
                 cx.say(Notice::Observed { what: failure.what, state: failure.reason });
                 ControlFlow::Continue(State::Pause(cx.now() + CHECKPOINT_RETRY_INTERVAL))
@@ -322,7 +321,7 @@ impl UpgradeMachine {
             Err(FlowError::Ambiguous(_)) if cx.now() < self.settle_until => {
                 ControlFlow::Continue(State::Pause(cx.now() + CHECKPOINT_RETRY_INTERVAL))
             }
-            // It is not known whether the job has completed one in time.
+            // It is not known whether the job has completed a checkpoint in time.
             Err(error @ FlowError::Ambiguous(_)) => {
                 let (at, waiting) = (cx.no_later_than(self.settle_until), "the new job's first checkpoint");
                 let last = Some(Box::new(error));
@@ -332,7 +331,8 @@ impl UpgradeMachine {
         }
     }
 
-    /// Time is up. Only a job that is known to have no completed checkpoint since its tasks run is given up.
+    /// Decides after the settle timeout has expired. The flow gives up the new job only if the cluster lists no
+    /// completed checkpoint since its tasks have been running.
     pub(super) fn looked_up(
         &mut self,
         checkpoints: Result<Checkpoints, FlowError>,
@@ -351,12 +351,12 @@ impl UpgradeMachine {
         }
     }
 
-    /// The job has run for as long as it must, or a task has left RUNNING.
+    /// Handles the end of Verify: the job was stable for the whole time, or a task has left RUNNING.
     pub(super) fn verified(&mut self, stability: Stability, cx: &mut FlowContext<FlinkRest>) -> Next {
         match stability {
             Stability::Stable => done(Ok(self.upgraded(self.checkpoint))),
-            // The time starts again, but not each time that the same tasks finish: a job that fails again and again
-            // would never be given up.
+            // The time starts again, but not if the same tasks finish after a restart: otherwise a job that fails
+            // repeatedly would never be given up.
             Stability::TasksFinished(finished) if finished > self.finished => {
                 self.finished = finished;
                 let state = format!("{finished} of its tasks have finished by themselves");
@@ -375,7 +375,7 @@ impl UpgradeMachine {
         State::Unstable(cx.child(AwaitMachine::ending(self.data.new_job)), why)
     }
 
-    /// A task has left RUNNING, and this is the state of the job now.
+    /// Decides by the state of the job, after a task has left RUNNING.
     pub(super) fn unstable(
         &mut self,
         report: Result<JobReport, FlowError>,
@@ -411,7 +411,7 @@ impl UpgradeMachine {
             Ok(report) if report.state == JobState::Finished && self.data.is_disputed == Some(true) => {
                 done(Err(self.disputed()))
             }
-            // It was slow, and has done all its work meanwhile: the old jar would do it again.
+            // The job was slow, but has done all its work by now: the old jar would do it again.
             Ok(report) if report.state == JobState::Finished => done(Ok(self.upgraded(None))),
             Ok(_) => or_done(self.run_old(cx)),
             Err(error) if error.service().is_some_and(is_unknown_job) && self.data.launched != Some(true) => {

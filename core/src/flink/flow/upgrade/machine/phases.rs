@@ -1,4 +1,4 @@
-//! What the phases of an upgrade begin with.
+//! The first step of each phase of an upgrade.
 
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ impl UpgradeMachine {
         if which == 0 { &mut self.data.old } else { &mut self.data.new }
     }
 
-    /// The uploads, then the plans, old before new, then the stop. A rollback that the caller wants needs only the old
-    /// jar.
+    /// Begins the next step of Prepare: the uploads, then the plans, the old jar before the new jar, then the stop. A
+    /// requested rollback needs only the old jar.
     pub(super) fn prepare(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<State, FlowError> {
         let needed = if self.is_roll_back() { 1 } else { 2 };
         let missing = self.is_uploaded.iter().take(needed).position(|is_uploaded| !is_uploaded);
@@ -49,7 +49,7 @@ impl UpgradeMachine {
         Ok(State::Upload(which, cx.child(Upload::new(name, content))))
     }
 
-    /// The state of the upgrade. An id of a jar is never empty in it.
+    /// Returns the state to save. The id of a jar is never empty in it.
     pub(super) fn saved(&self) -> SavedState {
         let mut data = self.data.clone();
         for run in [&mut data.old, &mut data.new] {
@@ -64,7 +64,7 @@ impl UpgradeMachine {
         cx.save(self.saved());
     }
 
-    /// The cluster has this jar now.
+    /// Records that the cluster has this jar now.
     pub(super) fn uploaded(
         &mut self,
         which: usize,
@@ -80,7 +80,7 @@ impl UpgradeMachine {
         self.prepare(cx)
     }
 
-    /// Whether the jar is to be uploaded again, because the cluster has not got it any more.
+    /// Returns whether to upload the jar again, because the cluster no longer has it.
     pub(super) fn is_uploadable(&self, which: usize, error: &FlowError) -> bool {
         let is_gone = error.service().is_some_and(is_unknown_jar);
         is_gone && self.jars.get(which).is_some_and(Option::is_some) && self.uploads < MAX_REUPLOADS
@@ -95,7 +95,7 @@ impl UpgradeMachine {
         can
     }
 
-    /// Before the stop: all tasks of the job must run.
+    /// Begins Check: before the stop, all tasks of the job must run.
     pub(super) fn check(&mut self, cx: &mut FlowContext<FlinkRest>) -> State {
         cx.phase(Self::NAME, "waiting until all tasks of the job run");
         self.settle_until = cx.now() + Duration::from_millis(self.data.settle_timeout);
@@ -103,7 +103,8 @@ impl UpgradeMachine {
         State::Check(self.settle(self.data.job, cx))
     }
 
-    /// Both jars can be run. The last checkpoint is what is left if the savepoint of the stop cannot be learnt.
+    /// Reads the last checkpoint before the stop. The caller needs it if the path of the stop's savepoint stays
+    /// unknown.
     pub(super) fn before_stop(&mut self, cx: &mut FlowContext<FlinkRest>) -> State {
         self.is_planned = true;
         self.read_last_checkpoint(cx)
@@ -113,8 +114,8 @@ impl UpgradeMachine {
         State::LastCheckpoint(cx.call(GetCheckpoints::new(self.data.job)))
     }
 
-    /// A cluster that rejects the request has no checkpoints of the job, and a proxy may bar the path, which is only
-    /// information. Without an answer, nothing is planned and nothing stopped.
+    /// Handles the list of checkpoints. If the cluster or a proxy rejects the request, the upgrade continues: the path
+    /// is only information. Without an answer, the upgrade ends before a plan or a stop.
     pub(super) fn last_checkpoint(
         &mut self,
         checkpoints: Result<Checkpoints, FlowError>,
@@ -133,7 +134,7 @@ impl UpgradeMachine {
         Ok(self.plan(0, cx))
     }
 
-    /// Enters a phase that can be resumed. `resumed` is what its flow had saved.
+    /// Enters a phase that can be resumed. `resumed` is the saved state of its flow.
     pub(super) fn enter(
         &mut self,
         phase: UpgradePhase,
@@ -152,7 +153,7 @@ impl UpgradeMachine {
             UpgradePhase::Unknown(_) => return Err(FlowError::Misuse(Misuse::WrongState)),
         };
         if phase == UpgradePhase::Settle {
-            // The state may have been saved before this was known.
+            // The state may have been saved before the cluster accepted the new job.
             self.data.launched = Some(true);
         }
         self.data.phase = phase;
@@ -191,7 +192,7 @@ impl UpgradeMachine {
         })
     }
 
-    /// A run from the savepoint, in a mode that does not claim it.
+    /// Runs a jar from the savepoint, with the claim mode `NO_CLAIM`.
     fn run(
         &mut self,
         which: usize,
@@ -214,7 +215,7 @@ impl UpgradeMachine {
         Ok(cx.child(goal))
     }
 
-    /// Back to the phase in which the new job settles, with what is left of its time.
+    /// Returns to the phase Settle, with the rest of the settle timeout.
     pub(super) fn settle_again(&mut self, cx: &mut FlowContext<FlinkRest>) -> State {
         self.data.phase = UpgradePhase::Settle;
         cx.phase(Self::NAME, "waiting again for the new job's tasks and for another checkpoint");

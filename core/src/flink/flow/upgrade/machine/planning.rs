@@ -1,4 +1,4 @@
-//! Plans of the two jars, none of which may kill a second JobManager.
+//! The plans of the two jars. No plan may kill a second JobManager.
 //!
 //! ```text
 //!  Identify ──▶ Plan ──answered──▶ the next phase
@@ -23,7 +23,7 @@ use crate::flow::{FlowContext, StateMachine as _};
 use crate::operation::Operation as _;
 
 impl UpgradeMachine {
-    /// Before a jar is planned: which JobManager will execute its main method?
+    /// Reads which JobManager will execute the main method of a jar, before it is planned.
     pub(super) fn plan(&mut self, which: usize, cx: &mut FlowContext<FlinkRest>) -> State {
         cx.phase(Self::NAME, if which == 0 { "planning the old jar" } else { "planning the new jar" });
         self.is_planned_again = false;
@@ -31,8 +31,8 @@ impl UpgradeMachine {
     }
 
     /// Saves that the jar is about to be planned, so that a resumed flow does not kill another JobManager with it.
-    /// After an attempt without an answer, only the same JobManager may plan it: returns the next state if another one
-    /// answers.
+    /// After an attempt without an answer, only the same JobManager may plan it. Returns the next state if another
+    /// JobManager answers.
     pub(super) fn identified(
         &mut self,
         which: usize,
@@ -65,7 +65,7 @@ impl UpgradeMachine {
         State::Plan(which, cx.call(plan).handing_back(is_of_failover))
     }
 
-    /// A plan has ended.
+    /// Handles the end of a plan.
     pub(super) fn answered_plan(
         &mut self,
         which: usize,
@@ -80,7 +80,7 @@ impl UpgradeMachine {
             }
             return match &self.data.savepoint {
                 Some(_) => self.enter(UpgradePhase::Run, None, cx),
-                // The cluster had lost a jar, so its JobManager was restarted, and the job with it.
+                // The cluster had lost a jar. So its JobManager was restarted, and the job may have been lost with it.
                 None if self.uploads > 0 => {
                     self.is_planned = true;
                     Ok(self.check(cx))
@@ -100,13 +100,13 @@ impl UpgradeMachine {
         Err(self.not_planned(error, cx))
     }
 
-    /// The jar was planned: its main method has not killed the JobManager.
+    /// Records that the jar was planned: its main method has not killed the JobManager.
     pub(super) fn planned(&mut self) {
         (self.data.planning, self.data.job_manager, self.is_plan_open) = (None, None, false);
         self.old_job_is_untouched();
     }
 
-    /// A main method may still be executed, and may kill the JobManager and the old job with it.
+    /// Records that a main method may still run, and may kill the JobManager and the old job.
     fn old_job_is_unknown(&mut self) {
         if self.data.savepoint.is_none() {
             self.status = UpgradeStatus::Unknown;
@@ -119,9 +119,9 @@ impl UpgradeMachine {
         }
     }
 
-    /// The jar was rejected, or never planned: a resumed flow plans it again, whichever JobManager answers then. If an
-    /// earlier attempt got no answer, that takes a rejection of the plan itself; otherwise the JobManager may have died
-    /// of that attempt.
+    /// Handles a jar that was rejected, or never planned: a resumed flow plans it again, whichever JobManager answers
+    /// then. If an earlier attempt got no answer, this requires a rejection of the plan itself; otherwise that attempt
+    /// may have killed the JobManager.
     pub(super) fn not_planned(&mut self, error: FlowError, cx: &mut FlowContext<FlinkRest>) -> FlowError {
         let is_rejected = matches!(&error, FlowError::Service(error) if error.kind() == ErrorKind::Rejected);
         if is_rejected || !self.is_plan_open {
@@ -133,12 +133,13 @@ impl UpgradeMachine {
         error
     }
 
-    /// Whether the JobManager may have died of a plan.
+    /// Returns whether a plan may have killed the JobManager.
     pub(super) fn is_open(error: &FlowError) -> bool {
         matches!(error, FlowError::Ambiguous(_)) || error.service().is_some_and(is_of_failover)
     }
 
-    /// A plan got no answer, here or in the process that saved the state: only the same JobManager may plan it again.
+    /// Identifies the JobManager after a plan without an answer, here or in the process that saved the state: only the
+    /// same JobManager may plan the jar again.
     pub(super) fn check_job_manager(&mut self, plan: Option<(usize, FlowError)>) -> State {
         self.old_job_is_unknown();
         State::CheckJobManager(plan, Identify::after())
@@ -164,7 +165,7 @@ impl UpgradeMachine {
             (JobManagerLookup::Same, Some((which, _))) if !std::mem::replace(&mut self.is_planned_again, true) => {
                 Ok(self.send_plan(which, cx))
             }
-            // A plan leaves no job behind, but its main method may still be executed.
+            // A plan starts no job, but its main method may still run.
             (JobManagerLookup::Same, Some((_, error))) => {
                 self.old_job_is_unknown();
                 Err(cause_of(error))
@@ -179,8 +180,8 @@ impl UpgradeMachine {
         State::Suspect(plan, DiagnoseJob::new(diagnosis))
     }
 
-    /// The JobManager died while a jar was planned, or may have. A resumed flow ends here again: planning the jar once
-    /// more is for the caller to decide.
+    /// Returns the error for a JobManager that died, or may have died, while a jar was planned. A resumed flow ends
+    /// with the same error: the caller must decide whether to plan the jar again.
     pub(super) fn suspected(&mut self, plan: Option<FlowError>, found: Found) -> FlowError {
         let diagnosis = found.diagnosis;
         self.status = match (&self.data.savepoint, &diagnosis.lookup) {
@@ -190,10 +191,12 @@ impl UpgradeMachine {
         };
         let suspicion = suspicion(&diagnosis.job_manager).unwrap_or_default();
         let checkpoint = self.data.last_checkpoint.as_ref().map_or_else(
-            || "its last checkpoint is to be found only where its checkpoints are stored".to_owned(),
-            // The job has completed more of them since, and the cluster deletes those that are replaced.
+            || "look for its last checkpoint in the directory of its checkpoints".to_owned(),
+            // The job may have completed newer checkpoints since, and the cluster deletes older checkpoints.
             |path| {
-                format!("run the old jar from its last checkpoint {path}, or from a later one beside it that has replaced it")
+                format!(
+                    "run the old jar from its last checkpoint {path}, or from a newer checkpoint in the same directory"
+                )
             },
         );
         let job = match (&self.data.savepoint, &diagnosis.lookup) {
@@ -227,7 +230,7 @@ impl UpgradeMachine {
     }
 }
 
-/// What a plan without an answer ran into.
+/// Returns the cause of an error of a plan without an answer.
 fn cause_of(error: FlowError) -> FlowError {
     match error {
         FlowError::Ambiguous(Ambiguity { cause, .. }) => *cause,

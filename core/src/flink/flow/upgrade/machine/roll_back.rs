@@ -1,4 +1,4 @@
-//! How an upgrade returns to the old jar because the caller wants it.
+//! The rollback that the caller requests.
 
 use super::{State, UpgradeMachine};
 use crate::error::{BuildError, FlowError};
@@ -8,16 +8,16 @@ use crate::flink::flow::upgrade::{UpgradeJob, UpgradePhase, UpgradeStatus};
 use crate::flink::{FlinkRest, JobId};
 use crate::flow::{FlowContext, Notice, SavedState};
 
-/// Why the old jar runs again, in the result.
+/// The reason in the result.
 const REQUESTED: &str = "requested by the caller";
 
 impl UpgradeMachine {
-    /// Whether the caller wants the old jar back.
+    /// Returns whether the caller requested a rollback.
     pub(super) fn is_roll_back(&self) -> bool {
         self.data.roll_back == Some(true)
     }
 
-    /// Begins with the old job, or with the jars if it is stopped.
+    /// Begins with the old job, or with the jars if the old job is stopped.
     pub(super) fn begin(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<State, FlowError> {
         let is_stopped = self.data.savepoint.is_some();
         if !self.is_roll_back() || is_stopped {
@@ -78,14 +78,15 @@ impl UpgradeMachine {
         Ok(State::FindNew(cx.child(run.lookup_only())))
     }
 
-    /// The cluster does not know the new job, but its `main()` may still run, and submit it. So the old jar runs under
-    /// the id of the new job: the cluster accepts an id once.
+    /// Runs the old jar under the id of the new job. The cluster does not know the new job, but its `main()` may still
+    /// run and submit it: the cluster accepts an id once.
     pub(super) fn contend(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<State, FlowError> {
         self.data.old_job = self.data.new_job;
         self.run_old(cx)
     }
 
-    /// The run of the new jar got no answer, and another JobManager answers: see [`contend`](Self::contend).
+    /// Rolls back if the run of the new jar got no answer, and another JobManager answers: see
+    /// [`contend`](Self::contend).
     pub(super) fn run_instead(
         &mut self,
         error: &FlowError,
@@ -100,14 +101,13 @@ impl UpgradeMachine {
         self.contend(cx)
     }
 
-    /// Whether the old jar is run under the id of the new job.
+    /// Returns whether the old jar is run under the id of the new job.
     pub(super) fn is_contended(&self) -> bool {
         self.data.old_job == self.data.new_job
     }
 
-    /// There is a job under the id for both jars, and it may be either jar's: it is cancelled, and the old jar gets
-    /// another id. A rejection as a duplicate does not tell whose job it is, because a gateway may have delivered the
-    /// run twice.
+    /// Cancels a job under the id of both jars, which may run either jar, and gives the old jar another id. A rejection
+    /// as a duplicate does not say which jar the job runs, because a gateway may have delivered the run twice.
     pub(super) fn give_way(&mut self, cx: &mut FlowContext<FlinkRest>) -> Result<State, FlowError> {
         self.data.is_disputed = Some(true);
         self.data.old_job = JobId::from_bits(cx.seed.next_u128());
@@ -116,7 +116,7 @@ impl UpgradeMachine {
         self.roll_back(reason, cx)
     }
 
-    /// The new job was submitted: it must not run when the old jar does.
+    /// Cancels the new job, which was submitted: it must not run beside the old jar.
     pub(super) fn found_new(
         &mut self,
         launched: &Launched,
@@ -126,7 +126,7 @@ impl UpgradeMachine {
         self.roll_back(REQUESTED.to_owned(), cx)
     }
 
-    /// The upgrade was in its first phase, and the old job was looked up.
+    /// Handles the state of the old job if the upgrade was in its first phase.
     pub(super) fn untouched(
         &mut self,
         report: &JobReport,

@@ -1,4 +1,4 @@
-//! What follows from the end of a run, of the new or the old jar.
+//! The decisions after a run of the new or the old jar.
 
 use super::{State, UpgradeMachine};
 use crate::error::{ErrorKind, Failure, FlowError};
@@ -12,7 +12,7 @@ use crate::flink::{FlinkRest, JobId};
 use crate::flow::{FlowContext, Notice};
 use crate::time::Timestamp;
 
-/// What a run knows about its job.
+/// The facts that a run knows about its job.
 #[derive(Clone, Copy)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct RunSummary {
@@ -45,7 +45,7 @@ impl RunSummary {
 }
 
 impl UpgradeMachine {
-    /// The run of the new jar has ended.
+    /// Handles the end of the run of the new jar.
     pub(super) fn ran(
         &mut self,
         launched: Result<Launched, FlowError>,
@@ -61,11 +61,11 @@ impl UpgradeMachine {
             }
             Err(error) if run.is_lost || run.may_still_start => self.run_instead(&error, cx),
             Err(error) if Self::is_verdict(&error) => {
-                // A main method that failed may have left its job behind.
+                // A main method may have failed after it had submitted its job.
                 self.data.launched = Some(matches!(error, FlowError::Failed(_)));
                 self.roll_back(error.to_string(), cx)
             }
-            // Which attempt has submitted it does not matter: what it does decides.
+            // It does not matter which attempt has submitted the job: the state of the job decides.
             Err(error) if Self::is_submitted(&error) => {
                 (self.status, self.data.launched) = (UpgradeStatus::Unknown, Some(true));
                 cx.say(Notice::Observed { what: format!("job {}", self.data.new_job), state: error.to_string() });
@@ -78,7 +78,7 @@ impl UpgradeMachine {
         }
     }
 
-    /// The run of the old jar has ended.
+    /// Handles the end of the run of the old jar.
     pub(super) fn ran_old(
         &mut self,
         launched: Result<Launched, FlowError>,
@@ -111,7 +111,7 @@ impl UpgradeMachine {
         }
     }
 
-    /// The old jar's job runs, or has ended.
+    /// Handles the end of SettleOld.
     pub(super) fn settled_old(
         &mut self,
         report: Result<JobReport, FlowError>,
@@ -125,12 +125,12 @@ impl UpgradeMachine {
             }),
             Ok(report) => Err(self.not_brought_back(&report, cx)),
             Err(FlowError::Service(error)) if is_unknown_job(&error) => Err(self.forgotten(self.data.old_job, error)),
-            // Out of time is no failure: the job exists, and may still come up.
+            // An expired timeout is no failure: the job exists, and may still start.
             Err(error) => Err(error),
         }
     }
 
-    /// Whether the cluster itself says that a jar cannot be run. A proxy's answer does not count.
+    /// Returns whether the cluster itself says that a jar cannot be run. A proxy's answer does not count.
     fn is_verdict(error: &FlowError) -> bool {
         match error {
             FlowError::Failed(_) => true,
@@ -139,15 +139,15 @@ impl UpgradeMachine {
         }
     }
 
-    /// Whether the cluster knows the job, although it is not known which attempt has submitted it, or whether its main
-    /// method has failed after that.
+    /// Returns whether the cluster knows the job, although it is not known which attempt has submitted it, or whether
+    /// its main method has failed after that.
     fn is_submitted(error: &FlowError) -> bool {
         let is_known = |diagnosis: &JobDiagnosis| matches!(diagnosis.lookup, JobLookup::State(_));
         error.is_ambiguous() && JobDiagnosis::of(error).is_some_and(is_known)
     }
 
-    /// The old jar's job has ended, but not as FINISHED. A resumed flow runs it again, under an id that is not used
-    /// yet.
+    /// Returns the error for a job of the old jar that has ended other than FINISHED. A resumed flow runs it again,
+    /// under an unused id.
     fn not_brought_back(&mut self, report: &JobReport, cx: &mut FlowContext<FlinkRest>) -> FlowError {
         let why = report.failure().map(|why| format!(": {why}")).unwrap_or_default();
         let error = self.lost(&format!("it is {}{why}", report.state));
@@ -159,8 +159,8 @@ impl UpgradeMachine {
         error
     }
 
-    /// The old jar was rejected, or the JobManager died while its main method ran, and its job does not exist. A
-    /// resumed flow runs it again, however late: the main method has run before.
+    /// Returns the error if the old jar was rejected, or if the JobManager died while its main method ran and its job
+    /// does not exist. A resumed flow runs it again at any later time: the main method has run before.
     fn not_run(&mut self, error: &FlowError, cx: &mut FlowContext<FlinkRest>) -> FlowError {
         let is_lost = JobDiagnosis::of(error).is_some_and(|known| known.lookup == JobLookup::NotFound);
         if matches!(error, FlowError::Service(_)) || is_lost {
@@ -170,7 +170,7 @@ impl UpgradeMachine {
         self.lost(&error.to_string())
     }
 
-    /// The old jar could not be brought back: all that is known goes into the error.
+    /// Returns the error for an old jar that could not be run again, with all that is known.
     fn lost(&self, why: &str) -> FlowError {
         FlowError::Failed(Failure {
             what: format!("bringing back the old jar as job {} from savepoint {}", self.data.old_job, self.savepoint()),

@@ -1,7 +1,7 @@
-//! [`StabilityCheck`]: whether a job keeps all its tasks running for some time.
+//! [`StabilityCheck`]: checks whether a job keeps all its tasks running for some time.
 //!
-//! The list of jobs is not cached and says when a task last entered its state. If that moment is the same as before, no
-//! task was started again, also between two polls.
+//! The list of jobs is not cached, and says when a task last entered its state. If that time is the same as before, no
+//! task was restarted, also between two polls.
 
 use std::ops::ControlFlow;
 
@@ -37,14 +37,14 @@ enum State {
     Wait(Timestamp),
 }
 
-/// What the polls showed.
+/// The result of the check.
 #[derive(Debug)]
 pub(super) enum Stability {
-    /// No task was started again.
+    /// No task was restarted.
     Stable,
     /// All tasks run or have finished, and this many have finished: more than before.
     TasksFinished(u32),
-    /// A task has left RUNNING, or the job has.
+    /// A task or the job has left RUNNING.
     Unstable(String),
 }
 
@@ -124,7 +124,7 @@ impl StabilityCheck {
         }
     }
 
-    /// The last poll is at the end of the time, or later.
+    /// Waits for the next poll. The last poll is at the end of the time, or later.
     fn wait(&mut self, cx: &FlowContext<FlinkRest>) {
         let at = self.pace.next(cx.now());
         self.state = State::Wait(if cx.now() < self.until { at.min(self.until) } else { at });
