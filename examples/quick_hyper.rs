@@ -1,4 +1,5 @@
 //! A streaming response on tokio and hyper: reads the log of a simulated Flink cluster.
+//! Run it: `cargo run -p pipewright-examples --example quick_hyper`
 
 use std::{error::Error, time::SystemTime};
 

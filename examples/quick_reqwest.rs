@@ -1,4 +1,5 @@
 //! Flows on tokio and reqwest: runs a job on a simulated Flink cluster, and follows it in another task.
+//! Run it: `cargo run -p pipewright-examples --example quick_reqwest`
 
 use std::{error::Error, time::SystemTime};
 

@@ -34,7 +34,7 @@
 //! | Invalid input, and the texts of errors | `common::bad_input` |
 //! | The fuzz targets, over `tests/corpus` | `common::fuzz` |
 //! | Allocations | `common::allocations` |
-//! | A real Flink, if `FLINK_URL` is set: `export FLINK_URL=$(tests/flink/start)` | `flink_real` |
+//! | A real Flink, if `FLINK_URL` is set; `CONTRIBUTING.md` shows how to start a cluster | `flink_real` |
 //!
 //! Set `PROPTEST_CASES` to run the properties with more cases. These tests have commands of their own:
 //!

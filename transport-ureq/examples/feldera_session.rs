@@ -1,25 +1,47 @@
-//! A session with a real Feldera: deploys a pipeline, feeds it rows, shows what changes, checkpoints, stops.
+//! Deploys a Feldera pipeline, ingests a file, prints the changes of a view, makes a checkpoint, and stops.
 //!
 //! ```text
 //! feldera_session --url URL [--api-key-env NAME] --pipeline NAME --sql FILE
 //!                 [--table T --rows FILE [--resend]] [--view V] [--force-stop] [--keep-running]
 //! ```
 //!
-//! Creates the pipeline, or changes and restarts it if it runs other SQL, and waits until it runs. The rows are lines
-//! of JSON, to be inserted; of a file whose name ends in `.csv`, lines of CSV without a header. The file is read as
-//! fast as the pipeline takes it in, and no faster. Rows that cannot be parsed keep no other row out; the first twenty
-//! are named. After a lost answer it is unknown whether rows are in: they are named, and not sent again, unless
-//! `--resend` says that a second copy of a row does no harm, as in a table with a primary key.
+//! Try it with the simulator. With a real Feldera, pass its address:
 //!
-//! What changes in the view, from before the first row until the last row is processed, is printed on the standard
-//! output, one change a line: `{"insert":{…}}` or `{"delete":{…}}`. Without rows, what the view holds: of Feldera 0.298
-//! and later. All else is on the standard error output.
+//! ```sh
+//! cat > orders.sql <<'END'
+//! CREATE TABLE orders (id BIGINT NOT NULL PRIMARY KEY, item VARCHAR);
+//! CREATE MATERIALIZED VIEW sold AS SELECT * FROM orders;
+//! END
+//! cat > rows.ndjson <<'END'
+//! {"id":1,"item":"bolt"}
+//! {"id":2,"item":"nut"}
+//! {"id":1,"item":"screw"}
+//! END
+//! cargo build -p pipewright-mock --features serve,sql --bin pipewright-sim
+//! target/debug/pipewright-sim feldera --port 8080 --edition enterprise &
+//! cargo run -p pipewright-ureq --example feldera_session -- --url http://127.0.0.1:8080 --pipeline shop \
+//!     --sql orders.sql --table orders --rows rows.ndjson --view sold
+//! kill %1
+//! ```
 //!
-//! At the end the pipeline is stopped, with a checkpoint if the edition makes any. **The open-source edition makes
-//! none: what the tables hold is gone then.** `--keep-running` leaves it running; so does an error, so that you can
-//! inspect it.
+//! The tool creates the pipeline, or changes and restarts it if it runs other SQL, and waits until it runs. The rows
+//! are lines of JSON, which are inserted. If the name of the file ends in `.csv`, they are lines of CSV without a
+//! header. The tool reads the file as fast as the pipeline ingests it. Rows that cannot be parsed are left out; the
+//! tool names the first twenty. If a response is lost, it is unknown whether its rows were ingested: the tool names
+//! these rows, and does not send them again. `--resend` lets it send them again: use it if a second copy of a row is
+//! harmless, as in a table with a primary key.
 //!
-//! Exit codes: 0 done; 1 failed, or rows are not in; 2 wrong usage; 4 it is unknown whether something was done.
+//! The changes of the view, from before the first row until the last row is processed, go to the standard output: one
+//! change in each line, `{"insert":{…}}` or `{"delete":{…}}`. Without `--rows`, the tool prints what the view holds;
+//! this needs Feldera 0.298 or later. Everything else goes to the standard error output.
+//!
+//! At the end, the tool stops the pipeline, with a checkpoint if the edition supports checkpoints. **The open-source
+//! edition does not: the contents of the tables are lost.** `--keep-running` leaves the pipeline running. After an
+//! error it is also left running, so that you can inspect it. `--api-key-env` names an environment variable with the
+//! API key.
+//!
+//! Exit codes: 0 done; 1 failed, or rows were not ingested; 2 wrong usage; 4 it is unknown whether a request was
+//! carried out, or whether rows were ingested.
 
 use std::error::Error;
 use std::fmt::Display;

@@ -1,12 +1,23 @@
-//! Runs statements on a real SQL Gateway, and prints their rows as they come.
+//! Runs statements on a Flink SQL Gateway, and prints their rows as they come.
 //!
 //! ```text
 //! flink_sql --url URL --statement SQL… [--set KEY=VALUE]… [--plain] [--max-rows N]
 //! ```
 //!
-//! All statements run in one session, one after the other, each as soon as the statement before has returned its rows;
-//! the session is closed at the end. Rows are printed with a tab between their fields, as JSON, or as text with
-//! `--plain`; what a changelog takes back or replaces is marked in front. An endless query is ended after `--max-rows`.
+//! Try it with a simulated gateway:
+//!
+//! ```sh
+//! cargo build -p pipewright-mock --features serve,sql --bin pipewright-sim
+//! target/debug/pipewright-sim flink-sql-gateway --port 8083 &
+//! cargo run -p pipewright-ureq --example flink_sql -- --url http://127.0.0.1:8083 \
+//!     --statement 'SELECT n FROM numbers LIMIT 10'
+//! kill %1
+//! ```
+//!
+//! All statements run in one session, in this order. A statement starts when the rows of the statement before are read.
+//! The tool closes the session at the end. It prints a row in each line, with a tab between the fields: as JSON, or as
+//! text with `--plain`. Rows that a changelog retracts or replaces have a mark in front. `--max-rows` ends an endless
+//! query.
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 4 outcome unknown.
 

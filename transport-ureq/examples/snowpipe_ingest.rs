@@ -8,44 +8,75 @@
 //!                 [--state FILE] [FILE]
 //! ```
 //!
-//! Whatever ends it, Ctrl-C and `kill -9` too: **start it again with the same arguments and the same input**, and it
-//! continues after the last row that is committed. No row is lost, and none is written twice. One channel takes one of
-//! these at a time.
+//! **If the tool ends early, start it again with the same arguments and the same input**, also after Ctrl-C and `kill
+//! -9`. It continues after the last committed row. No row is lost, and no row is written twice. Do not run two of these
+//! on one channel at the same time.
 //!
-//! Each row has an offset token, and the service keeps the token of the last committed row. A token is a position and a
-//! fingerprint of the input, as in `line 17 #0123456789abcdef`:
+//! # Try it
 //!
-//! * `line 17`: the number of its line, so that the same lines must come again, from the first on: of the standard
-//!   input too. Lines may be added at the end. The fingerprint is that of all lines so far;
-//! * with `--offset-field ID`, what that field holds: a whole number (compared as such, up to 38 digits) or a text
-//!   (compared byte by byte, so that `"10"` is before `"9"`; times of one form are fine; up to 990 bytes). It must rise
-//!   from row to row. The input may begin anywhere at or before the row behind the committed row; a gap there is not
-//!   noticed. There are two fingerprints: that of the row, and that of all rows since the token that was committed at
-//!   the start.
+//! With the simulator, which is both account host and ingest host, and accepts any token:
 //!
-//! So two loads have a token in common only if the same rows came before it, and neither takes the other's rows for its
-//! own. A start with another input ends with an error if the committed line, or the row with the committed offset,
-//! differs, or if the input ends before it. With `--offset-field`, another input without a row at the committed offset
-//! is not recognised if it has rows behind it.
+//! ```sh
+//! cargo build -p pipewright-mock --features serve,sql --bin pipewright-sim
+//! target/debug/pipewright-sim snowpipe --port 8085 --commit-delay 1..2 &
+//! export SNOWFLAKE_TOKEN=any
+//! seq 100000 | sed 's/.*/{"ID":&}/' > rows.ndjson
+//! cargo run -p pipewright-ureq --features keypair --example snowpipe_ingest -- --url http://127.0.0.1:8085 \
+//!     --token-env SNOWFLAKE_TOKEN --database DB --schema PUBLIC --table ORDERS --channel loader-1 rows.ndjson
+//! curl http://127.0.0.1:8085/_simulator/databases/DB/schemas/PUBLIC/pipes/ORDERS-STREAMING/channels/loader-1
+//! kill %1
+//! ```
 //!
-//! A channel that was loaded the one way cannot continue the other way: that ends with an error. Keep to one field.
+//! `curl` shows the channel as the simulator has it; the same path with `/rows` shows its rows. For a real account,
+//! replace `--url` and `--token-env` by `--account MYORG-MYACCOUNT --user U --private-key rsa_key.p8`.
 //!
-//! `--table` goes to the default pipe of that table. Keys of rows are names of columns; names that were created without
-//! quotes are upper-case. A credential is a private RSA key (PKCS#8, PEM), its passphrase or a token in an environment
-//! variable: a programmatic access token, or with `--oauth` an OAuth access token. `--url` is for another address than
-//! the account's own; plain `http` is for this machine only, such as a simulator.
+//! # Offset tokens
 //!
-//! With `--state`, where it is in the channel is kept in that file too. A later start then notices when the channel was
-//! dropped, or its table replaced, in the meantime, or when another client has written to it: it ends with an error
-//! instead of starting from the beginning. Each load has a file of its own.
+//! Each row has an offset token, and the service keeps the token of the last committed row. A token has a position and
+//! a fingerprint of the input, as in `line 17 #0123456789abcdef`:
 //!
-//! A line that is no row ends the load, once all lines before it are committed. Rows that the service takes and does
-//! not insert are counted, with the last reason: the committed token passes over them. They are counted **in this
-//! run**, so that after a kill the next run does not count earlier rows; with `--state`, since the file was made.
+//! * By default, the position is the number of the line: `line 17`. The same lines must come again from the first line
+//!   on, also from the standard input. Lines may be added at the end. The fingerprint is that of all lines so far.
+//! * With `--offset-field ID`, the position is the value of this field. It must rise from row to row. It is a whole
+//!   number of up to 38 digits, or a text of up to 990 bytes. Texts are compared byte by byte, so that `"10"` is before
+//!   `"9"`; times of one form are in order. The input may begin at or before the row after the committed row; a gap
+//!   there is not noticed. There are two fingerprints: of the row, and of all rows since the token that was committed
+//!   at the start.
 //!
-//! Exit codes: 0 all rows are committed, 1 failed, 2 wrong usage, 3 all rows are committed or were rejected, and some
-//! were (in this run, or since the file of `--state` was made), 4 failed with unconfirmed rows, which the next start
-//! finds out about.
+//! So two loads have a token in common only if the same rows came before it. If you start the tool with another input,
+//! it ends with an error if the committed line, or the row with the committed offset, differs, or if the input ends
+//! before it. With `--offset-field`, it does not detect another input that lacks a row at the committed offset and has
+//! rows after it. A channel that was loaded by lines cannot be continued by a field, and the other way round: that is
+//! an error.
+//!
+//! With `--state FILE`, the tool also keeps its position in a file. A later start then ends with an error if the
+//! channel was dropped, its table was replaced, or another client has written to it. Use one file for each load.
+//!
+//! # Rows
+//!
+//! `--table` goes to the default pipe of the table. The keys of a row are column names. Snowflake does not document
+//! whether a default pipe matches them by case, and it silently drops a key that matches no column. Write keys exactly
+//! as the columns are named: in upper case, unless the columns were created in quotes.
+//!
+//! A line that is not a row ends the load, after all lines before it are committed. The service takes some rows and
+//! does not insert them; the committed token passes over them. The tool counts such rows, and prints the last reason.
+//! It counts those of this run only; with `--state`, those since the file was made.
+//!
+//! # Credentials
+//!
+//! A credential is a private RSA key (PKCS#8, PEM), with its passphrase in an environment variable, or a token in an
+//! environment variable: a programmatic access token, or with `--oauth` an OAuth access token. `--url` is for an
+//! address other than the account's. Plain `http` is allowed for this machine only, such as for a simulator.
+//!
+//! # Exit codes
+//!
+//! | exit code | meaning |
+//! |---|---|
+//! | 0 | all rows are committed |
+//! | 1 | failed |
+//! | 2 | wrong usage |
+//! | 3 | all rows are committed or were rejected, and some were rejected: in this run, or since the file of `--state` was made |
+//! | 4 | failed, with unconfirmed rows; the next start finds out whether they are committed |
 
 use std::error::Error;
 use std::io::IsTerminal as _;

@@ -1,7 +1,7 @@
-//! The simulators behind a loopback port, jars for them, and a proxy with faults for real servers. See the module
-//! `pipewright_mock::serve`.
+//! Serves the simulators on a loopback port, writes jars for the simulated cluster, and injects faults in front of real
+//! servers. The README of this package shows how to use it; `pipewright_mock::serve` documents limits and faults.
 //!
-//! Prints where it listens, and then one line for each request on the standard error output.
+//! Prints where it listens, and then a line for each request on the standard error output.
 
 #[cfg(feature = "tls")]
 mod ca_file;
