@@ -4,7 +4,7 @@
 import sys
 
 import common
-from shared import feldera_base as base, feldera_manager as manager, feldera_process as process
+from shared import feldera_base as base, feldera_manager as manager, feldera_process as process, feldera_sql as sql
 
 VERSION = "0.337.0"
 
@@ -28,6 +28,7 @@ def main() -> int:
         process.transactions(checks, client, pipeline)
         process.checkpoints(checks, client, pipeline)
         manager.completion(checks, client)
+        sql.check(checks, client)
         manager.end(checks, client, pipeline)
     return checks.finish()
 

@@ -8,7 +8,7 @@ from feldera import FelderaClient, Pipeline
 from feldera.runtime_config import RuntimeConfig, Storage
 
 import common
-from shared import feldera_base as base, feldera_manager as manager, feldera_process as process
+from shared import feldera_base as base, feldera_manager as manager, feldera_process as process, feldera_sql as sql
 from shared.feldera_base import again, api_error, equal, within
 
 VERSION = "0.375.0"
@@ -93,6 +93,7 @@ def main() -> int:
         process.transactions(checks, client, pipeline)
         process.checkpoints(checks, client, pipeline)
         manager.completion(checks, client)
+        sql.check(checks, client)
         manager.end(checks, client, pipeline)
     return checks.finish()
 
