@@ -35,6 +35,9 @@ pub struct Config {
     pub adaptive_scheduler: bool,
     /// From new bounds until the job follows them: 30 s.
     pub rescale_delay: Duration,
+    /// How many rescales of a job are remembered, with the adaptive scheduler and since 2.3
+    /// (`web.adaptive-scheduler.rescale-history.size`): 0, which rejects requests for them.
+    pub rescale_history: usize,
     /// Whether there are flame graphs (`rest.flamegraph.enabled`): no.
     pub flame_graphs: bool,
     /// Whether there is a profiler (`rest.profiling.enabled`): no.
@@ -70,6 +73,7 @@ impl Default for Config {
             cancel_duration: Duration::from_millis(100),
             adaptive_scheduler: false,
             rescale_delay: Duration::from_secs(30),
+            rescale_history: 0,
             flame_graphs: false,
             profiling: false,
             high_availability: true,
@@ -83,6 +87,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// How many rescales of a job are remembered by the scheduler that there is.
+    pub(super) fn remembered_rescales(&self) -> usize {
+        if self.adaptive_scheduler { self.rescale_history } else { 0 }
+    }
+
     /// The release as handlers compare it. What is no number counts as 0.
     pub(super) fn release(&self) -> Version {
         let mut numbers = self.version.split('.').map(|number| number.parse().unwrap_or(0));

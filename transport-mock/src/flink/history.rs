@@ -68,17 +68,23 @@ impl History {
             | ["jobs", _, "checkpoints", "config"]
             | ["jobs", _, "checkpoints", "details", _]
             | ["jobs", _, "checkpoints", "details", _, "subtasks", _]
+            | ["jobs", _, "rescales", "details", _]
             | ["jobs", _, "vertices", _]
             | ["jobs", _, "vertices", _, "subtasktimes" | "taskmanagers"]
             | ["jobs", _, "vertices", _, "subtasks", _, "attempts", _]
             | ["jobs", _, "vertices", _, "subtasks", _, "attempts", _, "accumulators"]
             | ["applications", _, "exceptions"] => self.archive.route(&call).map_err(|_| not_found()),
-            // For a cluster, these are of any job.
-            ["jobs", job, "jobmanager", "config" | "environment"] if self.archived.contains(*job) => {
+            // For a cluster, these are of any job, and of any application.
+            [kind @ ("jobs" | "applications"), id, "jobmanager", "config"]
+            | [kind @ "jobs", id, "jobmanager", "environment"]
+                if self.is_archived(kind, id) =>
+            {
                 self.archive.route(&call).map_err(|_| not_found())
             }
             // A rejection is archived as the answer, by its message alone.
-            ["jobs", job, "rescales", "config" | "history"] if self.archived.contains(*job) => {
+            ["jobs", job, "rescales", "config" | "history" | "overview" | "summary"]
+                if self.archived.contains(*job) =>
+            {
                 match self.archive.route(&call) {
                     Err(Rejection::Handler(_, throwable)) => Ok(ok(json!({ "errors": [throwable.message] }))),
                     answer => answer.map_err(|_| not_found()),
@@ -87,6 +93,11 @@ impl History {
             _ => Err(not_found()),
         };
         respond(answer)
+    }
+
+    fn is_archived(&self, kind: &str, id: &str) -> bool {
+        let mut jobs = self.archive.manager.jobs.all().iter();
+        jobs.any(|job| id == if kind == "jobs" { &job.id } else { job.application_id() })
     }
 
     /// Takes over what has ended long enough before `now`.

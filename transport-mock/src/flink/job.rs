@@ -11,6 +11,7 @@ use super::checkpoint_log::{Ask, Checkpoint, CheckpointLog, Fate, Progress};
 use super::errors::Throwable;
 use super::operations::{OperationKey, Operations, Outcome, checkpoint_exception};
 use super::program::{Failing, Program};
+use super::rescale_log::RescaleLog;
 use super::schedule::{Due, Step};
 use super::storage::Snapshot;
 
@@ -113,6 +114,7 @@ pub(super) struct Job {
     pub(super) history: Vec<PastFailure>,
     pub(super) root_failure: Option<Throwable>,
     pub(super) checkpoints: CheckpointLog,
+    pub(super) rescales: RescaleLog,
     counted: u64,
     counting_since: Option<Duration>,
 }
@@ -147,6 +149,7 @@ impl Job {
             history: Vec::new(),
             root_failure: None,
             checkpoints: CheckpointLog::default(),
+            rescales: RescaleLog::new(0),
             counted: 0,
             counting_since: None,
         }
@@ -158,6 +161,7 @@ impl Job {
         fresh.application = self.application.take();
         fresh.failures = self.failures;
         fresh.adaptive = self.adaptive;
+        fresh.rescales = RescaleLog::new(self.rescales.size);
         fresh.bounds = self.bounds;
         fresh.each = self.each;
         fresh.origin = self.origin.take();

@@ -18,6 +18,7 @@ use super::job::{Job, JobState, PastFailure, TaskState};
 use super::jobs::Jobs;
 use super::operations::{OperationKey, Operations, Outcome};
 use super::program::{Program, Quirk};
+use super::rescale_log::{Cause, Phase, Reason, RescaleLog};
 use super::schedule::{Due, EVENTS_AT_ONCE, Schedule, Step};
 use super::storage::{Snapshot, Storage, is_writable, normalize};
 use super::views::{SavepointKind, SavepointView};
@@ -105,13 +106,19 @@ impl JobManager {
         self.jobs.expire(to, self.config.job_expiration);
     }
 
-    /// Accepts a job.
-    pub(super) fn submit(&mut self, submission: Submission) {
-        let at = self.now();
+    fn new_job(&self, submission: Submission, at: Duration) -> Job {
         let mut job = Job::new(submission.id, submission.name, submission.program, submission.parallelism, at);
         job.application = submission.application;
         job.adaptive = self.config.adaptive_scheduler;
+        job.rescales = RescaleLog::new(self.config.remembered_rescales());
         job.origin = submission.origin;
+        job
+    }
+
+    /// Accepts a job.
+    pub(super) fn submit(&mut self, submission: Submission) {
+        let at = self.now();
+        let mut job = self.new_job(submission, at);
         job.restore(at);
         self.schedule.push(at.saturating_add(self.config.deploy_duration / 8), job.due(Step::Created));
         self.jobs.add(job);
@@ -120,8 +127,9 @@ impl JobManager {
     /// Accepts a job that cannot even be initialized: it is there, and it has failed.
     pub(super) fn submit_failed(&mut self, submission: Submission, cause: Throwable) {
         let at = self.now();
-        let mut job = Job::new(submission.id, submission.name, submission.program, submission.parallelism, at);
-        job.application = submission.application;
+        let mut job = self.new_job(submission, at);
+        job.rescales.schedule(job.bounds, &mut self.ids, at);
+        job.rescales.end(Reason::ExceptionOccurred, None, at);
         job.enter(JobState::Failed, at);
         job.fail_for_good(at, cause, Vec::new());
         self.jobs.archive(job.clone());
@@ -167,8 +175,12 @@ impl JobManager {
 
     /// Gives a job new bounds of its parallelism, which it follows after the scheduler's cool-down.
     pub(super) fn set_bounds(&mut self, id: &str, bounds: [(u32, u32); 2]) {
-        let due = self.now().saturating_add(self.config.rescale_delay);
+        let at = self.now();
+        let due = at.saturating_add(self.config.rescale_delay);
         if let Some(job) = self.jobs.get_mut(id) {
+            if job.graph && job.bounds != bounds {
+                job.rescales.begin(Cause::UpdateRequirement, bounds, &mut self.ids, at);
+            }
             job.bounds = bounds;
             self.schedule.push(due, job.due(Step::Rescales));
         }
@@ -181,6 +193,7 @@ impl JobManager {
             return;
         };
         job.end_epoch(at, SUSPENDING, &mut self.operations);
+        job.rescales.cancel(at);
         job.enter(JobState::Cancelling, at);
         job.attempt.enter(TaskState::Canceling, at);
         self.schedule.push(at.saturating_add(self.config.cancel_duration), job.due(Step::Cancelled));
@@ -196,6 +209,7 @@ impl JobManager {
                 job.graph = true;
                 job.attempt = Attempt::new(0, job.each, at);
                 job.enter(JobState::Created, at);
+                job.rescales.schedule(job.bounds, &mut self.ids, at);
                 self.schedule.push(at.saturating_add(quarter / 2), job.due(Step::Scheduled));
             }
             Step::Scheduled => {
@@ -203,9 +217,13 @@ impl JobManager {
                 job.attempt.enter(TaskState::Scheduled, at);
                 job.deployed = None;
                 self.grant_slots(at);
+                if let Some(job) = self.jobs.get_mut(id).filter(|job| job.deployed.is_none()) {
+                    job.rescales.enter(Phase::WaitingForResources, at);
+                }
             }
             Step::Deploying => {
                 job.attempt.enter(TaskState::Deploying, at);
+                job.rescales.execute(job.each, at);
                 self.schedule.push(at.saturating_add(quarter), job.due(Step::Restoring));
             }
             Step::Restoring => {
@@ -250,6 +268,7 @@ impl JobManager {
         for id in self.jobs.deployable(self.config.slots) {
             if let Some(job) = self.jobs.get_mut(&id) {
                 job.deployed = Some(at);
+                job.rescales.enter(Phase::CreatingExecutionGraph, at);
                 self.schedule.push(at.saturating_add(self.config.deploy_duration / 4), job.due(Step::Deploying));
             }
         }
@@ -292,6 +311,9 @@ impl JobManager {
         };
         let second_stop = ask.purpose == Purpose::Stop && job.checkpoints.is_pending(Purpose::Stop);
         let number = job.start_snapshot(ask, operation, fate, at);
+        if ask.purpose == Purpose::Stop {
+            job.rescales.enter(Phase::StopWithSavepoint, at);
+        }
         if second_stop {
             // The tasks cannot be stopped twice, and fail over the second request: neither stop survives.
             self.fail(id, at, two_stops(), Some(SUSPENDING));
@@ -309,7 +331,13 @@ impl JobManager {
         };
         match checkpoint.fate {
             Fate::Completes => self.snapshot_completes(id, checkpoint, at),
-            Fate::Fails(message) => job.fail_snapshot(&checkpoint, at, message, &mut self.operations),
+            Fate::Fails(message) => {
+                job.fail_snapshot(&checkpoint, at, message, &mut self.operations);
+                if checkpoint.purpose == Purpose::Stop {
+                    job.rescales.enter(Phase::Executing, at);
+                    self.schedule.push(at.saturating_add(self.config.rescale_delay), job.due(Step::Rescales));
+                }
+            }
             Fate::FailsTask => self.fail(id, at, snapshot_failed(), None),
         }
     }
@@ -392,6 +420,8 @@ impl JobManager {
         job.end_epoch(at, aborts.unwrap_or(if again { RESTARTING } else { SHUTDOWN }), &mut self.operations);
         if again {
             job.remember(failure);
+            job.rescales.begin(Cause::RecoverableFailover, job.bounds, &mut self.ids, at);
+            job.rescales.enter(Phase::Restarting, at);
             job.enter(JobState::Restarting, at);
             job.attempt.enter(TaskState::Failed, at);
             self.schedule.push(at.saturating_add(RESTART_DELAY), job.due(Step::Restarts));
@@ -423,14 +453,20 @@ impl JobManager {
         let Some(each) = self.jobs.get(id).map(|job| self.jobs.fitting(job, self.config.slots)) else {
             return;
         };
-        let Some(job) = self.jobs.get_mut(id).filter(|job| job.each != each) else {
+        let Some(job) = self.jobs.get_mut(id) else {
             return;
         };
+        if job.each == each {
+            job.rescales.change_nothing(self.config.rescale_delay, at);
+            return;
+        }
         if !job.is_processing() {
             self.schedule.push(at.saturating_add(RESCALE_AGAIN_AFTER), job.due(Step::Rescales));
             return;
         }
         job.end_epoch(at, RESTARTING, &mut self.operations);
+        job.rescales.begin(Cause::NewResourceAvailable, job.bounds, &mut self.ids, at);
+        job.rescales.enter(Phase::Restarting, at);
         job.enter(JobState::Restarting, at);
         job.attempt.enter(TaskState::Canceled, at);
         self.schedule.push(at.saturating_add(RESCALE_TAKES), job.due(Step::Rescaled));
@@ -441,6 +477,8 @@ impl JobManager {
         let Some(job) = self.jobs.get_mut(id) else {
             return;
         };
+        let reason = if state == JobState::Failed { Reason::JobFailed } else { Reason::JobFinished };
+        job.rescales.end(reason, job.root_failure.as_ref().map(Throwable::stack_trace), at);
         job.enter(state, at);
         job.attempt.enter(tasks, at);
         if let Some(snapshot) = job.last_checkpoint.take() {

@@ -42,7 +42,8 @@
 //!   and without the exceptions themselves.
 //! * After `DELETE /cluster`, the cluster runs until each result of an asynchronous operation was read or has
 //!   expired. Then connections are refused, and nothing brings it back: see [`Cluster::is_shut_down`].
-//! * There is no history of rescales, as by default on a real cluster.
+//! * The adaptive scheduler starts a job when it has all slots that the job asks for, and never with fewer. Slots that
+//!   get free later do not change the parallelism of a running job. So a rescale for `NEW_RESOURCE_AVAILABLE` is rare.
 //! * An application has at most one job.
 //!
 //! # Layers
@@ -51,12 +52,12 @@
 //!
 //! 1. data: `config`, `wire`, `ids`, `attempt`, `statistics`, `metric_names`, `program`, `views`, `multipart`,
 //!    `job_graph`, `java_objects`, `errors`, `failures`, `request`;
-//! 2. the parts of the cluster: `operations`, `checkpoint_log`, `schedule`, `storage`, `job`, `jobs`, `job_manager`,
-//!    `cache`;
+//! 2. the parts of the cluster: `operations`, `checkpoint_log`, `rescale_log`, `schedule`, `storage`, `job`, `jobs`,
+//!    `job_manager`, `cache`;
 //! 3. the answers from them: `overview`, `tasks`, `vertices`, `subtasks`, `details`, `checkpoints`,
-//!    `checkpoint_details`, `triggers`, `rescales`, `rescaling`, `flame_graph`, `logs`, `profiler`, `processes`,
-//!    `task_managers`, `thread_dumps`, `metrics`, `removal`, `applications`, `jars`, `jar_runs`, `submissions`,
-//!    `failover`;
+//!    `checkpoint_details`, `triggers`, `rescaling`, `flame_graph`, `logs`, `profiler`, `processes`,
+//!    `task_managers`, `rescales`, `thread_dumps`, `metrics`, `removal`, `applications`, `jars`, `jar_runs`,
+//!    `submissions`, `failover`;
 //! 4. [`Cluster`], which owns the parts, `router`, which names the handler of each path, and `history`.
 
 mod applications;
@@ -91,6 +92,7 @@ mod profiler;
 mod program;
 mod removal;
 mod request;
+mod rescale_log;
 mod rescales;
 mod rescaling;
 mod router;

@@ -42,6 +42,9 @@ pub(super) fn configuration(config: &Config, generation: u64) -> Value {
         let key = if config.release() < (1, 17) { "high-availability" } else { "high-availability.type" };
         entries.push((key, text("zookeeper")));
     }
+    if config.rescale_history > 0 {
+        entries.push(("web.adaptive-scheduler.rescale-history.size", config.rescale_history.to_string()));
+    }
     if config.retain_uploads {
         entries.push(("web.upload.dir", text("/opt/flink/upload")));
     }

@@ -95,8 +95,14 @@ impl Cluster {
             ("GET", ["jobs", job, "rescales", "config"]) if since((2, 3)) => {
                 &mut || rescales::rescale_config(graphs.at(manager), &manager.config, job)
             }
-            ("GET", ["jobs", job, "rescales", "history" | "overview" | "summary"]) if since((2, 3)) => {
+            ("GET", ["jobs", job, "rescales", "history"]) if since((2, 3)) => {
                 &mut || rescales::rescale_history(graphs.at(manager), job)
+            }
+            ("GET", ["jobs", job, "rescales", "overview"]) if since((2, 3)) => {
+                &mut || rescales::rescale_overview(graphs.at(manager), job)
+            }
+            ("GET", ["jobs", job, "rescales", "summary"]) if since((2, 3)) => {
+                &mut || rescales::rescale_summary(graphs.at(manager), job)
             }
             ("GET", ["jobs", job, "rescales", "details", rescale]) if since((2, 3)) => {
                 &mut || rescales::rescale_details(graphs.at(manager), job, rescale)

@@ -53,6 +53,15 @@ pub(super) fn of(mut samples: Vec<u64>) -> Value {
     summary(&samples, &samples)
 }
 
+/// With percentiles of the last `window` samples alone; they are given oldest first.
+pub(super) fn of_window(mut samples: Vec<u64>, window: usize) -> Value {
+    let mut last = samples.split_off(samples.len().saturating_sub(window));
+    samples.extend(&last);
+    samples.sort_unstable();
+    last.sort_unstable();
+    summary(&samples, &last)
+}
+
 /// Without samples behind them, so that no percentile is a number.
 pub(super) fn without_percentiles(mut samples: Vec<u64>) -> Value {
     samples.sort_unstable();
@@ -82,7 +91,7 @@ pub(super) fn of_subtasks(mut samples: Vec<u64>) -> Value {
 mod tests {
     use serde_json::json;
 
-    use super::{of, of_subtasks};
+    use super::{of, of_subtasks, of_window};
 
     /// As a server answered them.
     #[test]
@@ -101,5 +110,8 @@ mod tests {
             })
         );
         assert_eq!(of(Vec::new())["p50"], "NaN");
+        let window = of_window(vec![3189, 813, 925, 998, 88, 209, 261, 316, 416, 476, 558], 10);
+        let read = ["min", "max", "p50", "p90"].map(|key| window[key].clone());
+        assert_eq!(read, [json!(88), json!(3189), json!(446.0), json!(990.7)]);
     }
 }

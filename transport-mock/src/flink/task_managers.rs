@@ -78,7 +78,7 @@ fn taken_slots(manager: &JobManager) -> u32 {
 }
 
 /// Of so many slots, in MiB.
-fn resources(slots: u32) -> Value {
+pub(super) fn resources(slots: u32) -> Value {
     let mut resources = json!({ "cpuCores": f64::from(slots), "extendedResources": {} });
     let names = ["taskHeapMemory", "taskOffHeapMemory", "managedMemory", "networkMemory"];
     for (name, each) in names.into_iter().zip(SLOT) {

@@ -15,6 +15,8 @@ use super::wire::{TASK_ADDRESS, TASK_MANAGER, UNASSIGNED, millis};
 
 /// By their place in a job.
 pub(super) const NAMES: [&str; 2] = [SOURCE_NAME, SINK_NAME];
+/// The id of the group whose tasks share slots, which is the same for both vertices.
+pub(super) const SLOT_SHARING_GROUP: &str = "5b9d308f5c4a3e06298b997d05a328ef";
 
 pub(super) fn job_vertex(graphs: Lookup<'_>, call: &Call, job: &str, vertex: &str) -> Answer {
     let id = path_id("jobid", job)?;
@@ -112,7 +114,7 @@ pub(super) fn vertex_summary(job: &Job, vertex: usize, at: Duration, now: Durati
         "metrics": io_metrics(&tasks, version),
     });
     if version >= (1, 20) {
-        summary["slotSharingGroupId"] = "5b9d308f5c4a3e06298b997d05a328ef".into();
+        summary["slotSharingGroupId"] = SLOT_SHARING_GROUP.into();
     }
     summary
 }

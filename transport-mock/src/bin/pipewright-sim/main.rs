@@ -54,6 +54,7 @@ feldera  a simulated Feldera, which compiles and runs SQL programs
   --tls              serves HTTPS; the path of the CA certificate that clients have to trust is printed behind the URL
   --slots N          flink: task slots; 4 by default
   --adaptive-scheduler  flink: jobs can be rescaled while they run
+  --rescale-history N   flink: how many rescales of a job are remembered, with --adaptive-scheduler; 0 by default
   --flame-graphs     flink: vertices have flame graphs
   --profiling        flink: there is a profiler
   --refresh-interval S  flink: how old an answer about a job may be, in seconds; 3 by default
@@ -314,6 +315,7 @@ fn flink_option(config: &mut flink::Config, name: &str, parser: &mut lexopt::Par
     match name {
         "slots" => config.slots = value(parser, "--slots")?,
         "adaptive-scheduler" => config.adaptive_scheduler = true,
+        "rescale-history" => config.rescale_history = value(parser, "--rescale-history")?,
         "flame-graphs" => config.flame_graphs = true,
         "profiling" => config.profiling = true,
         "refresh-interval" => config.refresh_interval = duration(parser, "--refresh-interval")?,

@@ -184,8 +184,10 @@ fn the_history_server_keeps_what_the_cluster_forgets() {
     assert_eq!(get(&mut history, now, &application).1["status"], "FINISHED");
     assert_eq!(get(&mut history, now, "/applications/overview").1["applications"][0]["id"], *job);
     assert_eq!(get(&mut history, now, &format!("{application}/exceptions")).0, 200);
-    assert!(get(&mut history, now, &format!("{details}/jobmanager/config")).1.is_array());
-    assert_eq!(get(&mut history, now, &format!("/jobs/{}/jobmanager/config", "0".repeat(32))), missing);
+    for (known, kind) in [(&details, "jobs"), (&application, "applications")] {
+        assert!(get(&mut history, now, &format!("{known}/jobmanager/config")).1.is_array(), "{kind}");
+        assert_eq!(get(&mut history, now, &format!("/{kind}/{}/jobmanager/config", "0".repeat(32))), missing);
+    }
     let rescales = get(&mut history, now, &format!("{details}/rescales/config"));
     let text = format!("AdaptiveScheduler is not enabled for this job ({job}).");
     assert_eq!(rescales, (200, json!({ "errors": [text] })), "a rejection is archived as the answer");
@@ -210,7 +212,7 @@ fn the_history_server_keeps_what_the_cluster_forgets() {
 }
 
 #[test]
-fn a_cluster_keeps_no_history_of_rescales() {
+fn a_cluster_keeps_no_history_of_rescales_by_default() {
     for adaptive_scheduler in [false, true] {
         let mut sim = Sim::with(Config { adaptive_scheduler, ..Config::default() });
         let job = sim.job(&Program::endless("job"));

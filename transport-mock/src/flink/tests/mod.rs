@@ -5,6 +5,7 @@ mod inside;
 mod jars;
 mod jobs;
 mod processes;
+mod rescales;
 mod routes;
 mod savepoints;
 mod submissions;
