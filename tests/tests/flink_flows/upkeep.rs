@@ -7,7 +7,10 @@ use pipewright::driver::{self, Clock as _, NoCredentials};
 use pipewright::error::FlowError;
 use pipewright::flink::jobs::JobState;
 use pipewright::flink::profiler::ProfileMode;
-use pipewright::flink::rescaling::{GetResourceRequirements, ParallelismBounds, PutResourceRequirements};
+use pipewright::flink::rescaling::{
+    GetRescale, GetRescales, GetRescalesOverview, GetRescalesSummary, GetResourceRequirements, ParallelismBounds,
+    PutResourceRequirements, RescaleCause, RescaleEnd, RescaleState,
+};
 use pipewright::flink::{
     AwaitCheckpoint, AwaitJob, Cancel, DatasetId, DeleteDataset, DisposeSavepoint, Flink, FlinkRest, JobEvent, JobId,
     Launched, Profile, Rescale, RunJar, SampleFlameGraph, StopWithSavepoint, TakeSavepoint, VertexId, WatchJob,
@@ -194,6 +197,27 @@ fn a_rescale_waits_for_slots_or_settles() {
     let one = Rescale::some(job).vertex(source, ParallelismBounds::new(1, 2)).settle_for(2).timeout(minute);
     let rescaled = scene.flink.run(one).expect("the other keeps its bounds");
     assert_eq!(rescaled.parallelism.into_values().collect::<Vec<_>>(), [4, 2]);
+}
+
+#[test]
+fn a_cluster_remembers_the_rescales_that_a_flow_has_brought_about() {
+    let scene = scene(Config { rescale_history: 10, ..adaptive() });
+    let job = scene.launch(&Program::endless("job")).job;
+    let _ = scene.flink.run(Rescale::to(job, 3)).expect("there are four slots");
+    let history = scene.flink.call(GetRescales::new(job)).expect("it is remembered");
+    let causes: Vec<_> = history.iter().map(|rescale| rescale.trigger_cause.clone()).collect();
+    assert_eq!(causes, [Some(RescaleCause::UpdateRequirement), Some(RescaleCause::InitialSchedule)]);
+    let newest = scene.flink.call(GetRescale::new(job, history[0].id.clone())).expect("the details");
+    assert_eq!(newest.vertices.len(), 2);
+    for vertex in newest.vertices.values() {
+        assert_eq!((vertex.pre_rescale_parallelism, vertex.post_rescale_parallelism), (Some(1), Some(3)));
+    }
+    assert_eq!(newest.terminated_reason, Some(RescaleEnd::Succeeded));
+    assert_eq!(newest.scheduler_states.len(), 4, "{newest:?}");
+    let overview = scene.flink.call(GetRescalesOverview::new(job)).expect("the overview");
+    assert_eq!(overview.latest.completed.and_then(|latest| latest.terminal_state), Some(RescaleState::Completed));
+    let summary = scene.flink.call(GetRescalesSummary::new(job)).expect("the summary");
+    assert_eq!(summary.counts.completed, Some(2));
 }
 
 /// Bounds that another client has replaced are never reached.

@@ -93,7 +93,7 @@ impl Reason {
     }
 }
 
-/// What became of a rescale.
+/// How a rescale ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Outcome {
     Completed,
