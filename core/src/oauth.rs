@@ -1,7 +1,7 @@
 //! OAuth 2.0 client credentials ([RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)), for services
 //! behind an identity provider: Feldera with OIDC, Snowflake with External OAuth.
 //!
-//! [`ClientCredentials`] requests an access token, [`credentials`] keeps one for as long as it is valid:
+//! [`ClientCredentials`] requests an access token. [`credentials`] keeps the token as long as it is valid:
 //!
 //! ```no_run
 //! # fn example<R: pipewright::driver::Runtime + Clone + Send + Sync + 'static>(runtime: R)
@@ -40,19 +40,19 @@ use crate::seed::Seed;
 use crate::time::Timestamp;
 use crate::url::form_value;
 
-/// An OAuth 2.0 authorization server: a marker, the [`Service`] of [`ClientCredentials`]. Its base address is the token
-/// endpoint.
+/// A marker for an OAuth 2.0 authorization server: the [`Service`] of [`ClientCredentials`]. The base address is the
+/// token endpoint.
 #[derive(Clone, Copy, Debug)]
 pub enum AuthorizationServer {}
 
-/// A client for a token endpoint. Its base address is the whole address of the endpoint.
+/// A client for a token endpoint. Its base address is the complete address of the endpoint.
 pub type TokenEndpoint<R> = Client<AuthorizationServer, R>;
 
 impl Service for AuthorizationServer {
     const NAME: &'static str = "oauth";
 
-    /// An error response of [RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2): its `error` is the
-    /// code.
+    /// Parses an error response of [RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2): its `error` is
+    /// the code.
     fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
         let Ok(ErrorResponse { error, error_description }) = json::read(response.body()) else {
             return ServiceError::foreign(info, response);
@@ -68,23 +68,21 @@ impl Service for AuthorizationServer {
 }
 
 json_structs! {
-    /// [RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2).
+    /// The response of [RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2).
     struct ErrorResponse {
         /// The code, such as `invalid_client`.
         pub error: String,
-        /// For developers.
         pub error_description: Option<String>,
     }
 
-    /// [RFC 6749 §5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1).
+    /// The response of [RFC 6749 §5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1).
     struct TokenResponse {
-        /// The token.
         pub access_token: String,
-        /// `Bearer`, in any case.
+        /// `Bearer`, in upper or lower case.
         pub token_type: String,
-        /// Seconds from the response.
+        /// Seconds from the response until the token expires.
         pub expires_in: Option<u64>,
-        /// If it differs from the requested scope.
+        /// The scope, if it differs from the requested scope.
         pub scope: Option<String>,
     }
 }
@@ -123,7 +121,7 @@ pub struct ClientCredentials {
 }
 
 impl ClientCredentials {
-    /// The request of a client.
+    /// Creates the request of a client.
     pub fn new(client_id: impl Into<String>, client_secret: Secret) -> Self {
         Self {
             client_id: client_id.into(),
@@ -141,19 +139,19 @@ impl ClientCredentials {
         self
     }
 
-    /// Adds a parameter that the server asks for, such as `audience` or `resource`.
+    /// Adds a parameter that the server requires, such as `audience` or `resource`.
     pub fn parameter(mut self, name: impl Into<String>, value: impl Into<Box<str>>) -> Self {
         self.parameters.push((name.into(), Secret::new(value)));
         self
     }
 
-    /// Sends the client's credentials in the body instead of the header, for servers that want them there.
+    /// Sends the client's credentials in the body instead of the header, for servers that require it.
     pub fn credentials_in_body(mut self) -> Self {
         self.in_body = true;
         self
     }
 
-    /// Sends the client's credentials over plain `http` to another machine. They can be read on the way.
+    /// Allows plain `http` to another machine. **Anyone on the network path can read the client's credentials.**
     pub fn allow_plaintext(mut self) -> Self {
         self.plaintext_allowed = true;
         self
@@ -235,11 +233,11 @@ impl Goal for ClientCredentials {
     }
 }
 
-/// An access token. Nothing prints it.
+/// An access token. `Debug` does not show the secret.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AccessToken {
-    /// The token.
+    #[allow(missing_docs, reason = "the name says everything")]
     pub token: Secret,
     /// How long the token is valid, from the response. `None` if the server does not say so.
     pub expires_in: Option<Duration>,
@@ -254,7 +252,7 @@ impl AccessToken {
     }
 }
 
-/// Credentials that request an access token when they have none, and keep it until shortly before it expires or until
+/// Returns credentials that request an access token when needed, and keep it until shortly before it expires or until
 /// the service rejects it. See [`Refreshing`].
 pub fn credentials<R: Runtime + Send + Sync + 'static>(
     endpoint: TokenEndpoint<R>,
@@ -266,7 +264,7 @@ pub fn credentials<R: Runtime + Send + Sync + 'static>(
     })
 }
 
-/// Whether another attempt may help depends on what failed: the network and a busy server pass.
+/// Returns the error of a failed token request. It is transient if the network failed or the server was busy.
 fn credential_error(error: &FlowError) -> CredentialError {
     let is_transient = match error {
         FlowError::Transport(_) => true,

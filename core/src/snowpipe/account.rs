@@ -1,4 +1,4 @@
-//! The account's own host: where rows go, and the token that they go with.
+//! Operations of the account's host: find the ingest host, and get a token for it.
 
 use std::time::Duration;
 
@@ -23,11 +23,11 @@ use crate::url::{Base, form_value};
 pub(crate) const OPERATIONS: &[&OperationInfo] = &[GetHostname::INFO, ExchangeToken::INFO];
 
 string_enums! {
-    /// What kind of credential goes to the account's host.
+    /// The kind of credential for the account's host.
     pub enum TokenType {
-        /// A token signed with the user's key: see [`jwt`](super::jwt).
+        /// A token that is signed with the user's key: see [`jwt`](super::jwt).
         KeypairJwt = "KEYPAIR_JWT",
-        /// An access token of Snowflake's or another OAuth server.
+        /// An access token of Snowflake or another OAuth server.
         OAuth = "OAUTH",
         ProgrammaticAccessToken = "PROGRAMMATIC_ACCESS_TOKEN",
     }
@@ -40,23 +40,23 @@ impl TokenType {
     }
 }
 
-/// Asks for the host that takes the rows.
+/// Requests the name of the ingest host, which accepts rows.
 ///
-/// The answer holds until a request is rejected with 410: then request it again.
+/// The name is valid until a request to that host is rejected with 410: then request it again.
 ///
-/// Rejected with 401 `390144` if names, key or clock of the key-pair token are wrong.
+/// Rejected with 401 `390144` if a name, the key or the clock of the key-pair token is wrong.
 /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#get-hostname).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct GetHostname {
     /// The kind of the account's credential.
     pub token_type: TokenType,
-    /// Names the request.
+    /// The id of the request in the service's logs.
     pub request_id: RequestId,
 }
 
 impl GetHostname {
-    /// The operation with what it cannot do without.
+    /// Creates the operation.
     pub fn new(token_type: TokenType, request_id: RequestId) -> Self {
         Self { token_type, request_id }
     }
@@ -88,16 +88,16 @@ impl Operation for GetHostname {
             let hostname = bare(info, response)?;
             match format!("https://{hostname}").parse::<Base>() {
                 Ok(base) if base.prefix().is_empty() && !hostname.is_empty() => Ok(Hostname { hostname }),
-                _ => Err(ServiceError::unreadable(info, response, "that is no host").with_transient(false)),
+                _ => Err(ServiceError::unreadable(info, response, "it is not a host name").with_transient(false)),
             }
         })
     }
 }
 
-/// Exchanges the account's credential for a token that the ingest host takes.
+/// Exchanges the account's credential for a token for the ingest host.
 ///
-/// The credential goes in the `Authorization` header alone. Every call gives another token, and none ends the life of
-/// one before it, so that sending it again is harmless.
+/// The credential is only in the `Authorization` header. Each call returns another token, and earlier tokens stay
+/// valid, so a repeated call does no harm.
 ///
 /// Rejected with 400 `invalid_grant` or 401 `390144` if the credential is wrong for this account or scope.
 /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#exchange-scoped-token).
@@ -108,19 +108,19 @@ pub struct ExchangeToken {
     pub token_type: TokenType,
     /// The ingest host that the token is for: [`Hostname::host`].
     pub host: String,
-    /// Names the request.
+    /// The id of the request in the service's logs.
     pub request_id: RequestId,
-    /// The role to work with; the user's default role without it. A key-pair token names its role itself.
+    /// The role to use; `None` for the user's default role. A key-pair token contains its role.
     pub role: Option<String>,
 }
 
 impl ExchangeToken {
-    /// The operation with what it cannot do without.
+    /// Creates the operation.
     pub fn new(token_type: TokenType, host: impl Into<String>, request_id: RequestId) -> Self {
         Self { token_type, host: host.into(), request_id, role: None }
     }
 
-    /// The role to work with.
+    /// Sets the role to use.
     pub fn role(mut self, role: impl Into<String>) -> Self {
         self.role = Some(role.into());
         self
@@ -165,7 +165,7 @@ impl Operation for ExchangeToken {
 
     fn parse(&self, response: Response<Bytes>) -> Result<ScopedToken, ServiceError> {
         operation::parse_by::<SnowpipeAccount, _>(Self::INFO, &response, |info, response| {
-            // What is no header value is shown neither.
+            // A token that cannot be a header value is not shown, either.
             let hide = |_| {
                 let empty = Response::builder().status(response.status()).body(Bytes::new()).unwrap_or_default();
                 ServiceError::unreadable(info, &empty, "a token with characters that no header may hold")
@@ -181,25 +181,25 @@ impl Operation for ExchangeToken {
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 
 json_structs! {
-    /// The host that takes the rows.
+    /// The name of the ingest host.
     pub struct Hostname {
-        /// As the service says it, perhaps with `_`.
+        /// The name from the response. It may contain `_`.
         pub hostname: String,
     }
 
-    /// What is JSON where the value alone is expected.
+    /// A response that is a JSON object instead of the bare value.
     struct Wrapped {
-        /// Of the oldest answers; anything but 0 is a rejection.
+        /// In the oldest responses. Any code but 0 is a rejection.
         pub status_code: Option<i64>,
-        /// Of the oldest answers.
+        /// In the oldest responses.
         pub message: Option<String>,
-        /// What was asked for.
+        /// The requested value.
         pub value: Option<String> = "hostname" | "token" | "access_token",
     }
 }
 
 impl Hostname {
-    /// The name to use, for addresses and as the scope of tokens: lower-case, with `-` for every `_`.
+    /// Returns the name to use in addresses and as the scope of tokens: in lower case, with `-` for every `_`.
     ///
     /// ```
     /// use pipewright::Operation;
@@ -214,24 +214,22 @@ impl Hostname {
         self.hostname.to_ascii_lowercase().replace('_', "-")
     }
 
-    /// Its address.
+    /// Returns the `https` address of the host.
     ///
     /// # Errors
-    /// When the text is no host, which an answer's never is.
+    /// If the text is not a host name. A parsed response always contains a host name.
     pub fn base(&self) -> Result<Base, BuildError> {
         format!("https://{}", self.host()).parse()
     }
 }
 
-/// A token that the ingest host takes.
-///
-/// It is not read back from what it is written to: a secret is not written.
+/// A token for the ingest host. Serializing it does not write the secret, so it cannot be deserialized.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ScopedToken {
-    /// The token.
+    #[allow(missing_docs, reason = "the name says everything")]
     pub token: Secret,
-    /// When it ends: the claim `exp` in it, unverified. `None` if it has no readable `exp`.
+    /// When the token expires: its claim `exp`, unverified. `None` if it has no readable `exp`.
     pub expires: Option<Timestamp>,
 }
 
@@ -241,7 +239,7 @@ impl PartialEq for ScopedToken {
     }
 }
 
-/// Without the secret.
+/// Writes the token without the secret.
 impl Serialize for ScopedToken {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct as _;
@@ -251,8 +249,8 @@ impl Serialize for ScopedToken {
     }
 }
 
-/// The value: bare text, a JSON text, or a field of a JSON object. No answer is shown in errors, because it may be a
-/// token.
+/// Reads the value: bare text, a JSON string, or a field of a JSON object. Errors do not show the response, because it
+/// may be a token.
 fn bare(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<String, ServiceError> {
     let unreadable = |problem: &str| {
         let empty = Response::builder().status(response.status()).body(Bytes::new()).unwrap_or_default();
@@ -279,8 +277,8 @@ fn bare(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Stri
     if value.trim().is_empty() { Err(unreadable("the body is empty")) } else { Ok(value.trim().to_owned()) }
 }
 
-/// The `exp` of a JSON Web Token, in seconds ([RFC 7519 §4.1.4](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4))
-/// or, as this service also takes them, in milliseconds.
+/// Returns the `exp` of a JSON Web Token. It is in seconds ([RFC 7519
+/// §4.1.4](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.4)), or in milliseconds, which this service accepts, too.
 fn expiry(token: &str) -> Option<Timestamp> {
     let claims = token.split('.').nth(1)?.trim_end_matches('=');
     let claims: Claims = json::read(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;
@@ -293,9 +291,9 @@ fn expiry(token: &str) -> Option<Timestamp> {
 }
 
 json_structs! {
-    /// What matters of a token's claims.
+    /// The claims of a token that this module reads.
     struct Claims {
-        /// When it ends.
+        /// When the token expires.
         pub exp: Option<f64>,
     }
 }
@@ -325,10 +323,10 @@ mod tests {
             ("", "empty"),
             ("\"\"", "empty"),
             ("{}", "without hostname"),
-            ("a.test/path", "no host"),
-            ("https://a.test", "no host"),
-            ("user@a.test", "no host"),
-            ("a b", "no host"),
+            ("a.test/path", "not a host name"),
+            ("https://a.test", "not a host name"),
+            ("user@a.test", "not a host name"),
+            ("a b", "not a host name"),
             ("<html>502</html>", "HTML"),
             (r#"{"status_code":3,"message":"expired"}"#, "3: expired"),
         ] {

@@ -1,4 +1,4 @@
-//! Rows into a channel.
+//! The operation that appends rows to a channel.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, header};
@@ -14,10 +14,10 @@ use crate::schema::{json_structs, string_enums};
 /// The rows of this table.
 pub(crate) const OPERATIONS: &[&OperationInfo] = &[AppendRows::INFO];
 
-/// What one append may weigh on the wire, in bytes.
+/// The largest body of one append, in bytes, after compression.
 pub const MAX_BYTES: u64 = 4_194_304;
 
-/// Ties the appends of a channel to one node.
+/// The header that ties the appends of a channel to one node.
 const SESSION: HeaderName = HeaderName::from_static("x-snowflake-session");
 
 string_enums! {
@@ -30,29 +30,35 @@ string_enums! {
     }
 }
 
-/// Where rows are in the caller's own order. The service keeps the last token, and neither compares nor de-duplicates.
+/// The offset tokens of rows: their positions in the caller's data. The service stores the last token. It does not
+/// compare tokens, and does not de-duplicate rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Offsets {
-    /// The tokens of the first and of the last row; empty for none.
+    /// The tokens of the first and of the last row. An empty text means no token.
     Range {
-        /// Of the first row.
+        /// The token of the first row.
         start: String,
-        /// Of the last row.
+        /// The token of the last row.
         end: String,
     },
-    /// One token for all, as older releases have it.
+    /// One token for all rows, for older releases.
     Single(String),
 }
 
 /// Appends rows to a channel. 200 means that they are buffered: see [`super::channels::ChannelStatus`] for the outcome.
 ///
-/// Rows are JSON objects, one a line (`application/x-ndjson`), [`MAX_BYTES`] at the most as they are sent. One append
-/// of a channel at a time: each answer has the next append's token. Sent again, it must be the same rows with the same
-/// token and id.
+/// Rows are JSON objects, one in each line (`application/x-ndjson`), in total at most [`MAX_BYTES`] after compression.
+/// Send one append of a channel at a time: each response has the continuation token for the next append. A repeated
+/// request must have the same rows, token and id.
 ///
-/// Rejected with 400 `STALE_CONTINUATION_TOKEN_SEQUENCER` or 409 if another client has opened the channel, **or if an
-/// earlier attempt was carried out**; with 410 if the pipe has moved; with 413 if the body is too large. Start and end
-/// token are always sent, if need be empty: rows without them stayed uncommitted in a measurement.
+/// | rejection | cause |
+/// |---|---|
+/// | 400 `STALE_CONTINUATION_TOKEN_SEQUENCER`, 409 | another client has opened the channel, **or an earlier attempt was carried out** |
+/// | 410 | the pipe has moved to another host |
+/// | 413 | the body is too large |
+///
+/// The request always has a start and an end token, which may be empty: rows without them stayed uncommitted in a
+/// measurement.
 /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#append-rows).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -65,22 +71,23 @@ pub struct AppendRows {
     pub pipe: String,
     /// The `channel` of the path.
     pub channel: String,
-    /// Names the request.
+    /// The id of the request in the service's logs.
     pub request_id: RequestId,
-    /// The rows.
+    /// The rows, compressed as `encoding` says.
     pub rows: Body,
-    /// Where they are in the caller's order.
+    /// The offset tokens of the rows.
     pub offsets: Offsets,
-    /// From the answer before. Older releases also take appends without, which cannot be sent twice.
+    /// The continuation token of the previous response. `None` only for older releases: such an append must not be sent
+    /// twice.
     pub continuation_token: Option<String>,
-    /// How the rows are compressed.
+    /// How the rows are compressed; `None` if they are not.
     pub encoding: Option<Encoding>,
-    /// [`Appended::session`] of the answer before.
+    /// [`Appended::session`] of the previous response; `None` for the first append.
     pub session: Option<String>,
 }
 
 impl AppendRows {
-    /// The operation with what it cannot do without.
+    /// Creates the operation.
     pub fn new(
         database: impl Into<String>,
         schema: impl Into<String>,
@@ -103,31 +110,31 @@ impl AppendRows {
         }
     }
 
-    /// The token of the answer before.
+    /// Sets the continuation token of the previous response.
     pub fn continuation_token(mut self, token: impl Into<String>) -> Self {
         self.continuation_token = Some(token.into());
         self
     }
 
-    /// The tokens of the first and of the last row.
+    /// Sets the offset tokens of the first and of the last row.
     pub fn offsets(mut self, start: impl Into<String>, end: impl Into<String>) -> Self {
         self.offsets = Offsets::Range { start: start.into(), end: end.into() };
         self
     }
 
-    /// One token for all rows, for older releases.
+    /// Sets one offset token for all rows, for older releases.
     pub fn offset_token(mut self, token: impl Into<String>) -> Self {
         self.offsets = Offsets::Single(token.into());
         self
     }
 
-    /// How the rows are compressed.
+    /// Sets how the rows are compressed.
     pub fn encoding(mut self, encoding: Encoding) -> Self {
         self.encoding = Some(encoding);
         self
     }
 
-    /// [`Appended::session`] of the answer before; keeps the appends of a channel at one node.
+    /// Sets [`Appended::session`] of the previous response, which keeps the appends of a channel at one node.
     pub fn session(mut self, session: impl Into<String>) -> Self {
         self.session = Some(session.into());
         self
@@ -180,7 +187,7 @@ impl Operation for AppendRows {
     fn parse(&self, response: Response<Bytes>) -> Result<Appended, ServiceError> {
         operation::parse_by::<SnowpipeIngest, Appended>(Self::INFO, &response, |info, response| {
             check_body(info, response)?;
-            // Carried out or not, the chain ends here: the next append has no token.
+            // Whether the append was carried out or not, no token for the next append exists.
             let mut appended: Appended = read_answer(info, response).map_err(|error| error.with_transient(false))?;
             if self.continuation_token.is_some()
                 && appended.next_continuation_token.as_deref().is_none_or(str::is_empty)
@@ -195,7 +202,7 @@ impl Operation for AppendRows {
     }
 }
 
-/// The request of rows, which must be some and not too many.
+/// Adds the rows to a request. Their number of bytes must be between 1 and [`MAX_BYTES`].
 pub(super) fn finish(
     info: &'static OperationInfo,
     target: Target<'_>,
@@ -206,7 +213,7 @@ pub(super) fn finish(
     let problem = match bytes {
         0 => "the batch has no rows: do not send it",
         1..=MAX_BYTES => "",
-        _ => "the service takes 4194304 bytes, after compression: split the batch",
+        _ => "the service accepts at most 4194304 bytes, after compression: split the batch",
     };
     if !problem.is_empty() {
         return Err(BuildError::value(info.name, "rows", &format!("{bytes} bytes"), problem));
@@ -222,12 +229,13 @@ pub(super) fn finish(
 }
 
 json_structs! {
-    /// The rows are buffered.
+    /// The response to an append: the rows are buffered.
     pub struct Appended {
         pub next_continuation_token: Option<String>,
-        /// `OK` or `Success`, or nothing.
+        /// `OK`, `Success` or `None`.
         pub message: Option<String>,
-        /// The node, from the header `x-snowflake-session`. Undocumented; for [`AppendRows::session`].
+        /// The node, from the undocumented header `x-snowflake-session`. Set it as [`AppendRows::session`] of the next
+        /// append.
         pub session: Option<String> = "x-snowflake-session",
     }
 }

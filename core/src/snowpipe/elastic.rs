@@ -1,9 +1,10 @@
-//! Rows without a channel: at least once, in no order.
+//! Operations that append rows without a channel: at least once, in no order.
 //!
-//! 200 means that the rows are kept; there is no offset, no order and no way to find out whether they were committed.
-//! An attempt without an answer may have been carried out: sent again, its rows may be there twice. So nothing is sent
-//! again unless [`accept_duplicates`](AppendElasticOperation::accept_duplicates) says that this is fine.
-//! [Explained](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api).
+//! 200 means that the service has stored the rows. These rows have no offset token and no order, and the service offers
+//! no way to find out whether they were committed. An attempt without a response may have been carried out: if it is
+//! repeated, the table may get its rows twice. So an attempt is repeated only with
+//! [`accept_duplicates`](AppendElasticOperation::accept_duplicates). [Snowflake's
+//! reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api).
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -19,7 +20,7 @@ use crate::schema::json_structs;
 /// The rows of this table.
 pub(crate) const OPERATIONS: &[&OperationInfo] = &[AppendElasticOperation::INFO, AppendElasticToTable::INFO];
 
-/// Declares the two, which differ in their path alone.
+/// Declares both operations, which differ only in their path.
 macro_rules! elastic {
     ($(#[$meta:meta])* $name:ident $vendor:literal $path:literal $last:ident) => {
         $(#[$meta])*
@@ -32,18 +33,18 @@ macro_rules! elastic {
             pub schema: String,
             #[doc = concat!("The `", stringify!($last), "` of the path.")]
             pub $last: String,
-            /// Names the request.
+            /// The id of the request in the service's logs.
             pub request_id: RequestId,
             /// The rows.
             pub rows: Body,
-            /// Whether an attempt without an answer is made again, although its rows may then be there twice.
+            /// Whether an attempt without a response is repeated, although the table may then get its rows twice.
             pub accept_duplicates: bool,
-            /// How the rows are compressed.
+            /// How the rows are compressed; `None` if they are not.
             pub encoding: Option<Encoding>,
         }
 
         impl $name {
-            /// The operation with what it cannot do without.
+            /// Creates the operation.
             pub fn new(
                 database: impl Into<String>,
                 schema: impl Into<String>,
@@ -62,13 +63,13 @@ macro_rules! elastic {
                 }
             }
 
-            /// Makes an attempt without an answer again, although its rows may then be there twice.
+            /// Allows to repeat an attempt without a response, although the table may then get its rows twice.
             pub fn accept_duplicates(mut self) -> Self {
                 self.accept_duplicates = true;
                 self
             }
 
-            /// How the rows are compressed.
+            /// Sets how the rows are compressed.
             pub fn encoding(mut self, encoding: Encoding) -> Self {
                 self.encoding = Some(encoding);
                 self
@@ -111,7 +112,8 @@ macro_rules! elastic {
 elastic! {
     /// Appends rows through a pipe, at least once.
     ///
-    /// Rows are as in [`AppendRows`](super::append::AppendRows). Rejections are the same, except those about channels.
+    /// The format of rows and the rejections are those of [`AppendRows`](super::append::AppendRows), except the
+    /// rejections about channels.
     AppendElasticOperation "appendElastic"
         "/v2/streaming/data/databases/{database}/schemas/{schema}/pipes/{pipe}/channels/ELASTIC/rows" pipe
 }
@@ -119,22 +121,23 @@ elastic! {
 elastic! {
     /// Appends rows to a table through its default pipe, at least once.
     ///
-    /// Rows are as in [`AppendRows`](super::append::AppendRows). Rejections are the same, except those about channels.
+    /// The format of rows and the rejections are those of [`AppendRows`](super::append::AppendRows), except the
+    /// rejections about channels.
     AppendElasticToTable "appendElasticToTable"
         "/v2/streaming/data/databases/{database}/schemas/{schema}/tables/{table}/rows" table
 }
 
 json_structs! {
-    /// The rows are kept.
+    /// The response to an elastic append: the service has stored the rows.
     pub struct Buffered {
-        /// `OK`, or nothing.
+        /// `OK` or `None`.
         pub message: Option<String>,
-        /// Empty or nothing; there is no chain here.
+        /// Empty or `None`: elastic appends have no continuation tokens.
         pub next_continuation_token: Option<String>,
     }
 }
 
-/// Nothing of the answer is mandatory, but what is neither empty nor an object is not the service's, nor is a page.
+/// Reads a response. No field is mandatory, but only an empty body or an object is from the service. A page is not.
 fn read(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Buffered, ServiceError> {
     check_body(info, response)?;
     let is_page = content_type(response).is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));

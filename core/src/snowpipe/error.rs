@@ -13,42 +13,43 @@ use crate::schema::{WireField, json_structs, string_enums};
 string_enums! {
     /// A code of the service, in error responses and in
     /// [`ChannelStatus::channel_status_code`](super::channels::ChannelStatus::channel_status_code).
-    /// [Explained](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-error-handling).
+    /// [Snowflake's page about
+    /// errors](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-error-handling).
     pub enum ErrorCode {
-        /// All is well: the only code of a channel that may be used.
+        /// No error: the only code of a channel that may be used.
         Success = "SUCCESS",
-        /// The continuation token is not the channel's next: another client has opened the channel, or an earlier
-        /// attempt was carried out. Open it again.
+        /// The continuation token is not the next token of the channel: another client has opened the channel, or an
+        /// earlier attempt was carried out. Open the channel again.
         StaleContinuationToken = "STALE_CONTINUATION_TOKEN_SEQUENCER" | "4",
-        /// Another client has opened the channel since.
+        /// Another client has opened the channel in the meantime.
         InvalidClientSequencer = "ERR_CHANNEL_HAS_INVALID_CLIENT_SEQUENCER",
-        /// An append is missing in between.
+        /// An append is missing between the last append and this append.
         InvalidRowSequencer = "ERR_CHANNEL_HAS_INVALID_ROW_SEQUENCER",
-        /// Open it again.
+        /// The channel is invalid. Open it again.
         MustBeReopened = "ERR_CHANNEL_MUST_BE_REOPENED",
-        /// An append is missing in between: open it again.
+        /// An append is missing between two appends. Open the channel again.
         MustBeReopenedRowGap = "ERR_CHANNEL_MUST_BE_REOPENED_DUE_TO_ROW_SEQ_GAP",
-        /// Rows are buffered: open or drop the channel when they are committed, some seconds later.
+        /// Rows are buffered and not committed. Open or drop the channel when they are committed, some seconds later.
         UncommittedData = "ERR_CHANNEL_HAS_UNCOMMITTED_DATA",
         /// Another client is opening the channel at this moment.
         OpenInProgress = "ERR_OPEN_CHANNEL_IN_PROGRESS",
-        /// There is no such channel, or not for this role; so after its table was replaced.
+        /// The channel does not exist, or the role may not use it. Also returned after the table was replaced.
         ChannelDoesNotExist = "ERR_CHANNEL_DOES_NOT_EXIST_OR_NOT_AUTHORIZED" | "ERR_CHANNEL_DOES_NOT_EXIST_OR_IS_NOT_AUTHORIZED",
-        /// There is no such pipe, or not for this role.
+        /// The pipe does not exist, or the role may not use it.
         PipeDoesNotExist = "ERR_PIPE_DOES_NOT_EXIST_OR_NOT_AUTHORIZED",
-        /// There is no such table, or not for this role.
+        /// The table does not exist, or the role may not use it.
         TableDoesNotExist = "ERR_TABLE_DOES_NOT_EXIST_NOT_AUTHORIZED" | "ERR_TABLE_DOES_NOT_EXIST_OR_NOT_AUTHORIZED",
-        /// The pipe cannot take rows; so when its target is a view.
+        /// The pipe cannot accept rows, for example because its target is a view.
         PipeInInvalidState = "ERR_PIPE_IN_INVALID_STATE",
         /// The pipe has moved: request the host again, and open the channel again.
         PipeFailedOver = "ERR_PIPE_FAILED_OVER",
-        /// The pipe was dropped not long ago: open the channel again.
+        /// The pipe was dropped recently. Open the channel again.
         StalePipeCache = "STALE_PIPE_CACHE",
-        /// Not now, but soon: no node has taken the pipe yet.
+        /// No node serves the pipe yet. Retry some seconds later.
         Retry = "ERR_GENERAL_EXCEPTION_RETRY_REQUEST",
-        /// Names, key or clock of a key-pair token are wrong.
+        /// A name, the key or the clock of a key-pair token is wrong.
         InvalidJwt = "390144",
-        /// The token has expired or is no valid token.
+        /// The token has expired, or is not a valid token.
         InvalidToken = "390303" | "3",
         /// Too many requests.
         Throttled = "390701",
@@ -58,12 +59,12 @@ string_enums! {
 }
 
 impl ErrorCode {
-    /// Whether a channel with this code may be used.
+    /// Returns whether a channel with this code may be used.
     pub fn is_success(&self) -> bool {
         *self == Self::Success
     }
 
-    /// Whether opening the channel again is the way out.
+    /// Returns whether opening the channel again resolves the error.
     pub fn asks_to_reopen(&self) -> bool {
         matches!(
             self,
@@ -76,19 +77,19 @@ impl ErrorCode {
         )
     }
 
-    /// Whether the channel, pipe or table does not exist, or not for this role: no attempt succeeds before that is
-    /// changed.
+    /// Returns whether the channel, pipe or table does not exist, or the role may not use it. Create it or grant the
+    /// privileges before you try again.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::ChannelDoesNotExist | Self::PipeDoesNotExist | Self::TableDoesNotExist)
     }
 
-    /// Whether the same request may succeed some seconds later.
+    /// Returns whether the same request may succeed some seconds later.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::UncommittedData | Self::OpenInProgress | Self::Retry | Self::Throttled)
     }
 }
 
-/// Returns the code of an error response.
+/// Returns the code of an error response; `None` if it has no code.
 ///
 /// ```
 /// use pipewright::Operation;
@@ -108,8 +109,7 @@ pub fn error_code(error: &ServiceError) -> Option<ErrorCode> {
     error.code().filter(|_| error.kind() == ErrorKind::Rejected).map(ErrorCode::from)
 }
 
-/// Whether a rejection has a code that only the service gives. Gateways put a status, a message or another text in its
-/// place.
+/// Returns whether a rejection has a code that only the service uses. Gateways use a status, a message or another text.
 pub(super) fn identifies_service(rejection: &ServiceError) -> bool {
     let is_known = |code| !matches!(ErrorCode::from(code), ErrorCode::Unknown(_));
     rejection.code().is_some_and(|code| code.starts_with("ERR_") || is_known(code))
@@ -157,8 +157,8 @@ pub(super) fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<St
 }
 
 json_structs! {
-    /// The body of an error response, under all the names its parts have had; `error` and its description are OAuth's
-    /// ([RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
+    /// The body of an error response, with all names that its fields have had. `error` and `error_description` are from
+    /// OAuth ([RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
     struct ErrorBody {
         /// Symbolic or a number.
         pub code: Option<Code> = "code" | "error_code" | "error",
@@ -168,7 +168,7 @@ json_structs! {
         pub message: Option<String> = "message" | "error_description",
     }
 
-    /// What the oldest answers wrap around everything; anything but 0 is an error.
+    /// The wrapper of the oldest responses. Any status code but 0 is an error.
     struct Wrapper {
         /// 0 for success.
         pub status_code: Option<i64>,
@@ -205,8 +205,9 @@ pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Byte
     }
 }
 
-/// Whether a code is the service's. A proxy repeats the status instead, as in `{"code":404}` or `{"error":"Not
-/// Found"}`. A 404 of a proxy that has lost its backend must not look like a channel that does not exist.
+/// Returns whether a code is from the service. A proxy repeats the status instead, as in `{"code":404}` or
+/// `{"error":"Not Found"}`. A 404 from a proxy that has lost its backend must not look like a channel that does not
+/// exist.
 fn is_code(code: &str, status: StatusCode) -> bool {
     let is_number = || code.bytes().all(|byte| byte.is_ascii_digit());
     let is_services =
@@ -217,7 +218,7 @@ fn is_code(code: &str, status: StatusCode) -> bool {
         && (status != StatusCode::NOT_FOUND || is_services())
 }
 
-/// A rejection by the service itself, also with a status that says success.
+/// Returns a rejection by the service itself, also if the status of the response is a success.
 pub(super) fn own(
     info: &'static OperationInfo,
     response: &Response<Bytes>,
@@ -230,11 +231,11 @@ pub(super) fn own(
     let by_code = known.as_ref().is_some_and(ErrorCode::is_passing);
     let applied = match status.as_u16() {
         _ if info.effect == Effect::Safe => Applied::No,
-        // It may have been handed to another node.
+        // Another node may have got the request.
         300..=399 | 408 | 499 | 500..=599 => Applied::Unknown,
         _ => Applied::No,
     };
-    // 404 without a code is an edge that does not know the way just now.
+    // A 404 without a code is from an edge that cannot reach the service at the moment.
     let lost = status == StatusCode::NOT_FOUND && code.is_none();
     ServiceError::rejected(info, response, code, message)
         .with_applied(applied)
@@ -245,7 +246,7 @@ fn foreign(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceE
     let status = response.status();
     let error = ServiceError::foreign(info, response);
     let error = match status.as_u16() {
-        // It may have been passed on; following it would turn a POST into a GET.
+        // The request may have been forwarded. Following the redirection would turn a POST into a GET.
         300..=399 | 499 => error.with_applied(Applied::Unknown),
         _ => error,
     };

@@ -4,10 +4,10 @@ use std::fmt;
 
 use crate::url::Parameter;
 
-/// Names a request in the service's logs: a random UUID ([RFC 9562
+/// The id of a request in the service's logs: a random UUID ([RFC 9562
 /// §5.4](https://www.rfc-editor.org/rfc/rfc9562#section-5.4)).
 ///
-/// An attempt that is made again keeps its id. The service does not promise to do anything once because of it.
+/// A repeated attempt has the same id. The service does not promise to carry a request out only once because of its id.
 ///
 /// ```
 /// use pipewright::snowpipe::RequestId;
@@ -17,7 +17,7 @@ use crate::url::Parameter;
 pub struct RequestId(u128);
 
 impl RequestId {
-    /// From random bits; version and variant are set.
+    /// Creates an id from random bits, and sets the version and the variant.
     pub const fn from_bits(bits: u128) -> Self {
         let bits = bits & !(0xf << 76) & !(0x3 << 62);
         Self(bits | 0x4 << 76 | 0x2 << 62)

@@ -39,14 +39,14 @@ impl<R: Runtime + Clone> Account<R> {
     /// Opens a session, and returns a client for its ingest host. Ignores its notices.
     ///
     /// # Errors
-    /// As [`OpenSession`].
+    /// The errors of [`OpenSession`].
     pub fn open_session(&self, goal: OpenSession) -> Result<IngestClient<R>, FlowError> {
         Ok(IngestClient::new(self.clone(), self.run(goal)?))
     }
 }
 
 impl<R> IngestClient<R> {
-    /// A client of a session that exists already, on the client of its account.
+    /// Creates a client from an existing session and the client of its account.
     pub fn new(account: Account<R>, session: Session) -> Self {
         Self { account, session }
     }
@@ -71,7 +71,7 @@ impl<R: Runtime> IngestClient<R> {
     /// Calls one operation, with retries. Ignores its notices.
     ///
     /// # Errors
-    /// As [`SessionCall`](super::session::SessionCall).
+    /// The errors of [`SessionCall`](super::session::SessionCall).
     pub fn call<O: Operation<Service = SnowpipeIngest>>(&self, operation: O) -> Result<O::Output, FlowError> {
         self.call_with(operation, ignore_notices)
     }
@@ -79,7 +79,8 @@ impl<R: Runtime> IngestClient<R> {
     /// Calls one operation, with retries, and gives each notice to `on_notice`.
     ///
     /// # Errors
-    /// As [`SessionCall`](super::session::SessionCall), and [`FlowError::Stopped`] if the listener returns an error.
+    /// The errors of [`SessionCall`](super::session::SessionCall), and [`FlowError::Stopped`] if `on_notice` returns an
+    /// error.
     pub fn call_with<O: Operation<Service = SnowpipeIngest>, H: ListenerResult>(
         &self,
         operation: O,
@@ -91,7 +92,7 @@ impl<R: Runtime> IngestClient<R> {
     /// Runs a flow to its result. Ignores its notices.
     ///
     /// # Errors
-    /// As [`SessionRun`](super::session::SessionRun).
+    /// The errors of [`SessionRun`](super::session::SessionRun).
     pub fn run<G>(&self, goal: G) -> Result<G::Output, FlowError>
     where
         G: MachineGoal<Service = SnowpipeIngest, Flow = GoalFlow<G>>,
@@ -102,7 +103,8 @@ impl<R: Runtime> IngestClient<R> {
     /// Runs a flow to its result, and gives each notice to `on_notice`.
     ///
     /// # Errors
-    /// As [`SessionRun`](super::session::SessionRun), and [`FlowError::Stopped`] if the listener returns an error.
+    /// The errors of [`SessionRun`](super::session::SessionRun), and [`FlowError::Stopped`] if `on_notice` returns an
+    /// error.
     pub fn run_with<G, H: ListenerResult>(
         &self,
         goal: G,
@@ -114,8 +116,8 @@ impl<R: Runtime> IngestClient<R> {
         self.account.run_with(self.session.run(goal), on_notice)
     }
 
-    /// Starts a flow that has its session already, to be driven step by step: a writer. Ignores its notices, states to
-    /// save included.
+    /// Starts an event flow that has this session, such as a writer. **Ignores its notices, including the states to
+    /// save**: use [`start_with`](Self::start_with) to save them.
     ///
     /// ```no_run
     /// # use pipewright::driver::Runtime;
@@ -134,7 +136,7 @@ impl<R: Runtime> IngestClient<R> {
         self.account.start(goal)
     }
 
-    /// Starts a flow that has its session already, to be driven step by step, and gives each notice to `on_notice`.
+    /// Starts an event flow that has this session, such as a writer, and gives each notice to `on_notice`.
     pub fn start_with<G: Goal<Service = SnowpipeAccount>, L: FnMut(Notice) -> H, H: ListenerResult>(
         &self,
         goal: G,

@@ -1,9 +1,14 @@
-//! Key-pair tokens: who asks, signed with the user's key. Claims and names are made here, signatures by a [`Signer`].
+//! Key-pair tokens: JSON Web Tokens that are signed with the user's key. This module writes the claims; a [`Signer`]
+//! signs them.
 //!
-//! A rejection with `390144` only says that one of these is wrong: the account's or the user's name, the key
-//! that the user has at Snowflake (compare [`KeyPairJwt::fingerprint`] with `RSA_PUBLIC_KEY_FP` of `DESC USER`), or
-//! this machine's clock.
-//! [Explained](https://docs.snowflake.com/en/developer-guide/sql-api/authenticating#using-key-pair-authentication).
+//! If Snowflake rejects a token with `390144`, one of these is wrong, and the response does not say which:
+//!
+//! * the name of the account or of the user;
+//! * the user's public key at Snowflake: compare [`KeyPairJwt::fingerprint`] with `RSA_PUBLIC_KEY_FP` of `DESC USER`;
+//! * the clock of this machine.
+//!
+//! [Snowflake's page about key-pair
+//! authentication](https://docs.snowflake.com/en/developer-guide/sql-api/authenticating#using-key-pair-authentication).
 
 use std::fmt;
 use std::time::Duration;
@@ -20,27 +25,27 @@ use crate::secret::Secret;
 use crate::snowpipe::with_hyphen;
 use crate::time::Timestamp;
 
-/// The longest life that the service honours.
+/// The longest lifetime of a token that the service accepts: one hour.
 pub const LONGEST_LIFE: Duration = Duration::from_secs(3600);
 
 /// The header `{"typ":"JWT","alg":"RS256"}`.
 const HEADER: &str = r#"{"typ":"JWT","alg":"RS256"}"#;
 
-/// Holds an RSA key. `pipewright-ureq` has one, with the feature `keypair`.
+/// Signs with an RSA key. `pipewright-ureq` implements it, with the feature `keypair`.
 pub trait Signer {
-    /// SHA-256 over the public key as DER-encoded `SubjectPublicKeyInfo`
-    /// ([RFC 5280 §4.1](https://www.rfc-editor.org/rfc/rfc5280#section-4.1)), not over PEM text and not over PKCS#1.
+    /// Returns the SHA-256 hash of the public key as DER-encoded `SubjectPublicKeyInfo` ([RFC 5280
+    /// §4.1](https://www.rfc-editor.org/rfc/rfc5280#section-4.1)), not of its PEM text or of PKCS#1.
     fn public_key_sha256(&self) -> [u8; 32];
 
-    /// An RSASSA-PKCS1-v1_5 signature with SHA-256
-    /// ([RFC 7518 §3.3](https://www.rfc-editor.org/rfc/rfc7518#section-3.3)).
+    /// Returns an RSASSA-PKCS1-v1_5 signature with SHA-256 ([RFC 7518
+    /// §3.3](https://www.rfc-editor.org/rfc/rfc7518#section-3.3)).
     ///
     /// # Errors
-    /// When the key cannot sign. The message must not hold the key.
+    /// If the key cannot sign. The error's message must not contain the key.
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CredentialError>;
 }
 
-/// What a key-pair token says, but for the time.
+/// The claims of a key-pair token, except the times.
 ///
 /// ```
 /// use pipewright::Timestamp;
@@ -74,25 +79,30 @@ pub struct KeyPairJwt {
 }
 
 impl KeyPairJwt {
-    /// A token of a user of an account, with the user's default role and a life of 59 minutes.
+    /// Creates the claims for a user of an account, with the user's default role and a lifetime of 59 minutes.
     ///
-    /// The account is `MYORG-MYACCOUNT` or `MYORG.MYACCOUNT`, which are the same, or a locator; what follows the dot of
-    /// a locator or of a host (region, cloud, `privatelink`, the domain) is cut off. Its underscores stay. Both names
-    /// are made upper-case, as Snowflake compares them.
+    /// The account is `MYORG-MYACCOUNT`, the equivalent `MYORG.MYACCOUNT`, or a locator. The part after the dot of a
+    /// locator or a host (region, cloud, `privatelink`, domain) is removed. Underscores are kept. Both names are
+    /// written in upper case, because Snowflake compares them like that.
     ///
     /// # Errors
-    /// When one of them is empty, or the account is an address or holds a character that no account has.
+    /// If a name is empty, or if the account is an address or contains a character that is not allowed in an account's
+    /// name.
     pub fn new(account: &str, user: &str) -> Result<Self, BuildError> {
         let wrong = |parameter, value, problem| BuildError::value("KeyPairJwt", parameter, value, problem);
         if account.contains("://") || account.contains('/') {
-            return Err(wrong("account", account, "give the account's name, such as MYORG-MYACCOUNT, not an address"));
+            return Err(wrong(
+                "account",
+                account,
+                "it is an address: give the account's name, such as MYORG-MYACCOUNT",
+            ));
         }
         let name = with_hyphen(account).split('.').next().unwrap_or_default().to_uppercase();
         if name.is_empty() {
             return Err(wrong("account", account, "it is empty: give a name such as MYORG-MYACCOUNT"));
         }
         if !name.chars().all(|character| character.is_ascii_alphanumeric() || matches!(character, '-' | '_')) {
-            return Err(wrong("account", account, "an account's name has letters, digits, _ and - only"));
+            return Err(wrong("account", account, "an account's name has only letters, digits, _ and -"));
         }
         if user.is_empty() {
             return Err(wrong("user", user, "it is empty"));
@@ -100,39 +110,40 @@ impl KeyPairJwt {
         Ok(Self { account: name, user: user.to_uppercase(), role: None, life: Duration::from_secs(59 * 60) })
     }
 
-    /// The role to work with, spelled as `SHOW ROLES` has it.
+    /// Sets the role to use, spelled as in `SHOW ROLES`.
     pub fn role(mut self, role: impl Into<String>) -> Self {
         self.role = Some(role.into());
         self
     }
 
-    /// Another life, in whole seconds.
+    /// Sets the lifetime of tokens, rounded down to seconds; 59 minutes by default.
     ///
     /// # Errors
-    /// When it is shorter than a second or longer than [`LONGEST_LIFE`], which would not be honoured.
+    /// If it is shorter than a second, or longer than [`LONGEST_LIFE`].
     pub fn life(mut self, life: Duration) -> Result<Self, BuildError> {
         if life < Duration::from_secs(1) || life > LONGEST_LIFE {
-            let problem = "a token lives between a second and an hour";
+            let problem = "a token is valid for 1 s to 1 h";
             return Err(BuildError::value("KeyPairJwt", "life", &format!("{life:?}"), problem));
         }
         self.life = life;
         Ok(self)
     }
 
-    /// `ACCOUNT.USER`. A user's name may hold dots.
+    /// Returns `ACCOUNT.USER`. The user's name may contain dots.
     pub fn subject(&self) -> String {
         format!("{}.{}", self.account, self.user)
     }
 
-    /// `SHA256:` and the public key's hash: equal to `RSA_PUBLIC_KEY_FP` of `DESC USER`, if it is the right key.
+    /// Returns `SHA256:` and the hash of the public key. If it is the user's key, it equals `RSA_PUBLIC_KEY_FP` of
+    /// `DESC USER`.
     pub fn fingerprint(signer: &(impl Signer + ?Sized)) -> String {
         format!("SHA256:{}", STANDARD.encode(signer.public_key_sha256()))
     }
 
-    /// A token that lives from `now` on.
+    /// Returns a token that is valid from `now` on.
     ///
     /// # Errors
-    /// The signer's.
+    /// The error of the signer.
     pub fn token(&self, signer: &(impl Signer + ?Sized), now: Timestamp) -> Result<Secret, CredentialError> {
         let subject = self.subject();
         let issued = now.as_unix().as_secs();
@@ -160,30 +171,30 @@ impl KeyPairJwt {
 }
 
 json_structs! {
-    /// [RFC 7519 §4.1](https://www.rfc-editor.org/rfc/rfc7519#section-4.1); times in seconds. The service takes
-    /// milliseconds too, which is what the SDK writes.
+    /// The claims ([RFC 7519 §4.1](https://www.rfc-editor.org/rfc/rfc7519#section-4.1)), with times in seconds. The
+    /// service also accepts milliseconds, which the SDK writes.
     struct Claims {
-        /// Who has made the token.
+        /// The issuer: the subject and the fingerprint of the key.
         pub iss: String,
-        /// Whom it is about.
+        /// The subject: account and user.
         pub sub: String,
-        /// From when.
+        /// When the token was issued.
         pub iat: u64,
-        /// Until when.
+        /// When the token expires.
         pub exp: u64,
     }
 }
 
-/// Credentials for the account's host: a new token for every call, as the SDK does.
+/// Credentials for the account's host: signs a new token for every call, as the SDK does.
 ///
-/// Of use with [`Account`](super::Account) and [`TokenType::KeypairJwt`](super::account::TokenType::KeypairJwt).
+/// Use it for an [`Account`](super::Account) with [`TokenType::KeypairJwt`](super::account::TokenType::KeypairJwt).
 pub struct KeyPair<S> {
     jwt: KeyPairJwt,
     signer: S,
 }
 
 impl<S: Signer> KeyPair<S> {
-    /// What tokens say, and what signs them.
+    /// Creates credentials from the claims and the signer.
     pub fn new(jwt: KeyPairJwt, signer: S) -> Self {
         Self { jwt, signer }
     }
@@ -231,7 +242,7 @@ mod tests {
             assert_eq!(KeyPairJwt::new(account, user).expect("names").subject(), subject);
         }
         for (account, user, problem) in [
-            ("https://a.snowflakecomputing.com", "me", "not an address"),
+            ("https://a.snowflakecomputing.com", "me", "it is an address"),
             ("", "me", "empty"),
             (".us-east-1", "me", "empty"),
             ("a b", "me", "letters, digits"),

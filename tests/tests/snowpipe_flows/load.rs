@@ -288,7 +288,10 @@ fn a_load_that_opens_no_channel_does_not_say_that_nothing_is_committed() {
     scene.simulator.restart(Duration::from_secs(3600));
     let goal = scene.goal().timeout(Duration::from_secs(60));
     let error = scene.ingest.load(goal, Rows::new([1, 2].map(row))).expect_err("it is away");
-    assert!(!error.summary.is_opened && error.to_string().ends_with("what is committed is not known"), "{error}");
+    assert!(
+        !error.summary.is_opened && error.to_string().ends_with("which rows are committed is not known"),
+        "{error}"
+    );
 }
 
 /// The listener can end a load, while it reads and while it waits for the commits.

@@ -1,5 +1,5 @@
-//! Statuses with a value that is not of its kind: what of them can be used all the same. One of them must not cost a
-//! channel its open, or the others in the answer their status.
+//! Reads statuses in which a value has the wrong type. Such a status must not make an open fail, or hide the other
+//! statuses of the response.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use crate::json;
 /// The code of a status that cannot be read.
 pub(super) const UNREADABLE: &str = "UNREADABLE";
 
-/// Without one of these a status would say something else: that nothing is committed, that no row was rejected, that
-/// the channel may be used.
+/// The fields without which a status would have another meaning: that no rows are committed, that no rows were
+/// rejected, or that the channel may be used.
 const NEEDED: [&str; 6] = [
     "channel_status_code",
     "last_committed_offset_token",
@@ -22,7 +22,7 @@ const NEEDED: [&str; 6] = [
     "created_on_ms",
 ];
 
-/// Whole numbers, however they are written.
+/// The fields that are whole numbers, in whatever form they are written.
 const NUMBERS: [&str; 6] = [
     "created_on_ms",
     "rows_inserted",
@@ -32,7 +32,7 @@ const NUMBERS: [&str; 6] = [
     "snowflake_avg_processing_latency_ms",
 ];
 
-/// The answer to an open, nested or flat.
+/// Reads the response to an open, nested or flat.
 pub(super) fn opened(body: &[u8]) -> Option<Opened> {
     let mut fields: Map<String, Value> = json::read(body).ok()?;
     let next_continuation_token = match fields.remove("next_continuation_token") {
@@ -44,11 +44,11 @@ pub(super) fn opened(body: &[u8]) -> Option<Opened> {
     Some(Opened { next_continuation_token, channel_status })
 }
 
-/// The answer for many channels, or the flat answer for a single channel.
+/// Reads the response for many channels, or the flat response for a single channel.
 pub(super) fn statuses(body: &[u8]) -> Option<ChannelStatuses> {
     let mut fields: Map<String, Value> = json::read(body).ok()?;
     let channel_statuses: BTreeMap<_, _> = match fields.remove("channel_statuses") {
-        // `null` is there for a channel that is not.
+        // A channel that does not exist may be `null`.
         Some(Value::Object(all)) => all
             .into_iter()
             .filter(|(_, status)| !status.is_null())
@@ -65,7 +65,7 @@ pub(super) fn statuses(body: &[u8]) -> Option<ChannelStatuses> {
     Some(ChannelStatuses { channel_statuses })
 }
 
-/// Without what is not of its kind, if that is not needed.
+/// Reads a status, and removes values of the wrong type that are not needed.
 fn status(status: Value) -> Option<ChannelStatus> {
     let Value::Object(mut fields) = status else { return None };
     for (name, value) in &mut fields {
@@ -81,7 +81,7 @@ fn status(status: Value) -> Option<ChannelStatus> {
     json::read(Value::Object(fields).to_string().as_bytes()).ok()
 }
 
-/// A number with a fraction, or in a text, becomes a whole number.
+/// Makes a whole number of a number with a fraction, or of a number in a string.
 fn whole(value: &mut Value) {
     let text = match value {
         Value::String(text) => text.clone(),

@@ -1,4 +1,4 @@
-//! Channels: open, drop, and the status of their rows.
+//! Operations on channels: open, drop, and read their status.
 
 mod lenient;
 
@@ -16,17 +16,19 @@ use crate::json;
 use crate::operation::{Operation as _, OperationInfo, read_json};
 use crate::schema::{WireField, json_structs, operations};
 
-/// How many channels [`BulkGetChannelStatus`] can ask for at once.
+/// The greatest number of channels in one [`BulkGetChannelStatus`].
 pub const MAX_STATUSES: usize = 100;
 
 operations! { SnowpipeIngest;
     /// Opens a channel: creates it, or takes it over from another client.
     ///
-    /// Every continuation token given out before ends here. The answer has the first of a new chain, and the channel's
-    /// status; a channel that is not [healthy](ChannelStatus::is_healthy) must not be used, in spite of the 200.
+    /// An open invalidates all earlier continuation tokens of the channel. The response has the first new token, and
+    /// the status of the channel. If the channel is not [healthy](ChannelStatus::is_healthy), do not use it, although
+    /// the response is 200.
     ///
-    /// Rejected with 409: `ERR_CHANNEL_HAS_UNCOMMITTED_DATA` and `ERR_OPEN_CHANNEL_IN_PROGRESS`, which pass, and
-    /// `ERR_PIPE_IN_INVALID_STATE`, which does not. The first open on the pipe `<TABLE>-STREAMING` makes that pipe.
+    /// Rejected with 409 `ERR_CHANNEL_HAS_UNCOMMITTED_DATA` or `ERR_OPEN_CHANNEL_IN_PROGRESS`: try again later.
+    /// Rejected with 409 `ERR_PIPE_IN_INVALID_STATE`: a retry does not help. The first open on the pipe
+    /// `<TABLE>-STREAMING` creates this pipe.
     /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#open-channel).
     Idempotent PUT "/v2/streaming/databases/{database}/schemas/{schema}/pipes/{pipe}/channels/{channel}"
     OpenChannelOperation "openChannel" -> Opened {
@@ -34,21 +36,23 @@ operations! { SnowpipeIngest;
         reads read_opened;
         path { database: String, schema: String, pipe: String, channel: String }
         query {
-            /// Names the request.
+            /// The id of the request in the service's logs.
             request_id: RequestId = "requestId",
         }
         json {
-            /// With rows that are buffered and not committed yet: `true` rejects the request with 409, `false`
-            /// discards them silently.
+            /// What to do if rows are buffered and not committed yet: `true` rejects the request with 409, `false`
+            /// discards the rows without a message.
             fail_on_uncommitted_rows: bool,
         }
         json? {
-            /// Overwrites the committed token: for a channel's first life, or after its last life has expired.
+            /// Sets the committed token of the channel. Use it only for a new channel, or for a channel that has
+            /// expired.
             offset_token: String,
         }
     }
 
-    /// Drops a channel, with its committed token and its counters. To stop using one, do nothing.
+    /// Drops a channel, with its committed token and its counters. A channel that is no longer used need not be
+    /// dropped.
     ///
     /// 404 if the channel does not exist. After an attempt that got no response, treat 404 as success. 409
     /// `ERR_CHANNEL_HAS_UNCOMMITTED_DATA`: see [`fail_on_uncommitted_rows`](Self::fail_on_uncommitted_rows).
@@ -71,11 +75,12 @@ operations! { SnowpipeIngest;
         }
     }
 
-    /// The status of the rows of 1 to [`MAX_STATUSES`] channels of a pipe; other numbers are not asked for.
+    /// Returns the status of 1 to [`MAX_STATUSES`] channels of a pipe. Any other number of channels is an error, and no
+    /// request is sent.
     ///
-    /// The answer leaves out channels that do not exist. Names are compared by case here. A status that cannot be read
-    /// does not cost the others theirs: its code is `UNREADABLE`. An answer without `channel_statuses` says nothing
-    /// about any channel: it is an unreadable answer, and the request is repeated.
+    /// The response leaves out channels that do not exist. The names are case-sensitive. If the status of one channel
+    /// cannot be read, its code is `UNREADABLE`, and the other statuses are returned. A response without
+    /// `channel_statuses` is unreadable, and the request is repeated.
     /// [Reference](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api#bulk-get-channel-status).
     Safe POST "/v2/streaming/databases/{database}/schemas/{schema}/pipes/{pipe}:bulk-channel-status"
     BulkGetChannelStatus "bulkGetChannelStatus" -> ChannelStatuses {
@@ -93,78 +98,78 @@ operations! { SnowpipeIngest;
 }
 
 json_structs! {
-    /// An open channel.
+    /// The response to an open.
     pub struct Opened {
-        /// For the first append. `None` from servers that only know appends without.
+        /// The continuation token for the first append. `None` from servers that do not use continuation tokens.
         pub next_continuation_token: Option<String>,
-        /// What the channel is like.
         pub channel_status: ChannelStatus,
     }
 
-    /// The answer to a drop.
+    /// The response to a drop.
     pub struct Dropped {
-        /// The last token that was committed, if the server says it.
+        /// The last committed token; `None` if the service does not say.
         pub last_committed_offset_token: Option<String>,
     }
 
-    /// Channels by the name that was asked for.
+    /// The statuses of channels.
     pub struct ChannelStatuses {
-        /// Those that exist.
+        /// The existing channels, by the requested name.
         pub channel_statuses: BTreeMap<String, ChannelStatus>,
     }
 
-    /// What a channel is like. Counters run since the channel was made, over all opens.
+    /// The status of a channel. The counters count from the creation of the channel, over all opens. `None` in any
+    /// field means that the service does not say.
     pub struct ChannelStatus {
         pub database_name: Option<String>,
         pub schema_name: Option<String>,
         pub pipe_name: Option<String>,
         pub channel_name: Option<String>,
-        /// `SUCCESS`, or why it must not be used. See [`is_healthy`](Self::is_healthy).
+        /// `SUCCESS`, or why the channel must not be used. See [`is_healthy`](Self::is_healthy).
         pub channel_status_code: ErrorCode,
-        /// The last offset token whose rows are committed; `None` for a new channel. It passes over rejected rows.
+        /// The last offset token whose rows are committed; `None` for a new channel. It advances past rejected rows.
         pub last_committed_offset_token: Option<String> = "last_committed_offset_token" | "last_commited_offset_token",
-        /// When it was made, in milliseconds of UNIX time.
+        /// When the channel was created, in milliseconds since the epoch.
         pub created_on_ms: Option<i64>,
         /// Rows that are in the table.
         pub rows_inserted: Option<i64>,
-        /// Rows that were read; without those that the pipe filters out.
+        /// Rows that were read, without rows that the pipe filters out.
         pub rows_parsed: Option<i64>,
         /// Rows that were rejected.
         pub rows_error_count: Option<i64> = "rows_error_count" | "rows_errors",
         /// The last rejected row is at or before this offset token.
         pub last_error_offset_upper_bound: Option<String>,
-        /// Why it was rejected.
+        /// Why the last rejected row was rejected.
         pub last_error_message: Option<String>,
-        /// When.
+        /// When the last rejected row was rejected.
         pub last_error_timestamp: Option<ErrorTime> = "last_error_timestamp_ms" | "last_error_timestamp",
-        /// How long rows take to be committed, on average, in milliseconds.
+        /// The average time from an append to its commit, in milliseconds.
         pub snowflake_avg_processing_latency_ms: Option<i64>,
     }
 }
 
 impl ChannelStatus {
-    /// Whether the channel may be used. If not, open it again when the cause is mended.
+    /// Returns whether the channel may be used. If not, remove the cause, then open the channel again.
     pub fn is_healthy(&self) -> bool {
         self.channel_status_code.is_success()
     }
 
-    /// Returns how long rows take on average until they are committed.
+    /// Returns the average time from an append to its commit; `None` if the service does not say.
     pub fn average_latency(&self) -> Option<Duration> {
         let millis = self.snowflake_avg_processing_latency_ms?;
         u64::try_from(millis).ok().map(Duration::from_millis)
     }
 
-    /// The last offset token whose rows are committed. An empty text counts as no token.
+    /// Returns the last offset token whose rows are committed; `None` if it is missing or empty.
     pub fn committed(&self) -> Option<&str> {
         self.last_committed_offset_token.as_deref().filter(|token| !token.is_empty())
     }
 
-    /// Whether the answer had something for this channel that is not a status. It says nothing about the channel.
+    /// Returns whether the response had a value for this channel that is not a status.
     pub(super) fn is_unreadable(&self) -> bool {
         self.channel_status_code.as_str() == lenient::UNREADABLE
     }
 
-    /// Returns the status of a channel that must not be used as the rejection that it is, although it came with 200.
+    /// Returns the status as a rejection if the channel must not be used, although the response is 200.
     pub(super) fn rejection(&self, info: &'static OperationInfo) -> Option<ServiceError> {
         let message = self.channel_name.as_ref().map_or_else(
             || "this is the status of the channel: it must not be used".to_owned(),
@@ -176,10 +181,10 @@ impl ChannelStatus {
     }
 }
 
-/// A moment, as the service writes it: milliseconds of UNIX time in some answers, a date in others.
+/// A time in the service's notation: milliseconds since the epoch, or a date.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ErrorTime {
-    /// Milliseconds of UNIX time.
+    /// Milliseconds since the epoch.
     Millis(i64),
     /// Anything else.
     Text(String),
@@ -199,7 +204,7 @@ impl WireField for ErrorTime {
     }
 }
 
-/// Nested, or flat as in the oldest documentation.
+/// Reads the response to an open: nested, or flat as in the oldest documentation.
 fn read_opened(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Opened, ServiceError> {
     check_body(info, response)?;
     match read_json(info, response) {
@@ -209,25 +214,25 @@ fn read_opened(info: &'static OperationInfo, response: &Response<Bytes>) -> Resu
                 let next_continuation_token = json::read::<Chained>(response.body()).ok().and_then(|it| it.token);
                 Ok(Opened { next_continuation_token, channel_status })
             }
-            // Opening once more does no harm.
+            // A second open does no harm.
             Err(_) => lenient::opened(response.body()).ok_or_else(|| error.with_transient(true)),
         },
     }
 }
 
 json_structs! {
-    /// The token in a flat answer.
+    /// The token in a flat response.
     struct Chained {
-        /// For the next append.
+        /// The continuation token for the next append.
         pub token: Option<String> = "next_continuation_token",
     }
 }
 
-/// Whatever a success says: the documentation promises nothing. Only a page is not the service's.
+/// Reads any successful response, because the documentation promises no fields. Only a page is not from the service.
 fn read_dropped(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Dropped, ServiceError> {
     check_body(info, response)?;
     if response.body().trim_ascii_start().starts_with(b"<") {
-        return Err(ServiceError::unreadable(info, response, "that is a page").with_applied(Applied::Unknown));
+        return Err(ServiceError::unreadable(info, response, "it is a page").with_applied(Applied::Unknown));
     }
     Ok(json::read(response.body()).unwrap_or(Dropped { last_committed_offset_token: None }))
 }
@@ -240,7 +245,7 @@ fn check_drop(drop: &DropChannelOperation) -> Result<(), BuildError> {
     check_name(DropChannelOperation::INFO, &drop.channel)
 }
 
-/// Appends to the channel of this name are elastic appends.
+/// Rejects the reserved name `ELASTIC`: an append to it is an elastic append.
 pub(super) fn check_name(info: &'static OperationInfo, channel: &str) -> Result<(), BuildError> {
     if channel.eq_ignore_ascii_case("ELASTIC") {
         let problem = "this name is reserved: use AppendElastic, or another name";
@@ -253,7 +258,7 @@ fn check_names(get: &BulkGetChannelStatus) -> Result<(), BuildError> {
     match get.channel_names.len() {
         1..=MAX_STATUSES => Ok(()),
         number => {
-            let problem = "ask for 1 to 100 channels at once";
+            let problem = "name 1 to 100 channels";
             Err(BuildError::value(
                 BulkGetChannelStatus::INFO.name,
                 "channel_names",
@@ -265,7 +270,8 @@ fn check_names(get: &BulkGetChannelStatus) -> Result<(), BuildError> {
 }
 
 impl ChannelStatuses {
-    /// The status of a channel. A flat answer may lack the name of the channel if only one channel was requested.
+    /// Takes the status of a channel. A flat response may lack the name of the channel if only one channel was
+    /// requested.
     pub(super) fn take(&mut self, channel: &str, is_alone: bool) -> Option<ChannelStatus> {
         let statuses = &mut self.channel_statuses;
         statuses.remove(channel).or_else(|| statuses.remove("").filter(|_| is_alone))
@@ -273,14 +279,14 @@ impl ChannelStatuses {
 }
 
 json_structs! {
-    /// The answer for several channels. Only a map says which channels exist: a proxy may answer `{}`.
+    /// The response for several channels. Only a map says which channels exist: a proxy may answer `{}`.
     struct Statuses {
         /// The channels that exist.
         pub channel_statuses: Option<BTreeMap<String, ChannelStatus>>,
     }
 }
 
-/// A map, or one flat status as in the oldest documentation; without its name it is filed under an empty name.
+/// Reads a map, or one flat status as in the oldest documentation. A flat status without a name gets an empty name.
 fn read_statuses(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<ChannelStatuses, ServiceError> {
     check_body(info, response)?;
     match json::read::<ChannelStatus>(response.body()) {

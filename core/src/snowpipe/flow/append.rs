@@ -1,21 +1,21 @@
 //! The goal [`Append`].
 //!
 //! ```text
-//!  Send ──200 with the next token──▶ done: the channel is back
-//!   └─────────────── anything else ─▶ failed: open again
+//!  Send ──200 with the next token──▶ done: returns the channel
+//!   └─────────────── anything else ─▶ failed: open the channel again
 //! ```
 //!
-//! | answer | result |
+//! | response | result |
 //! |---|---|
 //! | 200 with a token | the channel, for the next append |
-//! | none; 408, 429, 5xx; 404 without a code | the same bytes again, with the same tokens and request id, `retryCount` + 1 |
+//! | no response; 408, 429, 5xx; 404 without a code | the same bytes again, with the same tokens and request id, `retryCount` + 1 |
 //! | 401, 403 | another credential, once; then [`FlowError::Service`] |
 //! | 400 `STALE_CONTINUATION_TOKEN_SEQUENCER`, 409, 410, 404 with a code, 413, … | [`FlowError::Service`]: nothing was buffered |
 //! | the same after an attempt without an answer | [`FlowError::Ambiguous`]: that attempt may have been carried out |
 //! | 200 without a token, 3xx | [`FlowError::Ambiguous`] |
 //!
-//! Invariant: never other rows under a token whose fate is unknown. The channel is given up with every failure, because
-//! no document says whether a rejected token can be used again.
+//! Invariant: the flow never sends other rows with a continuation token that may have been used. It gives up the
+//! channel with every failure, because no document says whether a rejected token can be used again.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -27,12 +27,20 @@ use crate::snowpipe::append::AppendRows;
 use crate::snowpipe::rows::Batch;
 use crate::snowpipe::{RequestId, SnowpipeIngest};
 
-/// Appends a batch to a channel and gives the channel back. Made by [`Channel::append`].
+/// Appends a batch to a channel and returns the channel. Created by [`Channel::append`].
 ///
-/// Done means **buffered**: [`AwaitCommitted`](super::AwaitCommitted) waits until the rows are in the table, and tells
-/// which were rejected. A failure says in the table above whether the rows may be buffered all the same; what is so is
-/// found out by [`Reconcile`](super::Reconcile). Keep the batch until its end token is committed: a clone shares the
-/// bytes.
+/// After success the rows are only **buffered**. To wait until they are in the table, and to learn which rows were
+/// rejected, use [`AwaitCommitted`](super::AwaitCommitted). Keep the batch until its end token is committed: a clone
+/// shares the bytes.
+///
+/// # Errors
+/// After every error the channel is lost: [`Reconcile`](super::Reconcile) opens it again, and finds out which batches
+/// were committed.
+///
+/// * [`FlowError::Service`] if the service rejects the rows: it has buffered none of them.
+/// * [`FlowError::Ambiguous`] if an attempt got no response, or a response that cannot be read: the rows may be
+///   buffered.
+/// * [`FlowError::Deadline`] if the timeout expires.
 ///
 /// ```
 /// use pipewright::driver::Canned;
@@ -64,19 +72,19 @@ pub struct Append {
 /// The transitions of [`Append`].
 #[derive(Debug)]
 pub struct AppendMachine {
-    /// Until it is given back.
+    /// The channel, until the flow returns it.
     channel: Option<Channel>,
     batch: Batch,
     call: Option<Call<AppendRows>>,
 }
 
 impl AppendMachine {
-    /// Whether an attempt may have been carried out without the service having said so.
+    /// Returns whether the service may have carried out an attempt without a response.
     pub(super) fn has_unanswered(&self) -> bool {
         self.call.as_ref().is_some_and(Call::has_unanswered)
     }
 
-    /// How long the service has asked to be left alone, beyond our own waits.
+    /// Returns the part of the waits that the service has asked for, beyond the flow's own waits.
     pub(super) fn asked_to_wait(&self) -> Duration {
         self.call.as_ref().map_or(Duration::ZERO, Call::asked_to_wait)
     }
@@ -106,7 +114,7 @@ impl StateMachine for AppendMachine {
             }
             (Some(call), _) => match (cx.poll(call)?, self.channel.take()) {
                 (Ok(appended), Some(channel)) => {
-                    // The answer has a token, or it is an error: see `AppendRows`.
+                    // A response without a token is an error: see `AppendRows`.
                     let token = appended.next_continuation_token.unwrap_or_default();
                     return done(Ok(Channel { token, session: appended.session, ..channel }));
                 }

@@ -11,7 +11,7 @@ use crate::snowpipe::tuning::{MAX_BUSY_BACKOFF, MIN_BUSY_BACKOFF};
 use crate::snowpipe::{ErrorCode, RequestId, SnowpipeIngest, error_code};
 use crate::time::Timestamp;
 
-/// Whether a rejection ends by itself, when rows are committed or another open is answered.
+/// Returns whether a rejection ends by itself, when rows are committed or another open is answered.
 pub(super) fn is_busy(error: &ServiceError) -> bool {
     matches!(error_code(error), Some(ErrorCode::UncommittedData | ErrorCode::OpenInProgress))
 }
@@ -19,15 +19,15 @@ pub(super) fn is_busy(error: &ServiceError) -> bool {
 /// A request that is retried while the channel is busy: after about 1, 2, 4, 8, 8, … s, and not before the service's
 /// `Retry-After`.
 ///
-/// The limit is for the time from rejection to rejection. Waits that the service asks for do not count, and neither
-/// does a jump of the clock: a step counts for at most its own wait and one attempt.
+/// The limit is for the time from rejection to rejection. Waits that the service asks for do not count. A step counts
+/// for at most its own wait and one attempt, so a jump of the clock does not count.
 #[derive(Debug)]
 pub(super) struct BusyRequest<O: Operation> {
-    /// The flow, and its phase.
+    /// The names of the flow and of its phase.
     phase: (&'static str, &'static str),
     limit: Duration,
     time: Duration,
-    /// When the last such rejection came, and how much the next step counts at most.
+    /// When the last such rejection arrived, and for how long the next step counts at most.
     last: Option<(Timestamp, Duration)>,
     wait: Duration,
     asked_to_wait: Duration,
@@ -56,12 +56,12 @@ impl<O: Operation<Service = SnowpipeIngest>> BusyRequest<O> {
         }
     }
 
-    /// Whether an attempt may have been carried out, or may still be, without the service having said so.
+    /// Returns whether the service may have carried out an attempt without a response, or may still carry it out.
     pub(super) fn has_unanswered(&self) -> bool {
         self.is_unanswered || matches!(&self.state, State::Call(call) if call.has_unanswered())
     }
 
-    /// How long the service has asked to wait altogether, beyond our own waits.
+    /// Returns the sum of the waits that the service has asked for, beyond the flow's own waits.
     pub(super) fn asked_to_wait(&self) -> Duration {
         self.asked_to_wait
     }
@@ -102,7 +102,7 @@ impl<O: Operation<Service = SnowpipeIngest>> BusyRequest<O> {
         cx.excuse(asked_to_wait);
     }
 
-    /// When to retry; `None` if the error is not such a rejection, or the limit is reached.
+    /// Returns when to retry; `None` if the error is not such a rejection, or the limit is reached.
     fn retry_at(
         &mut self,
         error: &FlowError,
@@ -119,7 +119,7 @@ impl<O: Operation<Service = SnowpipeIngest>> BusyRequest<O> {
         cx.say(Notice::Observed { what, state });
         let wait = self.wait;
         self.wait = (wait * 2).min(MAX_BUSY_BACKOFF);
-        // From three quarters of the wait to five quarters, so that many do not come at once.
+        // Three to five quarters of the wait, so that many clients do not retry at the same time.
         let part = u64::try_from(wait.as_millis() / 2).unwrap_or_default();
         let wait = wait * 3 / 4 + Duration::from_millis(cx.seed.below(part));
         let asked = rejection.retry_after().map(|after| after.resolve(now).since(now)).unwrap_or_default();

@@ -6,18 +6,18 @@
 //!   └───── 1 s ◀─────┘
 //! ```
 //!
-//! | status | result |
+//! | channel status | result |
 //! |---|---|
-//! | `SUCCESS`, with the token or a later one | done, with the rows that were rejected |
-//! | `SUCCESS`, with any other token or none | polls again after a second |
-//! | anything else | [`FlowError::Service`] with that code: what is buffered may be lost; open again and send it again |
-//! | no such channel, or by the status of [`since`](AwaitCommitted::since) another one | polls again, because the node that answers may lag behind; [`ChannelLost`] after 30 s of answers that say the same |
+//! | `SUCCESS`, with the token or a later token | done, with the number of rejected rows |
+//! | `SUCCESS`, with any other token or without a token | polls again after a second |
+//! | any other status | [`FlowError::Service`] with that code: buffered rows may be lost; open the channel again, and send the rows again |
+//! | the channel does not exist, or was recreated since the status of [`since`](AwaitCommitted::since) | polls again, because the answering node may lag behind; [`ChannelLost`] after 30 s of the same answers |
 //! | a status that cannot be read | polls again; [`FlowError::Service`] after 30 s of such answers |
-//! | an answer that says nothing about the channel, such as `{}` | the request is repeated, as after any unreadable answer |
+//! | a response without the channel, such as `{}` | repeats the request, as after any unreadable response |
 //!
-//! Invariants: tokens are looked up in what the caller gives and never put in an order; running out of time says
-//! nothing about the channel. The 30 s are counted from request to request, at most two seconds for each, so that a
-//! clock that jumps does not end the wait.
+//! Invariants: the flow looks the committed token up in the caller's tokens, and never orders tokens itself. An expired
+//! timeout says nothing about the channel. The 30 s are counted from request to request, with at most two seconds for
+//! each, so that a clock that jumps does not end the wait.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -35,16 +35,20 @@ use crate::snowpipe::tuning::STATUS_POLL_INTERVAL;
 use crate::snowpipe::{RequestId, SnowpipeIngest};
 use crate::time::Timestamp;
 
-/// Waits until an offset token is committed: until its rows and all before them are in the table, or rejected.
+/// Waits until an offset token is committed: its rows and all earlier rows are then in the table, or rejected.
 ///
-/// Polls once a second. It takes 5 to 10 s as a rule. Several appends may be committed at once, so that the service may
-/// never show the token itself but a later token: name later tokens with [`or_later`](Self::or_later), or give an order
-/// with [`when`](Self::when).
+/// The flow polls once a second. A commit usually takes 5 to 10 s. If the service commits several appends at once, it
+/// may show only the last token. So name the tokens that you send later with [`or_later`](Self::or_later), or give an
+/// order with [`when`](Self::when).
 ///
-/// Ends in [`FlowError::Service`] when the channel must not be used any more, in [`FlowError::Failed`] with a
-/// [`ChannelLost`] when it is not there for 30 s, in [`FlowError::Deadline`] when the time is up; the rows may be
-/// committed later. No status shows that another client has opened the channel by force and discarded the rows:
-/// then the flow waits until [`timeout`](Self::timeout).
+/// Set a [`timeout`](Self::timeout). If another client opens the channel by force, its buffered rows are discarded, and
+/// no status shows that.
+///
+/// # Errors
+/// * [`FlowError::Service`] if the status of the channel is not `SUCCESS`: do not use the channel any more. Open it
+///   again with [`Reconcile`](super::Reconcile).
+/// * [`FlowError::Failed`] with a [`ChannelLost`] if the channel has not existed for 30 s, or was recreated.
+/// * [`FlowError::Deadline`] if the timeout expires. The rows may be committed later.
 ///
 /// ```
 /// use pipewright::driver::Canned;
@@ -66,29 +70,29 @@ use crate::time::Timestamp;
 #[must_use = "a goal does nothing until it is run"]
 pub struct AwaitCommitted {
     path: ChannelPath,
-    /// The token that is waited for, and later tokens.
+    /// The awaited token, and later tokens.
     tokens: Vec<String>,
     reached: Option<Order>,
     before: Option<ChannelSnapshot>,
     timeout: Option<Duration>,
 }
 
-/// Whether a committed token is late enough.
+/// Returns whether a committed token is the awaited token or a later token.
 type Order = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 impl AwaitCommitted {
-    /// Waits for a token.
+    /// Creates the goal for the offset token of a channel.
     pub fn new(path: ChannelPath, token: impl Into<String>) -> Self {
         Self { path, tokens: vec![token.into()], reached: None, before: None, timeout: None }
     }
 
-    /// Tokens that were sent after it: one of them does as well.
+    /// Also accepts these tokens, which were sent after the awaited token.
     pub fn or_later(mut self, tokens: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.tokens.extend(tokens.into_iter().map(Into::into));
         self
     }
 
-    /// Waits until the caller's own order says of the committed token that it is late enough.
+    /// Also accepts every committed token for which the function returns true.
     ///
     /// ```
     /// # use pipewright::snowpipe::{AwaitCommitted, ChannelPath};
@@ -100,7 +104,7 @@ impl AwaitCommitted {
         self
     }
 
-    /// Counts the rows that are rejected after this status, and notices when the channel is not that one any more.
+    /// Counts the rows that are rejected after this status, and detects if the channel was recreated since.
     pub fn since(mut self, status: &ChannelStatus) -> Self {
         self.before = Some(ChannelSnapshot::of(status));
         self
@@ -110,7 +114,7 @@ impl AwaitCommitted {
         self.tokens.iter().any(|wanted| wanted == token) || self.reached.as_ref().is_some_and(|reached| reached(token))
     }
 
-    /// Whether this is not the channel that it was, by a status that may be older.
+    /// Returns how the channel was lost; `None` if it was not. The status may be outdated.
     fn is_lost(&self, status: Option<&ChannelStatus>) -> Option<ChannelLost> {
         let Some(status) = status else { return Some(ChannelLost::Missing) };
         let before = self.before.as_ref()?;
@@ -121,7 +125,7 @@ impl AwaitCommitted {
         is_gone.then(|| ChannelLost::TokenGone { before: before.committed.clone() })
     }
 
-    /// What the channel's status says, if it is committed.
+    /// Returns the result if the status shows that the token is committed.
     fn read(&self, status: ChannelStatus) -> Option<Committed> {
         let token = status.committed().filter(|token| self.is_reached_by(token)).map(str::to_owned);
         let errors = self.before.as_ref().and_then(|before| before.rows_error_count);
@@ -129,16 +133,16 @@ impl AwaitCommitted {
     }
 }
 
-/// Rows that are in the table, or rejected.
+/// The result of an [`AwaitCommitted`]: the rows are in the table, or rejected.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Committed {
-    /// The committed token: the token that was waited for, or a later token.
+    /// The committed token: the awaited token, or a later token.
     pub token: String,
-    /// The rows that were rejected since the status of [`AwaitCommitted::since`], if any. **The token passes over
-    /// them.**
+    /// The rows that were rejected since the status of [`AwaitCommitted::since`]. `None` if no rows were rejected, or
+    /// no status was given. **The committed token does not show rejected rows.**
     pub rejected: Option<RejectedRows>,
-    /// The whole status.
+    /// The whole status of the channel.
     pub status: ChannelStatus,
 }
 
@@ -146,7 +150,7 @@ pub struct Committed {
 #[derive(Debug)]
 pub struct AwaitCommittedMachine {
     goal: AwaitCommitted,
-    /// Statuses that say that the channel is not there any more, or that cannot be read.
+    /// The statuses that say that the channel is lost, or that cannot be read.
     lost: LossDetector,
     /// When the last status was requested.
     requested_at: Timestamp,

@@ -7,8 +7,8 @@
 //!   └────── 1, 2, 4, 8, 8, … s ◀─────────────┘
 //! ```
 //!
-//! Invariant: rows that are not committed yet are waited for, unless [`force`](DropChannel::force) says that they may
-//! be discarded.
+//! Invariant: the flow waits for rows that are not committed yet, unless [`force`](DropChannel::force) allows to
+//! discard them.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -23,13 +23,14 @@ use crate::snowpipe::channels::{DropChannelOperation, Dropped};
 use crate::snowpipe::tuning::BUSY_TIMEOUT;
 use crate::snowpipe::{ErrorCode, SnowpipeIngest, error_code};
 
-/// Drops a channel, with its committed token and its counters, once its rows are committed. To stop using one, do
-/// nothing.
+/// Drops a channel, with its committed token and its counters, as soon as its rows are committed.
 ///
-/// Rows that are not committed yet are waited for, for [`two minutes`](Self::busy_timeout) at the most. An attempt
-/// without an answer is made again, and that the channel is gone then is success.
+/// Drop a channel only if its committed token is no longer needed. A channel that is no longer written to needs no
+/// request. The flow waits at most [two minutes](Self::busy_timeout) for rows that are not committed yet. It repeats an
+/// attempt without a response. If the channel does not exist at the next attempt, the drop has succeeded.
 ///
-/// Ends in [`FlowError::Service`] if the service rejects the request: the channel does not exist (but see
+/// # Errors
+/// [`FlowError::Service`] if the service rejects the request: the channel does not exist (see
 /// [`if_exists`](Self::if_exists)), or its rows are not committed in time.
 ///
 /// ```
@@ -58,7 +59,7 @@ pub struct DropChannel {
 }
 
 impl DropChannel {
-    /// The channel, with its rows committed.
+    /// Creates the goal for a channel.
     pub fn new(path: ChannelPath) -> Self {
         Self { path, force: false, if_exists: false, busy_timeout: BUSY_TIMEOUT, timeout: None }
     }
@@ -69,15 +70,14 @@ impl DropChannel {
         self
     }
 
-    /// Takes it as success if the channel does not exist. The service answers the same if the role may not see the
-    /// channel.
+    /// Succeeds if the channel does not exist. The service returns the same error if the role may not see the channel.
     pub fn if_exists(mut self) -> Self {
         self.if_exists = true;
         self
     }
 
-    /// How long to wait while the service says that rows are not committed yet. Two minutes by default; then the
-    /// rejection is the error.
+    /// Sets how long to wait while the service says that rows are not committed yet; two minutes by default. After
+    /// that, the flow ends with the rejection.
     pub fn busy_timeout(mut self, time: Duration) -> Self {
         self.busy_timeout = time;
         self
@@ -92,7 +92,7 @@ pub struct DropMachine {
 }
 
 impl DropMachine {
-    /// Whether an error says that the channel does not exist, and that is what the goal wants.
+    /// Returns whether an error says that the channel does not exist, and the goal accepts that.
     fn is_dropped(&self, error: &FlowError) -> bool {
         let says_missing = error.service().is_some_and(|error| {
             error.kind() == ErrorKind::Rejected

@@ -7,11 +7,11 @@ use crate::flow::{Step, Transition};
 use crate::snowpipe::tuning::CREDENTIAL_TIMEOUT;
 use crate::time::Timestamp;
 
-/// Counts the time in which a flow was at work. Three kinds of time do not count:
+/// Counts the working time of a flow. Three kinds of time do not count:
 ///
 /// * a wait that the service asks for, see [`exclude`](Self::exclude);
-/// * a poll that comes later than the flow has asked for: the clock has jumped, or the program was suspended;
-/// * the time between an event and the next poll, which is the caller's.
+/// * the delay of a poll that is later than requested: the clock has jumped, or the program was suspended;
+/// * the time between an event and the next poll, which the caller decides.
 #[derive(Debug, Default)]
 pub(super) struct Elapsed {
     total: Duration,
@@ -22,7 +22,7 @@ pub(super) struct Elapsed {
 }
 
 impl Elapsed {
-    /// The time that counts, up to the last poll.
+    /// Returns the time that counts, up to the last poll.
     pub(super) fn total(&self) -> Duration {
         self.total
     }
@@ -39,12 +39,13 @@ impl Elapsed {
             ControlFlow::Break(Step::WaitUntil(at) | Step::InFlight { until: at }) => *at,
             ControlFlow::Break(Step::Send(exchange)) => self.polled_at + exchange.timeout(),
             ControlFlow::Break(Step::Authorize(_)) => self.polled_at + CREDENTIAL_TIMEOUT,
-            // The next poll is the caller's choice. Another transition of this poll follows in no time.
+            // The caller decides about the next poll. Another transition of this poll follows at once.
             _ => self.polled_at,
         };
     }
 
-    /// Takes a wait off that the service has asked for. The wait lies behind the total of that time.
+    /// Excludes a wait that the service has asked for. `behind` is the total before the wait: the new total is not
+    /// less.
     pub(super) fn exclude(&mut self, wait: Duration, behind: Duration) {
         self.total = self.total.saturating_sub(wait).max(behind);
     }

@@ -1,8 +1,8 @@
 //! The goal [`AppendElastic`].
 //!
 //! ```text
-//!  Send ──200──▶ done: the rows are there at least once
-//!   └──────────▶ failed: they may be there, once or more often
+//!  Send ──200──▶ done: the table gets the rows at least once
+//!   └──────────▶ failed: the table may get the rows, once or more often
 //! ```
 
 use std::ops::ControlFlow;
@@ -15,14 +15,15 @@ use crate::snowpipe::{self, RequestId, SnowpipeIngest};
 
 /// Appends rows without a channel: **at least once, in no order**.
 ///
-/// There is no offset token and no way to find out whether the rows were committed. An attempt without an answer is
-/// made again with the same request id, and may have been carried out all the same;
-/// [`ElasticAppend::possible_duplicates`] counts such. Where that is not good enough, use a channel and
+/// These rows have no offset token, and the service offers no way to find out whether they were committed. The flow
+/// repeats an attempt without a response, with the same request id, although the service may have carried it out:
+/// [`ElasticAppend::possible_duplicates`] counts such attempts. If you need each row exactly once, use a channel with
 /// [`OpenWriter`](super::OpenWriter).
 ///
-/// Ends in [`FlowError::Service`](crate::error::FlowError::Service) if the service rejects the rows, in
-/// [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous) when attempts are used up and one of them may have been
-/// carried out.
+/// # Errors
+/// * [`FlowError::Service`](crate::error::FlowError::Service) if the service rejects the rows.
+/// * [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous) if all attempts are used up, and the service may have
+///   carried out one of them.
 ///
 /// ```
 /// use pipewright::{Seed, Timestamp};
@@ -71,7 +72,7 @@ impl AppendElastic {
         Self { database: database.into(), schema: schema.into(), target, batch, timeout: None }
     }
 
-    /// Through a pipe. The batch's offset tokens are not sent.
+    /// Appends through a pipe. The batch's offset tokens are not sent.
     pub fn to_pipe(
         database: impl Into<String>,
         schema: impl Into<String>,
@@ -81,7 +82,7 @@ impl AppendElastic {
         Self::new(database, schema, Target::Pipe(pipe.into()), batch)
     }
 
-    /// Through a table's default pipe. The batch's offset tokens are not sent.
+    /// Appends through a table's default pipe. The batch's offset tokens are not sent.
     pub fn to_table(
         database: impl Into<String>,
         schema: impl Into<String>,
@@ -92,12 +93,12 @@ impl AppendElastic {
     }
 }
 
-/// Rows that are there at least once.
+/// The result of an [`AppendElastic`]: the service has accepted the rows at least once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ElasticAppend {
-    /// How many extra copies of the rows the table may have: 0 if every attempt but the last is known to have had no
-    /// effect.
+    /// How many extra copies of the rows the table may get. 0 if the service certainly did not carry out any attempt
+    /// but the last.
     pub possible_duplicates: u32,
 }
 

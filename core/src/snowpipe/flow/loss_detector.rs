@@ -1,4 +1,4 @@
-//! [`LossDetector`]: how long statuses have been saying that a channel is not what it was.
+//! [`LossDetector`]: measures for how long statuses have been saying that a channel is lost.
 
 use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
@@ -7,27 +7,27 @@ use super::ChannelLost;
 use crate::snowpipe::tuning::{MAX_STATUS_GAP, MAX_STATUS_LAG};
 use crate::time::Timestamp;
 
-/// Measures how long statuses have shown the same problem, without a good status in between. A single bad status may
-/// come from a node that is behind.
+/// Measures for how long statuses have shown the same problem, without a good status in between. A node that lags
+/// behind may return a single bad status.
 #[derive(Debug, Default)]
 pub(super) struct LossDetector {
     kinds: Vec<Sighting>,
 }
 
-/// Those of one kind.
+/// The statuses that show one problem.
 #[derive(Debug)]
 struct Sighting {
-    /// `None`: the status cannot be read.
+    /// The problem; `None` if the status cannot be read.
     of: Option<Discriminant<ChannelLost>>,
     /// When the last such status was requested.
     last: Timestamp,
-    /// How long such statuses have been coming.
+    /// For how long such statuses have been arriving.
     time: Duration,
 }
 
 impl LossDetector {
-    /// Adds a status that was requested at this time: what it says of the channel, or `None` if it cannot be read.
-    /// Returns whether statuses of this kind have been coming for longer than a node can be behind.
+    /// Adds a status that was requested at this time: its problem, or `None` if it cannot be read. Returns whether such
+    /// statuses have been arriving for longer than a node can lag behind.
     pub(super) fn add(&mut self, lost: Option<&ChannelLost>, requested_at: Timestamp) -> bool {
         let of = lost.map(discriminant);
         let Some(sighting) = self.kinds.iter_mut().find(|sighting| sighting.of == of) else {
@@ -39,7 +39,7 @@ impl LossDetector {
         sighting.time >= MAX_STATUS_LAG
     }
 
-    /// Forgets all of them: a status says that the channel is well.
+    /// Forgets all statuses, because a status shows no problem.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }

@@ -6,18 +6,18 @@
 //!   └───────────────── 1, 2, 4, 8, 8, … s ◀───────────────────────────────────┘
 //! ```
 //!
-//! | answer | what comes of it |
+//! | response | result |
 //! |---|---|
 //! | 200, `SUCCESS` | the channel |
 //! | 200, any other status | [`FlowError::Service`] with that code: the channel must not be used |
 //! | 409 `ERR_CHANNEL_HAS_UNCOMMITTED_DATA` | waits, so that the rows are committed and not discarded |
 //! | 409 `ERR_OPEN_CHANNEL_IN_PROGRESS` | waits |
-//! | one of both with `Retry-After` | waits as long as asked for, up to [`longest_retry_after`](crate::flow::Retry::longest_retry_after) |
+//! | one of these 409 with `Retry-After` | waits as long as the service asks, up to [`longest_retry_after`](crate::flow::Retry::longest_retry_after) |
 //! | 409 `ERR_PIPE_IN_INVALID_STATE`, 404 with a code, 403, 410, … | [`FlowError::Service`] |
-//! | none, or one that does not tell, such as `{}` | opens again: opening twice leaves the channel open once, with the last answer's token |
+//! | no response, or an unreadable response such as `{}` | opens again: a second open replaces the first, and its token counts |
 //!
-//! Invariants: a channel comes from an open that the service answered; the rows that were buffered before are committed
-//! by then, unless [`force`](OpenChannel::force) says that they may be discarded.
+//! Invariants: a [`Channel`] results only from an open that the service has answered. By then, the rows that were
+//! buffered before are committed, unless [`force`](OpenChannel::force) allows to discard them.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -41,13 +41,15 @@ use crate::snowpipe::tuning::BUSY_TIMEOUT;
 /// Opens a channel once its buffered rows are committed. Creates it if it does not exist, and takes it over from
 /// another client.
 ///
-/// Waits for earlier rows that are buffered and not committed yet, some seconds as a rule, and for
-/// [`two minutes`](Self::busy_timeout) at the most: opening would discard them.
+/// An open would discard earlier rows that are buffered and not committed yet. So the flow waits for them: usually some
+/// seconds, and at most [two minutes](Self::busy_timeout). It saves no state: after an error or a crash, run the goal
+/// again. [Snowflake's page about
+/// errors](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-error-handling).
 ///
-/// Ends in [`FlowError::Service`] if the service rejects the request, or answers 200 with a channel that must not be
-/// used ([`error_code`](crate::snowpipe::error_code) says why); in [`FlowError::Ambiguous`] if it is not known whether
-/// the channel was opened: then open it again. Nothing needs to be saved.
-/// [Explained](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-error-handling).
+/// # Errors
+/// * [`FlowError::Service`] if the service rejects the request, or answers 200 with a channel that must not be used:
+///   [`error_code`](crate::snowpipe::error_code) says why.
+/// * [`FlowError::Ambiguous`] if it is not known whether the channel was opened. Open it again.
 ///
 /// ```
 /// use pipewright::driver::Canned;
@@ -75,27 +77,27 @@ pub struct OpenChannel {
 }
 
 impl OpenChannel {
-    /// The channel, with its earlier rows committed.
+    /// Creates the goal for a channel.
     pub fn new(path: ChannelPath) -> Self {
         Self { path, force: false, offset_token: None, busy_timeout: BUSY_TIMEOUT, timeout: None }
     }
 
-    /// **Discards** earlier rows that are not committed yet, instead of waiting for them. The service says nothing of
-    /// how many they were, and discarding slows down other channels of the table.
+    /// **Discards** earlier rows that are not committed yet, instead of waiting for them. The service does not say how
+    /// many rows it has discarded. Discarding slows down other channels of the table.
     pub fn force(mut self) -> Self {
         self.force = true;
         self
     }
 
-    /// Overwrites the committed token: for a channel's first life, or after its last life has expired.
+    /// Sets the committed token of the channel. Use it only for a new channel, or for a channel that has expired.
     pub fn offset_token(mut self, token: impl Into<String>) -> Self {
         self.offset_token = Some(token.into());
         self
     }
 
-    /// How long to wait while the service says that rows are not committed yet, or that another open is in progress.
-    /// Two minutes by default; then the rejection is the error. A wait that the service asks for (`Retry-After`) does
-    /// not count.
+    /// Sets how long to wait while the service says that rows are not committed yet, or that another open is in
+    /// progress; two minutes by default. After that, the flow ends with the rejection. A wait that the service asks for
+    /// (`Retry-After`) does not count.
     pub fn busy_timeout(mut self, time: Duration) -> Self {
         self.busy_timeout = time;
         self
@@ -110,9 +112,9 @@ impl From<OpenChannel> for OpenMachine {
 
 /// An open channel: the right to append the next batch.
 ///
-/// It is moved into [`append`](Self::append) and comes out of it again, so that a second append cannot be under way.
-/// When an append fails, or is dropped, its channel is gone with it: whether the batch was committed is found out by
-/// opening again, see [`Reconcile`](super::Reconcile).
+/// [`append`](Self::append) takes the channel and returns it, so that two appends cannot run at the same time. If an
+/// append fails or is dropped, its channel is lost. Then open the channel again with [`Reconcile`](super::Reconcile),
+/// which finds out whether the batch was committed.
 ///
 /// ```compile_fail,E0382
 /// # fn example(channel: pipewright::snowpipe::Channel, batch: pipewright::snowpipe::rows::Batch) {
@@ -122,39 +124,39 @@ impl From<OpenChannel> for OpenMachine {
 /// ```
 pub struct Channel {
     pub(super) path: ChannelPath,
-    /// For the next append.
+    /// The continuation token for the next append.
     pub(super) token: String,
-    /// The node that has answered the last append.
+    /// The `x-snowflake-session` header of the last answer: it keeps the appends at one node.
     pub(super) session: Option<String>,
-    /// Shared with the writer that has the channel.
+    /// The status, shared with the writer that has the channel.
     pub(super) status: Arc<ChannelStatus>,
-    /// Whether an open of ours is without an answer: it may still arrive, and take the channel away from us.
+    /// Whether an open of this client got no response: it may still arrive, and invalidate this channel.
     pub(super) unanswered_open: bool,
 }
 
 impl Channel {
-    /// Its name.
+    /// Returns the path of the channel.
     pub fn path(&self) -> &ChannelPath {
         &self.path
     }
 
-    /// The status when the channel was opened; [`AwaitCommitted`] reads it again.
+    /// Returns the status from when the channel was opened. [`AwaitCommitted`] reads it again.
     pub fn status(&self) -> &ChannelStatus {
         &self.status
     }
 
-    /// The last offset token whose rows were committed when it was opened; `None` for a new channel.
+    /// Returns the offset token that was committed when the channel was opened; `None` for a new channel.
     pub fn committed(&self) -> Option<&str> {
         self.status.committed()
     }
 
-    /// The flow that appends a batch and gives the channel back.
+    /// Creates the goal that appends a batch and returns the channel.
     pub fn append(self, batch: Batch) -> Append {
         Append { channel: self, batch, timeout: None }
     }
 
-    /// The flow that waits until an offset token is committed, and counts the rows that were rejected since the channel
-    /// was opened.
+    /// Creates the goal that waits until an offset token is committed. It counts the rows that were rejected since the
+    /// channel was opened.
     pub fn await_committed(&self, token: impl Into<String>) -> AwaitCommitted {
         AwaitCommitted::new(self.path.clone(), token).since(&self.status)
     }
@@ -177,7 +179,7 @@ pub struct OpenMachine {
     pub(super) request: BusyRequest<OpenChannelOperation>,
 }
 
-/// Reads a success that is perhaps none.
+/// Reads the response to an open: a 200 may contain a channel that must not be used.
 fn opened(path: &ChannelPath, opened: Opened, unanswered_open: bool) -> Result<Channel, FlowError> {
     let Opened { next_continuation_token, channel_status: status } = opened;
     if let Some(rejection) = status.rejection(OpenChannelOperation::INFO) {

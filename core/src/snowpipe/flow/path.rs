@@ -7,11 +7,10 @@ use crate::snowpipe::RequestId;
 use crate::snowpipe::channels::{BulkGetChannelStatus, DropChannelOperation, OpenChannelOperation};
 
 json_structs! {
-    /// Where a channel is: its full name.
+    /// The full name of a channel.
     ///
-    /// Database, schema and pipe are identifiers; one whose case matters stands in double quotes. The name of a channel
-    /// is taken as it is. One channel has one writer: put what tells the writers apart into the name, such as the
-    /// partition, or the node.
+    /// Database, schema and pipe are SQL identifiers: put an identifier in double quotes if its case matters. The name
+    /// of a channel is used as it is. Give each writer its own channel: put the partition or the node into the name.
     ///
     /// ```
     /// use pipewright::snowpipe::ChannelPath;
@@ -22,14 +21,14 @@ json_structs! {
     pub struct ChannelPath {
         pub database: String,
         pub schema: String,
-        /// The pipe; `<TABLE>-STREAMING` is the default pipe of a table.
+        /// `<TABLE>-STREAMING` is the default pipe of a table.
         pub pipe: String,
         pub channel: String,
     }
 }
 
 impl ChannelPath {
-    /// A path of four names.
+    /// Creates a path from its four names.
     pub fn new(
         database: impl Into<String>,
         schema: impl Into<String>,
@@ -39,8 +38,8 @@ impl ChannelPath {
         Self { database: database.into(), schema: schema.into(), pipe: pipe.into(), channel: channel.into() }
     }
 
-    /// A channel of a table's default pipe, which the service makes with the first channel. It takes the keys of rows
-    /// for the names of columns.
+    /// Creates the path of a channel of a table's default pipe. The service creates this pipe with its first channel.
+    /// The pipe uses the keys of rows as the names of columns.
     ///
     /// ```
     /// use pipewright::snowpipe::ChannelPath;
@@ -60,12 +59,12 @@ impl ChannelPath {
         Self::new(database, schema, pipe, channel)
     }
 
-    /// Whether it is of the same pipe as another channel.
+    /// Returns whether this channel is of the same pipe as another channel.
     pub(super) fn is_beside(&self, other: &Self) -> bool {
         self.database == other.database && self.schema == other.schema && self.pipe == other.pipe
     }
 
-    /// The channel with the first name there can be, of the same pipe.
+    /// Returns the first possible channel of the same pipe, in the order of names.
     pub(super) fn first_beside(&self) -> Self {
         Self { channel: String::new(), ..self.clone() }
     }
@@ -80,14 +79,14 @@ impl ChannelPath {
         DropChannelOperation::new(database, schema, pipe, channel, id)
     }
 
-    /// Of several channels of this channel's pipe.
+    /// Creates the request for the status of several channels of this channel's pipe.
     pub(super) fn status(&self, id: RequestId, channels: Vec<String>) -> BulkGetChannelStatus {
         let Self { database, schema, pipe, .. } = self;
         BulkGetChannelStatus::new(database, schema, pipe, id, channels)
     }
 }
 
-/// As in `DB.PUBLIC.ORDERS-STREAMING.partition-3`.
+/// Shows the path as in `DB.PUBLIC.ORDERS-STREAMING.partition-3`.
 impl fmt::Display for ChannelPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}.{}", self.database, self.schema, self.pipe, self.channel)

@@ -1,4 +1,4 @@
-//! [`Position`]: what a writer knows of its channel, and what the channel's status says of it.
+//! [`Position`]: what a writer knows about its channel, compared with the channel's status.
 
 use std::error::Error;
 use std::fmt;
@@ -10,87 +10,90 @@ use crate::schema::json_structs;
 use crate::snowpipe::channels::ChannelStatus;
 
 json_structs! {
-    /// Where a writer is in its channel: small, and all that another process needs to continue.
+    /// The position of a writer in its channel. It is small, and another process needs only the position to continue.
     pub struct Position {
-        /// The last offset token that was seen to be committed; `None` if no token was committed.
+        /// The last offset token that the writer has seen committed; `None` if it has seen no committed token.
         pub committed: Option<String>,
-        /// The end tokens of what was sent and not seen to be committed, in order.
+        /// The end tokens of the batches that were sent and not seen committed, in the order of sending.
         pub sent: Vec<String>,
-        /// When the channel was made, in milliseconds of UNIX time: another channel of its name has another time.
+        /// When the channel was created, in milliseconds since the epoch. A recreated channel has another time. `None`
+        /// if the service does not say.
         pub created_on_ms: Option<i64>,
-        /// How many rows had been rejected.
+        /// How many rows the service had rejected; `None` if the service does not say.
         pub rows_error_count: Option<i64>,
         /// A token of `sent`, if the service rejected an append because another client had opened the channel. If this
         /// token or a later token of `sent` is committed, the outcome is unknown: see [`ChannelLost::AmbiguousToken`].
         pub rejected: Option<String>,
     }
 
-    /// Rows that the service took and did not insert. The committed token passes over them, so that nothing else tells.
+    /// Rows that the service accepted and then did not insert. The committed token advances past them: only the
+    /// channel's error count shows them.
     pub struct RejectedRows {
-        /// How many.
+        /// The number of rejected rows.
         pub count: u64,
-        /// Why the last row was rejected.
+        /// Why the last row was rejected; `None` if the service does not say.
         pub last_error_message: Option<String>,
-        /// The last rejected row is at or before this offset token.
+        /// The last rejected row is at or before this offset token; `None` if the service does not say.
         pub last_error_offset_upper_bound: Option<String>,
     }
 }
 
-/// Why a channel cannot be used before the table was queried: the [`cause`](Failure::cause) of a failure.
+/// Why a writer or a flow gave up a channel: the [`cause`](Failure::cause) of a [`Failure`].
+///
+/// Find out which rows are in the table before you send rows again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ChannelLost {
     /// The service does not know the channel: it was dropped, has expired, or its table was replaced.
     Missing,
-    /// It was recreated: it has the same name, and was made later.
+    /// The channel was recreated: it has the same name and another creation time.
     Replaced,
-    /// There is no committed token where there was one.
+    /// The channel had a committed token, and no longer has one.
     TokenGone {
-        /// The earlier token, if it is known.
+        /// The earlier token; `None` if it is not known.
         before: Option<String>,
     },
-    /// An older token is committed than was before: the service has lost rows.
+    /// The committed token is older than before: the service has lost rows.
     TokenWentBack {
-        /// The token.
+        /// The committed token.
         token: String,
-        /// The earlier token.
+        /// The token that was committed before.
         before: String,
     },
-    /// The channel was opened for the first time with a token prefix, and the committed token has another prefix or
-    /// none. See [`OpenWriter::ignore_other_prefixes`](super::OpenWriter::ignore_other_prefixes).
+    /// The writer with a token prefix opened the channel for the first time, and the committed token has another prefix
+    /// or no prefix. See [`OpenWriter::ignore_other_prefixes`](super::OpenWriter::ignore_other_prefixes).
     OtherLoad {
-        /// The token, as the service has it.
+        /// The committed token, as the service stores it.
         token: String,
         /// The prefix of this load.
         prefix: String,
     },
-    /// A token is committed that was never sent: another writer has the channel.
+    /// The committed token was never sent by this writer: another writer has the channel.
     ForeignToken {
-        /// The token.
+        /// The committed token.
         token: String,
     },
     /// The service rejected an append because another client had opened the channel, and now the token of this append
     /// or of an earlier append is committed. Either these are this client's rows, or the other client uses equal tokens
     /// for other rows. So the outcome of the rows up to this token is unknown.
     ///
-    /// Query the table. If the rows are there, resume with
-    /// [`OpenWriter::unique_tokens`](super::OpenWriter::unique_tokens). If not, send what the writer hands back through
-    /// another channel. A [prefix](super::OpenWriter::token_prefix) for each load avoids the question.
+    /// Query the table. If it has the rows, resume with
+    /// [`OpenWriter::unique_tokens`](super::OpenWriter::unique_tokens). Otherwise send the rows that the writer returns
+    /// through another channel. To avoid this error, set a [prefix](super::OpenWriter::token_prefix) for each load.
     AmbiguousToken {
-        /// The token.
+        /// The committed token.
         token: String,
     },
-    /// The channel was taken away again and again: another writer opens it. Some servers say the same of a channel that
-    /// they have ended themselves; then it takes more times until it is believed, and what they said is in the
-    /// failure's details.
+    /// Another writer repeatedly opens the channel. If the service does not say so clearly, it may have invalidated the
+    /// channel itself: then the writer ends only after more takeovers, and the failure's details have the responses.
     Contested {
-        /// How often, within ten minutes.
+        /// The number of takeovers within ten minutes.
         times: usize,
     },
 }
 
 impl ChannelLost {
-    /// The failure of a channel.
+    /// Returns the failure of a channel.
     pub(super) fn of(self, path: &ChannelPath) -> FlowError {
         self.with_details(path, None)
     }
@@ -138,7 +141,9 @@ impl fmt::Display for ChannelLost {
                  used an equal token: query the table; if the rows are there, resume with unique_tokens, otherwise send them \
                  through another channel; set token_prefix for later loads"
             ),
-            Self::Contested { times } => write!(f, "it was taken away {times} times within ten minutes; {own}"),
+            Self::Contested { times } => {
+                write!(f, "it was opened by another client {times} times within ten minutes; {own}")
+            }
         }
     }
 }
@@ -146,13 +151,13 @@ impl fmt::Display for ChannelLost {
 impl Error for ChannelLost {}
 
 impl Position {
-    /// Nothing sent yet, in a channel with this status.
+    /// Creates the position of a writer that has sent nothing, in a channel with this status.
     pub fn of(status: &ChannelStatus) -> Self {
         let ChannelSnapshot { committed, created_on_ms, rows_error_count } = ChannelSnapshot::of(status);
         Self { committed, sent: Vec::new(), created_on_ms, rows_error_count, rejected: None }
     }
 
-    /// Also the token from which on a commit of a sent token proves nothing.
+    /// Splits the position. The index is the first sent token whose commit proves nothing.
     pub(super) fn split(self) -> (ChannelSnapshot, Vec<String>, Option<usize>) {
         let Self { committed, sent, created_on_ms, rows_error_count, rejected } = self;
         let unproven_from = rejected.and_then(|rejected| sent.iter().position(|token| *token == rejected));
@@ -160,7 +165,7 @@ impl Position {
     }
 }
 
-/// What is known of a channel's past.
+/// What is known about a channel from its earlier statuses.
 #[derive(Clone, Debug)]
 pub(super) struct ChannelSnapshot {
     pub(super) committed: Option<String>,
@@ -168,12 +173,12 @@ pub(super) struct ChannelSnapshot {
     pub(super) rows_error_count: Option<i64>,
 }
 
-/// Where a status comes from.
+/// The origin of a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StatusSource {
-    /// From an open: it is the latest.
+    /// An open: the status is current.
     Opened,
-    /// From a question beside the appends: it may be older than what was seen before.
+    /// A poll: the status may be older than an earlier status.
     Polled,
 }
 
@@ -187,14 +192,14 @@ impl ChannelSnapshot {
         }
     }
 
-    /// Whether it is another channel of the same name.
+    /// Returns whether the status is of another channel with the same name.
     pub(super) fn is_another(&self, status: &ChannelStatus) -> bool {
         self.created_on_ms.zip(status.created_on_ms).is_some_and(|(ours, theirs)| ours != theirs)
     }
 
-    /// How many of what was sent is committed, by a status. The tokens are looked up and never compared otherwise: they
-    /// have an order in the caller's mind only. `past` is what was committed before the last token, or that nothing
-    /// was. From `unproven_from` on the tokens of `sent` may be another client's, because it had the channel.
+    /// Returns how many of the sent tokens are committed. The committed token is looked up in `sent`, and tokens are
+    /// never ordered: only the caller knows their order. `past` has the tokens that were committed before the last
+    /// token. From `unproven_from` on, the tokens of `sent` may be those of another client that had the channel.
     pub(super) fn settled<'a>(
         &self,
         status: &ChannelStatus,
@@ -229,8 +234,8 @@ impl ChannelSnapshot {
         }
     }
 
-    /// The rows that were rejected since the last time. A lower count than before is an older count, unless an open
-    /// tells it.
+    /// Returns the rows that were rejected since the last status. If a poll reports a lower count than before, the
+    /// status is outdated. A count from an open is always current.
     pub(super) fn rejected(&mut self, status: &ChannelStatus, source: StatusSource) -> Option<RejectedRows> {
         let before = self.rows_error_count;
         self.created_on_ms = status.created_on_ms.or(self.created_on_ms);
@@ -242,7 +247,8 @@ impl ChannelSnapshot {
     }
 }
 
-/// As in `3 rows were rejected, the last at or before the offset token "17": Numeric value 'x' is not recognized`.
+/// Shows the rows as in `3 rows were rejected, the last at or before the offset token "17": Numeric value 'x' is not
+/// recognized`.
 impl fmt::Display for RejectedRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.count {
@@ -258,7 +264,7 @@ impl fmt::Display for RejectedRows {
 }
 
 impl RejectedRows {
-    /// What was rejected since a count; nothing when either count is not known.
+    /// Returns the rows that were rejected since a count; `None` if no rows were rejected, or a count is not known.
     pub(super) fn since(before: Option<i64>, status: &ChannelStatus) -> Option<Self> {
         let count = status.rows_error_count?.checked_sub(before?).and_then(|count| u64::try_from(count).ok())?;
         (count > 0).then(|| Self {

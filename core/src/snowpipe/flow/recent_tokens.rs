@@ -1,15 +1,15 @@
-//! [`RecentTokens`]: which offset tokens were committed before.
+//! [`RecentTokens`]: the offset tokens that were committed before.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use crate::snowpipe::tuning::MAX_RECENT_TOKENS;
 
-/// The last tokens that were committed, or that a commit has passed over; and `None`, the time before the first token.
+/// The last tokens that were committed, alone or together with a later token; and `None` for a channel without a
+/// committed token.
 ///
-/// Kept as their hashes, so that it takes half a kilobyte however long the tokens are. Of two tokens in 10^19 the hash
-/// is the same: a foreign token would then be taken for an old token of ours; the next open would still show the
-/// difference.
+/// Only hashes are kept, so that they take half a kilobyte however long the tokens are. If two tokens have the same
+/// hash (about 1 in 10^19), a foreign token counts as an old token of this writer, until the next open.
 #[derive(Debug, Default)]
 pub(super) struct RecentTokens(VecDeque<u64>);
 

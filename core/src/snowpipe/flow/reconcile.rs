@@ -1,21 +1,21 @@
 //! The goal [`Reconcile`].
 //!
 //! ```text
-//!  Open, as OpenChannel does ──▶ the committed token, looked up in what was sent ──▶ done
-//!                                          └─ gone, or another client's ─▶ failed
+//!  Open, as OpenChannel does ──▶ look the committed token up in the sent tokens ──▶ done
+//!                                          └─ gone, or of another client ─▶ failed
 //! ```
 //!
 //! | committed token | result |
 //! |---|---|
-//! | the token from before | nothing of what was sent is committed, nor will be: send all of it again |
-//! | the end token of the nth batch that was sent | n batches are committed: send the others again |
-//! | none, although there was one | [`ChannelLost::TokenGone`]: the channel was dropped, has expired, or its table was replaced |
-//! | any, of a channel that was made later | [`ChannelLost::Replaced`] |
-//! | that of [`Position::rejected`], or of a batch behind it | [`ChannelLost::AmbiguousToken`]: another client had the channel, and may use equal tokens |
-//! | any other | [`ChannelLost::ForeignToken`]: another writer has the channel |
+//! | [`Position::committed`] | no sent batch is committed, now or later: send all of them again |
+//! | the end token of the nth sent batch | n batches are committed: send the others again |
+//! | no token, although there was one before | [`ChannelLost::TokenGone`]: the channel was dropped, has expired, or its table was replaced |
+//! | any token, of a recreated channel | [`ChannelLost::Replaced`] |
+//! | [`Position::rejected`], or the token of a later batch | [`ChannelLost::AmbiguousToken`]: another client had the channel, and may use equal tokens |
+//! | any other token | [`ChannelLost::ForeignToken`]: another writer has the channel |
 //!
-//! Invariants: the open waits for what is buffered, so that what is not committed by then never will be; nothing is
-//! decided by comparing tokens.
+//! Invariants: the open waits until buffered rows are committed, so a batch that is not committed then never will be.
+//! The flow never orders tokens.
 
 use std::time::Duration;
 
@@ -29,14 +29,15 @@ use crate::error::FlowError;
 use crate::flow::{FlowContext, Runner, StateMachine, Transition, done, goal};
 use crate::snowpipe::SnowpipeIngest;
 
-/// Finds out which of the sent batches were committed, by opening the channel again: after an append that failed, a
-/// channel whose status is not `SUCCESS`, or a crash.
+/// Opens a channel again and finds out which of the sent batches were committed. Use it after a failed append, after a
+/// channel status other than `SUCCESS`, or after a crash.
 ///
-/// Batches that were buffered are waited for, those that are not committed then never will be and have to be sent
-/// again: so every row is there once.
+/// The flow waits until buffered batches are committed. A batch that is not committed then never will be. Send it
+/// again: every row is then in the table once.
 ///
-/// Ends as [`OpenChannel`] does, and in [`FlowError::Failed`] with a [`ChannelLost`] when the committed token is gone
-/// or is another client's.
+/// # Errors
+/// * The errors of [`OpenChannel`].
+/// * [`FlowError::Failed`] with a [`ChannelLost`] if the committed token is gone, or is of another client.
 ///
 /// ```
 /// use pipewright::driver::Canned;
@@ -63,27 +64,27 @@ pub struct Reconcile {
 }
 
 impl Reconcile {
-    /// The channel, and what was sent to it.
+    /// Creates the goal for a channel, and the position that was reached in it.
     pub fn new(path: ChannelPath, position: Position) -> Self {
         Self { open: OpenChannel::new(path.clone()), path, position, timeout: None }
     }
 
-    /// As [`OpenChannel::busy_timeout`].
+    /// Sets how long to wait for buffered rows: see [`OpenChannel::busy_timeout`].
     pub fn busy_timeout(mut self, time: Duration) -> Self {
         self.open = self.open.busy_timeout(time);
         self
     }
 }
 
-/// What was committed, and an open channel to send the rest to.
+/// The result of a [`Reconcile`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Reconciled {
-    /// For what is to be sent again.
+    /// The open channel: send the other batches through it.
     pub channel: Channel,
-    /// How many of [`Position::sent`] are committed; the others are not and never will be.
+    /// How many batches of [`Position::sent`] are committed, from the first. The others never will be.
     pub settled: usize,
-    /// The rows that were rejected since the position was taken, if any.
+    /// The rows that were rejected since the position was saved; `None` if no rows were rejected.
     pub rejected: Option<RejectedRows>,
 }
 

@@ -1,14 +1,16 @@
 //! [`StatusBatcher`]: one status request for many channels.
 //!
 //! ```text
-//!   writer A: due ──▶ nothing posted, no lease ──▶ gets a lease: requests A and all that are due soon ──▶ posts all statuses
-//!   writer B: due ──▶ posted ──▶ takes it           B: due ──▶ leased ──▶ waits, then checks again
+//!   writer A: due ──▶ no status, no lease ──▶ gets a lease: requests A and all channels that are due soon ──▶ posts all statuses
+//!   writer B: due ──▶ a status is posted ──▶ takes it         B: due ──▶ leased ──▶ waits, then checks again
 //! ```
 //!
-//! Invariants: a channel is in one lease at a time, of at most [`MAX_STATUSES`] channels; a lease that is dropped, or
-//! is older than [`STATUS_LEASE_TIMEOUT`], frees its channels; an answer is taken by its writer once, and only if it
-//! was requested after the channel was opened and answered at most two poll intervals ago. Each posted status has the
-//! time at which it was requested.
+//! A lease is the right to request the status of some channels, and the duty to post the statuses. Invariants:
+//!
+//! * A channel is in one lease at a time. A lease has at most [`MAX_STATUSES`] channels.
+//! * A lease that is dropped, or is older than [`STATUS_LEASE_TIMEOUT`], frees its channels.
+//! * A writer takes a status once, and only if it was requested after the channel was opened, and answered at most two
+//!   poll intervals ago. Each posted status has the time of its request.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,10 +23,10 @@ use crate::snowpipe::tuning::{
 };
 use crate::time::Timestamp;
 
-/// Lets the writers of one pipe share status requests, up to 100 channels in each. Cheap to clone: clones are the
-/// same batcher. It has no thread, and never waits while it holds its lock.
+/// A batcher of status requests: the writers of a pipe share requests of up to 100 channels each.
 ///
-/// One batcher is for writers of one ingest host, on one clock; writers of different pipes do not share requests.
+/// Use one batcher for all writers of one ingest host and one clock. Writers of different pipes do not share requests.
+/// A clone is the same batcher, and cheap. The batcher has no thread, and never waits while it holds its lock.
 ///
 /// ```
 /// use pipewright::flow::Config;
@@ -46,19 +48,20 @@ pub struct StatusBatcher {
     channels: Arc<Mutex<Channels>>,
 }
 
-/// The channels of a pipe are neighbours.
+/// The registered channels. Channels of one pipe are neighbours in the map.
 type Channels = BTreeMap<Arc<ChannelPath>, Slot>;
 
 struct Slot {
-    /// When the writer needs a status. Never, before its channel is open and while it does something else.
+    /// When the writer needs a status. The latest timestamp if it needs none: its channel is not open, or another
+    /// request is in progress.
     due: Timestamp,
-    /// When a lease for it was given.
+    /// When the channel was leased; `None` if it is not leased.
     leased_at: Option<Timestamp>,
     /// Boxed, because most of the time no status is posted.
     posted: Option<Box<Posted>>,
 }
 
-/// A status, or that the channel does not exist.
+/// A posted status, or the information that the channel does not exist.
 struct Posted {
     /// When it was requested.
     requested_at: Timestamp,
@@ -79,9 +82,9 @@ impl Slot {
     }
 }
 
-/// What a writer finds when it is due.
+/// The answer to a writer that needs a status.
 pub(super) enum StatusAccess {
-    /// The status of its channel, and when that was requested.
+    /// The status of its channel, and the time of its request.
     Posted(Option<ChannelStatus>, Timestamp),
     /// Another writer has requested it: check again at this time.
     Wait(Timestamp),
@@ -101,7 +104,7 @@ impl StatusBatcher {
         Registration { batcher: self.clone(), path }
     }
 
-    /// A panic leaves nothing half done.
+    /// Locks the channels. A panic elsewhere leaves them consistent, so a poisoned lock is used.
     fn lock(&self) -> MutexGuard<'_, Channels> {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -114,7 +117,7 @@ pub(super) struct Registration {
 }
 
 impl Registration {
-    /// The writer needs a status at this time.
+    /// Records that the writer needs a status at this time.
     pub(super) fn due(&self, at: Timestamp) {
         if let Some(slot) = self.batcher.lock().get_mut(&self.path) {
             slot.due = at;
@@ -161,7 +164,7 @@ impl Drop for Registration {
 /// The right to request the status of some channels, and the duty to post the answer.
 pub(super) struct Lease {
     batcher: StatusBatcher,
-    /// All of one pipe.
+    /// The leased channels, all of one pipe.
     paths: Vec<Arc<ChannelPath>>,
     requested_at: Timestamp,
 }
@@ -178,7 +181,7 @@ impl Lease {
         for path in &self.paths {
             if let Some(slot) = channels.get_mut(path) {
                 let status = statuses.take(&path.channel, is_alone);
-                // A later request may have been answered before.
+                // The answer to a later request may have arrived earlier.
                 if slot.posted.as_ref().is_none_or(|posted| posted.requested_at <= self.requested_at) {
                     slot.posted = Some(Box::new(Posted { requested_at: self.requested_at, answered_at: now, status }));
                 }

@@ -23,8 +23,8 @@ pub(super) struct Loader<'a, R, L, E> {
     summary: LoadSummary,
     /// The channel's count of inserted rows when the load began.
     inserted_before: Option<i64>,
-    /// Batches that an earlier writer had sent. Those behind the committed token move to `unsent` when this writer has
-    /// opened the channel.
+    /// Batches that an earlier writer had sent. When this writer has opened the channel, the batches after the
+    /// committed token move to `unsent`.
     unconfirmed: VecDeque<Batch>,
     /// Batches that this writer has no room for yet.
     unsent: VecDeque<Batch>,
@@ -57,7 +57,7 @@ impl<'a, R: Runtime, H: ListenerResult, L: FnMut(Notice) -> H, E: FnMut(&WriterE
         let (failure, writer_error) = match self.feed(&mut rows) {
             Ok(()) => (self.close().err().map(LoadFailure::from), None),
             Err(failure @ (LoadFailure::Writer(_) | LoadFailure::Stopped(_))) => (Some(failure), None),
-            // The rows before the failure are committed all the same.
+            // The rows before the failure are committed in any case.
             Err(failure) => (Some(failure), self.close().err()),
         };
         // The service may have reported them after the last row was read.
@@ -106,7 +106,7 @@ impl<'a, R: Runtime, H: ListenerResult, L: FnMut(Notice) -> H, E: FnMut(&WriterE
                 Ok(()) => return Ok(()),
                 Err(PushError::Row(error)) => return self.leave_out(row, error),
                 Err(PushError::Invalid(error)) => return Err(LoadFailure::Token { row, error }),
-                // A writer that has ended says its error again.
+                // A writer that has ended returns its error again.
                 Err(PushError::Full { .. } | PushError::NotOpened | PushError::Closed | PushError::Ended(_)) => {
                     self.not_taken = Some(row);
                     self.next_event()?;
@@ -192,7 +192,7 @@ impl<'a, R: Runtime, H: ListenerResult, L: FnMut(Notice) -> H, E: FnMut(&WriterE
         (self.on_event)(event, &self.writer);
     }
 
-    /// Gives the writer what a writer before it left, as far as there is room.
+    /// Gives the writer the batches that an earlier writer left, as far as there is room.
     fn send_again(&mut self) {
         while let Some(batch) = self.unsent.pop_front() {
             if let Err(error) = self.writer.append(batch) {
@@ -202,7 +202,7 @@ impl<'a, R: Runtime, H: ListenerResult, L: FnMut(Notice) -> H, E: FnMut(&WriterE
         }
     }
 
-    /// Whether another writer may succeed where this writer has ended.
+    /// Returns whether another writer may succeed after this writer has ended.
     fn can_resend(&self, error: &FlowError) -> bool {
         let FlowError::Ambiguous(Ambiguity { cause, .. }) = error else { return false };
         self.on_unconfirmed == OnUnconfirmed::Resend

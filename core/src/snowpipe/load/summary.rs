@@ -23,7 +23,7 @@ pub struct LoadSummary {
     pub last_invalid: Option<RowError>,
     /// Rows that this load has committed, including those that the service has rejected.
     pub rows_committed: u64,
-    /// Rows that were sent and are not known to be committed; none after a success.
+    /// Rows that were sent and are not known to be committed; 0 after a success.
     pub rows_unconfirmed: u64,
     /// The increase of the channel's count of inserted rows; `None` if the service does not report it. It also
     /// counts rows of another writer, such as those that were buffered when the load began.
@@ -39,15 +39,15 @@ pub struct LoadSummary {
     pub reopenings: u64,
 }
 
-/// Writes one line, for logs.
+/// Shows the summary in one line, for logs.
 impl fmt::Display for LoadSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.committed {
             Some(token) => write!(f, "committed up to \"{token}\"")?,
             None if !self.is_opened => {
-                return f.write_str("the channel was not opened: what is committed is not known");
+                return f.write_str("the channel was not opened: which rows are committed is not known");
             }
-            None => f.write_str("nothing is committed")?,
+            None => f.write_str("no rows are committed")?,
         }
         let rows = if self.rows_committed == 1 { "row" } else { "rows" };
         write!(f, ": {} {rows}, after {} that were committed before", self.rows_committed, self.rows_skipped)?;
@@ -75,10 +75,10 @@ pub struct LoadError {
     pub writer_error: Option<FlowError>,
     /// The counts up to the failure.
     pub summary: LoadSummary,
-    /// The rows that the writer took, and that are not known to be committed.
+    /// The rows that the writer accepted, and that are not known to be committed.
     pub unsettled: UnsettledRows,
-    /// The number of the row or line that was read last, if the writer did not take it before it ended. This row is not
-    /// in `unsettled`: only the source had it.
+    /// The number of the row or line that was read last, if the writer did not accept it before it ended. This row is
+    /// not in `unsettled`: only the source had it.
     pub not_taken: Option<u64>,
 }
 
@@ -86,10 +86,10 @@ pub struct LoadError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LoadFailure {
-    /// The source failed: the iterator or the reader returned an error, or the source an
+    /// The source failed: the iterator or the reader returned an error, or the source returned an
     /// [`OffsetError`](super::OffsetError).
     Source {
-        /// The number of the last row or line that was read; 0 if none was.
+        /// The number of the last row or line that was read; 0 if no row was read.
         row: u64,
         /// The error.
         error: Box<dyn Error + Send + Sync>,
@@ -110,11 +110,10 @@ pub enum LoadFailure {
     },
     /// The service has rejected rows: see [`OnRejected`](super::OnRejected).
     Rejected(RejectedRows),
-    /// The writer has ended with an error: see [`Writer`](crate::snowpipe::Writer). The load did not wait for the rows
-    /// before: those that were sent may be committed.
+    /// The writer has ended with an error: see [`Writer`](crate::snowpipe::Writer). The load did not wait for earlier
+    /// rows: sent rows may be committed.
     Writer(FlowError),
-    /// The listener to the notices has returned this error. The load ended at once: rows that were sent may be
-    /// committed.
+    /// `on_notice` has returned this error. The load ended at once: sent rows may be committed.
     Stopped(String),
 }
 

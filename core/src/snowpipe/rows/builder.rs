@@ -15,47 +15,47 @@ use crate::json::{self, WriteError};
 use crate::snowpipe::append::{Encoding, MAX_BYTES};
 use crate::time::Timestamp;
 
-/// [`MAX_BYTES`], as a length in memory.
+/// [`MAX_BYTES`] as `usize`.
 const LIMIT: usize = 4_194_304;
 const _: () = assert!(LIMIT as u64 == MAX_BYTES);
 
-/// Collects rows until they are a batch.
+/// Collects rows into batches.
 ///
-/// It grows until its batches are taken: after each push, take what [`next_batch`](Self::next_batch) has. Give each
-/// row its own token: if several rows have the same token, a load cannot continue behind it without losing or repeating
+/// It keeps complete batches until they are taken: call [`next_batch`](Self::next_batch) after each push. Give each row
+/// its own token: if several rows have the same token, a load cannot continue after it without losing or repeating
 /// rows.
 pub struct BatchBuilder {
     options: BatchOptions,
-    /// When a batch is full.
+    /// The size of a full batch.
     max_bytes: usize,
     /// The lines of the open batch.
     lines: Vec<u8>,
-    /// The tokens of its rows, one behind the other.
+    /// The tokens of its rows, concatenated.
     tokens: String,
     rows: Vec<Ends>,
-    /// Where its last row ends.
+    /// The end of its last row in `lines`.
     end: usize,
     /// The number of its rows up to the last row with a token.
     tokened: usize,
     /// When the builder was first asked for a batch after its first row.
     opened: Option<Timestamp>,
-    /// How much room the last batch took; none when it was closed for want of rows.
+    /// The size of the last batch; zero if it was closed because no further rows arrived.
     room: Room,
-    /// For the lines of the next batch, where the last one took its own along.
+    /// Memory for the lines of the next batch, if the last batch kept its own.
     spare: Vec<u8>,
-    /// How many rows were taken, of all batches.
+    /// How many rows were accepted, over all batches.
     taken: u64,
     closed: VecDeque<Batch>,
 }
 
-/// Where a row and its token end.
+/// The ends of a row and of its token.
 #[derive(Clone, Copy, Debug, Default)]
 struct Ends {
     line: usize,
     token: usize,
 }
 
-/// The room for lines, tokens and rows.
+/// The sizes of the buffers for lines, tokens and rows.
 #[derive(Clone, Copy, Debug, Default)]
 struct Room {
     lines: usize,
@@ -66,14 +66,14 @@ struct Room {
 /// Why a batch is closed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cause {
-    /// More rows are coming.
+    /// The batch is full, and more rows are expected.
     Full,
-    /// There may be no more for long.
+    /// No more rows may arrive for a long time.
     Quiet,
 }
 
 impl BatchBuilder {
-    /// A builder without rows.
+    /// Creates a builder without rows.
     pub fn new(options: BatchOptions) -> Self {
         let max_bytes = match options.compression {
             Compression::None => options.bytes.min(LIMIT),
@@ -99,7 +99,7 @@ impl BatchBuilder {
     /// Adds a row. An empty token counts as no token.
     ///
     /// # Errors
-    /// When the row cannot be taken. It is left out, all else is as before.
+    /// If the row cannot be accepted. The builder does not have the row, and is otherwise unchanged.
     pub fn push<R: Serialize + ?Sized>(&mut self, row: &R, offset_token: Option<&str>) -> Result<(), RowError> {
         let start = self.begin_line();
         if let Err(error) = json::write(&mut self.lines, row, self.options.non_finite) {
@@ -108,17 +108,17 @@ impl BatchBuilder {
         self.end_line(start, offset_token)
     }
 
-    /// Adds a row that is JSON already, with or without a line end behind it. An empty token counts as no token.
+    /// Adds a row that is already JSON, with or without a line end. An empty token counts as no token.
     ///
     /// # Errors
-    /// When it is not one JSON object in one line, or cannot be taken: with a number beyond the range of `f64`, one
-    /// half of a surrogate pair, or more than 120 levels of nesting, readers differ in what they make of it. It is left
-    /// out, all else is as before.
+    /// If the line is not one JSON object in one line, or if readers of JSON would interpret it in different ways: a
+    /// number beyond the range of `f64`, one half of a surrogate pair, or more than 120 levels of nesting. The builder
+    /// does not have the row, and is otherwise unchanged.
     pub fn push_line(&mut self, line: &[u8], offset_token: Option<&str>) -> Result<(), RowError> {
         let wrong = |problem: String| RowError::Line { index: self.taken, problem };
         let line = line.trim_ascii();
         if memchr2(b'\n', b'\r', line).is_some() {
-            let problem = "there is a line end within it: write each row in one line, and push each line for itself";
+            let problem = "it contains a line end: write each row in one line, and push each line separately";
             return Err(wrong(problem.to_owned()));
         }
         json::check(line, 0).map_err(|error| wrong(error.to_string()))?;
@@ -127,8 +127,8 @@ impl BatchBuilder {
         self.end_line(start, offset_token)
     }
 
-    /// Returns the next batch that is closed, or old enough to be. The age of a batch counts from the first call after
-    /// its first row: call it after each push.
+    /// Returns the next complete batch; `None` if no batch is full or old enough. The age of a batch counts from the
+    /// first call after its first row: call this method after each push.
     pub fn next_batch(&mut self, now: Timestamp) -> Option<Batch> {
         if self.opened.is_none() && !self.rows.is_empty() {
             self.opened = Some(now);
@@ -143,20 +143,20 @@ impl BatchBuilder {
         Some(batch)
     }
 
-    /// Returns when the open batch will be old enough; [`next_batch`](Self::next_batch) returns it then. `None` if no
-    /// row waits that may be sent.
+    /// Returns when the open batch will be old enough: call [`next_batch`](Self::next_batch) then. `None` if no row
+    /// that may be sent is waiting.
     pub fn due(&self) -> Option<Timestamp> {
         let opened = self.opened.filter(|_| self.cut() > 0)?;
         Some(opened + self.options.age)
     }
 
-    /// Closes the open batch, and frees the memory that is kept for more rows. With [`Cut::BehindTokens`], rows behind
-    /// the last offset token stay.
+    /// Closes the open batch, so that [`next_batch`](Self::next_batch) returns it, and frees the memory for further
+    /// rows. With [`Cut::BehindTokens`], rows after the last offset token stay.
     pub fn flush(&mut self) {
         self.close(Cause::Quiet);
     }
 
-    /// Closes the open batch, and puts rows behind the last offset token into another batch, without a token.
+    /// Closes the open batch, and puts rows after the last offset token into another batch, without a token.
     pub(in crate::snowpipe) fn close_all(&mut self) {
         self.flush();
         let cut = std::mem::replace(&mut self.options.cut, Cut::Anywhere);
@@ -164,8 +164,7 @@ impl BatchBuilder {
         self.options.cut = cut;
     }
 
-    /// Takes back a batch that is no longer needed, to reuse its memory. Does nothing if the batch is compressed or has
-    /// clones.
+    /// Reuses the memory of a batch that is no longer needed. Does nothing if the batch is compressed or has clones.
     pub fn reuse(&mut self, batch: Batch) {
         if self.options.compression != Compression::None {
             return;
@@ -176,38 +175,38 @@ impl BatchBuilder {
         }
     }
 
-    /// How many rows were taken, over all batches: the index of the next row.
+    /// Returns how many rows were accepted, over all batches. This is the index of the next row.
     pub fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// The last offset token of the open batch.
+    /// Returns the last offset token of the open batch.
     pub(in crate::snowpipe) fn last_token(&self) -> Option<&str> {
         let last = self.tokened.checked_sub(1)?;
         self.tokens.get(self.ends(last).token..self.ends(self.tokened).token)
     }
 
-    /// How many rows the open batch has.
+    /// Returns the number of rows in the open batch.
     pub fn open_rows(&self) -> usize {
         self.rows.len()
     }
 
-    /// How many bytes the open batch has.
+    /// Returns the number of bytes in the open batch, before compression.
     pub fn open_bytes(&self) -> usize {
         self.end
     }
 
-    /// Where the next line begins.
+    /// Returns the start of the next line.
     fn begin_line(&mut self) -> usize {
         if self.rows.is_empty() {
             self.make_room();
         }
-        // Something is left when a row's own code panicked.
+        // If the code of a row panicked, part of a line is left.
         self.lines.truncate(self.end);
         self.end
     }
 
-    /// For as many as the last batch had.
+    /// Reserves memory for as many rows as the last batch had.
     #[cold]
     fn make_room(&mut self) {
         let Room { lines, tokens, rows } = self.room;
@@ -216,7 +215,7 @@ impl BatchBuilder {
         self.rows.reserve(rows);
     }
 
-    /// A value of the row cannot be written.
+    /// Rejects a row with a value that cannot be written.
     #[cold]
     fn reject_value(&mut self, error: WriteError) -> Result<(), RowError> {
         let index = self.taken;
@@ -226,7 +225,7 @@ impl BatchBuilder {
         })
     }
 
-    /// Takes the line that was written, if it is a row, and closes batches as the limits say.
+    /// Accepts the written line if it is a row, and closes batches according to the limits.
     fn end_line(&mut self, start: usize, token: Option<&str>) -> Result<(), RowError> {
         let line = self.lines.get_mut(start..).unwrap_or_default();
         if line.first() != Some(&b'{') {
@@ -238,7 +237,7 @@ impl BatchBuilder {
         }
         self.lines.push(b'\n');
         let token = token.unwrap_or_default();
-        // Nothing below happens before there are so many bytes, whatever the options.
+        // The checks below apply only from this size on, whatever the options.
         let near = self.lines.len() >= self.max_bytes.min(LIMIT);
         if near {
             if self.lines.len() - start > LIMIT {
@@ -264,7 +263,7 @@ impl BatchBuilder {
         Ok(())
     }
 
-    /// Takes a row that can only be sent if compression helps, as a batch of its own.
+    /// Accepts a row that can only be sent after compression, as a separate batch.
     fn take_alone(&mut self, token: &str) -> Result<(), RowError> {
         let index = self.taken;
         let line = self.lines.get(self.end..).unwrap_or_default();
@@ -297,7 +296,7 @@ impl BatchBuilder {
         Ok(())
     }
 
-    /// What may not be cut must fit into an append, however it compresses.
+    /// Checks that rows that must stay together fit into an append without compression.
     fn check_group(&self) -> Result<(), RowError> {
         let bytes = self.lines.len() - self.ends(self.tokened).line;
         if self.options.cut == Cut::Anywhere || bytes <= LIMIT {
@@ -307,14 +306,14 @@ impl BatchBuilder {
         Err(RowError::TooLargeTogether { index: self.taken, rows, bytes: bytes as u64 })
     }
 
-    /// The row that was written is not taken.
+    /// Rejects the row that was written.
     #[cold]
     fn reject(&mut self, error: RowError) -> Result<(), RowError> {
         self.remove_line();
         Err(error)
     }
 
-    /// Removes what is behind the rows; of an empty batch also the room for it, which may be large.
+    /// Removes an incomplete line after the rows. If the batch is empty, also frees its memory, which may be large.
     fn remove_line(&mut self) {
         self.lines.truncate(self.end);
         if self.end == 0 {
@@ -322,7 +321,7 @@ impl BatchBuilder {
         }
     }
 
-    /// How many rows may be closed.
+    /// Returns how many rows may be closed.
     fn cut(&self) -> usize {
         match self.options.cut {
             Cut::Anywhere => self.rows.len(),
@@ -330,12 +329,12 @@ impl BatchBuilder {
         }
     }
 
-    /// Where the first `rows` rows end.
+    /// Returns the end of the first `rows` rows.
     fn ends(&self, rows: usize) -> Ends {
         rows.checked_sub(1).and_then(|last| self.rows.get(last)).copied().unwrap_or_default()
     }
 
-    /// Closes the rows that may be, and keeps the others; and the memory, when there are to be more.
+    /// Closes the rows that may be closed, and keeps the others. Keeps the memory if more rows are expected.
     fn close(&mut self, cause: Cause) {
         let cut = self.cut();
         if cut > 0 {
@@ -347,7 +346,7 @@ impl BatchBuilder {
         }
     }
 
-    /// Frees the memory that is kept for more rows.
+    /// Frees the memory for further rows.
     pub(in crate::snowpipe) fn release(&mut self) {
         if self.rows.is_empty() {
             (self.lines, self.rows, self.tokens, self.spare) = (Vec::new(), Vec::new(), String::new(), Vec::new());
@@ -377,7 +376,7 @@ impl BatchBuilder {
         } else {
             self.seal(0..cut);
             self.lines.drain(..end.line);
-            // A row may have been far larger than what a batch takes.
+            // A row may have been far larger than a usual batch.
             if self.lines.capacity() / 2 > end.line {
                 self.lines.shrink_to(end.line);
             }
@@ -417,14 +416,14 @@ impl BatchBuilder {
     }
 }
 
-/// Room for lines of so many bytes, and for a few more: batches are about as large as each other.
+/// Reserves memory for so many bytes and a few more, because batches have about the same size.
 fn reserve(lines: &mut Vec<u8>, bytes: usize) {
     if lines.capacity() < bytes {
         lines.reserve_exact(bytes + bytes / 8);
     }
 }
 
-/// Without the rows.
+/// Shows no rows, because they are the caller's data.
 impl fmt::Debug for BatchBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BatchBuilder")
@@ -437,7 +436,7 @@ impl fmt::Debug for BatchBuilder {
     }
 }
 
-/// What a line of JSON is that is no object.
+/// Returns the kind of a JSON line that is not an object.
 fn kind(line: &[u8]) -> &'static str {
     match line.first() {
         Some(b'[') => "a list",

@@ -2,24 +2,24 @@
 
 use crate::snowpipe::append::Encoding;
 
-/// How batches are compressed. What would not get smaller by it is sent as it is.
+/// How batches are compressed. A batch that would not get smaller is sent without compression.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Compression {
-    /// Not at all.
+    /// No compression.
     #[default]
     None,
-    /// [RFC 1952](https://www.rfc-editor.org/rfc/rfc1952), with a level of 1 (fast) to 9 (small).
+    /// gzip ([RFC 1952](https://www.rfc-editor.org/rfc/rfc1952)), with a level of 1 (fast) to 9 (small).
     #[cfg(feature = "gzip")]
     Gzip(u32),
-    /// [RFC 8878](https://www.rfc-editor.org/rfc/rfc8878), with a level of -7 (fastest) to 22 (smallest); 1 is a good
-    /// choice for rows on their way.
+    /// Zstandard ([RFC 8878](https://www.rfc-editor.org/rfc/rfc8878)), with a level of -7 (fastest) to 22 (smallest). 1
+    /// is a good level for rows.
     #[cfg(feature = "zstd")]
     Zstd(i32),
 }
 
 impl Compression {
-    /// What is smaller than `bytes`, if there is such.
+    /// Returns the compressed bytes; `None` if they are not smaller than `bytes`.
     pub(super) fn compress(self, bytes: &[u8]) -> Option<(Encoding, Vec<u8>)> {
         let compressed: Option<(Encoding, Vec<u8>)> = match self {
             Self::None => None,
@@ -29,7 +29,7 @@ impl Compression {
             Self::Zstd(level) => zstd::bulk::compress(bytes, level).ok().map(|bytes| (Encoding::Zstd, bytes)),
         };
         let (encoding, mut compressed) = compressed.filter(|(_, compressed)| compressed.len() < bytes.len())?;
-        // It was given room for the worst case, and may be kept for a while.
+        // The buffer has room for the worst case, and may be kept for a while.
         compressed.shrink_to_fit();
         Some((encoding, compressed))
     }

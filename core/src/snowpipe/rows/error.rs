@@ -5,58 +5,57 @@ use std::fmt;
 
 use crate::json::WriteError;
 
-/// A row that cannot be taken. It was left out, and all that was taken before is as it was.
+/// The reason why a row was not accepted. Earlier rows are not affected.
 ///
-/// Rows are counted from 0; a row that was left out does not count. What rows hold is not shown, but the names of
-/// fields are.
+/// `index` is the number of the row, counted from 0 over the accepted rows. The error shows names of fields, but no
+/// values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RowError {
     /// A number is `NaN` or infinite, which JSON cannot represent.
     NotFinite {
-        /// Which row.
+        /// The number of the row.
         index: u64,
-        /// The field that holds the number. A field within a field has the outer name before its own:
-        /// `reading.celsius`. An element of a list has the name of the list's field. `None` if the row is not an
-        /// object.
+        /// The path of the field with the number. Nested fields are joined with dots, as in `reading.celsius`. An
+        /// element of a list has the path of the list. `None` if the row is not an object.
         field: Option<String>,
     },
-    /// The row's own `Serialize` failed, or it has something that JSON cannot hold, such as a key that is no text.
+    /// The row's `Serialize` failed, or the row has a value that JSON cannot represent, such as a key that is not text.
     Serialize {
-        /// Which row.
+        /// The number of the row.
         index: u64,
-        /// In `serde_json`'s words.
+        /// The message of `serde_json`.
         problem: String,
     },
-    /// The row is JSON, but no object.
+    /// The row is JSON, but not an object.
     NotAnObject {
-        /// Which row.
+        /// The number of the row.
         index: u64,
-        /// What it is instead.
+        /// The kind of value, such as `a list`.
         found: &'static str,
     },
-    /// A ready-made line is not one line of JSON.
+    /// A row that was given as text is not one line of JSON.
     Line {
-        /// Which row.
+        /// The number of the row.
         index: u64,
-        /// What is wrong with it, and what would be right.
+        /// The problem, and what to do.
         problem: String,
     },
-    /// The row alone is more than one append may be.
+    /// The row alone is larger than an append may be.
     TooLarge {
-        /// Which row.
+        /// The number of the row.
         index: u64,
-        /// Its size in bytes, with the end of the line.
+        /// Its size in bytes, including the end of the line.
         bytes: u64,
-        /// Its size after compression.
+        /// Its size in bytes after compression; `None` without compression.
         compressed: Option<u64>,
     },
-    /// With [`Cut::BehindTokens`](super::Cut::BehindTokens): the rows since the last offset token are more than one
-    /// append may be, before compression.
+    /// The rows since the last offset token are together larger than an append may be, before compression. Only with
+    /// [`Cut::BehindTokens`](super::Cut::BehindTokens).
     TooLargeTogether {
-        /// Which row is the last of them.
+        /// The number of the last of these rows.
         index: u64,
-        /// How many they are.
+        /// How many rows they are.
         rows: u64,
         /// Their size in bytes.
         bytes: u64,
@@ -64,7 +63,7 @@ pub enum RowError {
 }
 
 impl RowError {
-    /// Which row, counted from 0 over all that was taken.
+    /// Returns the number of the row, counted from 0 over the accepted rows.
     pub fn index(&self) -> u64 {
         match self {
             Self::NotFinite { index, .. }
@@ -76,8 +75,8 @@ impl RowError {
         }
     }
 
-    /// Returns what is wrong with the row, without its number. For callers that count rows in another way, such as by
-    /// the lines of a file.
+    /// Returns the problem without the number of the row. Use it if you count rows in another way, such as by the lines
+    /// of a file.
     ///
     /// ```
     /// use pipewright::snowpipe::rows::{BatchBuilder, BatchOptions};
@@ -97,15 +96,17 @@ impl RowError {
             }
             Self::Line { problem, .. } => problem.clone(),
             Self::TooLarge { bytes, compressed: None, .. } => {
-                format!("it has {bytes} bytes, and an append may have 4194304: compress batches, or split the row")
+                format!(
+                    "it has {bytes} bytes, and an append may have at most 4194304: compress batches, or split the row"
+                )
             }
             Self::TooLarge { bytes, compressed: Some(compressed), .. } => format!(
-                "it has {bytes} bytes, {compressed} after compression, and an append may have 4194304: split the row, or stage \
+                "it has {bytes} bytes, {compressed} after compression, and an append may have at most 4194304: split the row, or stage \
                  its large values as files"
             ),
             Self::TooLargeTogether { rows, bytes, .. } => format!(
-                "{rows} rows since the last offset token have {bytes} bytes, and what belongs together may have 4194304: give an \
-                 offset token earlier"
+                "the {rows} rows since the last offset token have {bytes} bytes, and rows that belong together may have at most \
+                 4194304: set an offset token earlier"
             ),
         }
     }

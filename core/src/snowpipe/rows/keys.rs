@@ -1,8 +1,8 @@
-//! Keys in JSON text that is known to be one object.
+//! Changes the keys in JSON text that is known to be one object.
 
 use memchr::memchr2;
 
-/// Writes the keys of the object, but not those within its values, in upper-case ASCII. Escapes stay as they are.
+/// Changes the keys of the object, but not those within its values, to upper-case ASCII. Escapes are not changed.
 pub(super) fn upper_case(object: &mut [u8]) {
     let (mut at, mut depth, mut key) = (0, 0_usize, false);
     while let Some(&byte) = object.get(at) {
@@ -27,7 +27,7 @@ pub(super) fn upper_case(object: &mut [u8]) {
     }
 }
 
-/// Where the string ends that begins at `at`: at its closing quote.
+/// Returns the position of the closing quote of the string that begins at `at`.
 fn string_end(text: &[u8], mut at: usize) -> usize {
     while let Some(found) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
         at += found;
@@ -39,7 +39,8 @@ fn string_end(text: &[u8], mut at: usize) -> usize {
     text.len()
 }
 
-/// `\n` and the `u` of `\u00e9` mean something else in upper case; its digits do not.
+/// Changes a text to upper case. `\n` and the `u` of `\u00e9` must stay, because they have another meaning in upper
+/// case.
 fn upper_case_text(text: &mut [u8]) {
     let mut escaped = false;
     for byte in text {

@@ -15,34 +15,35 @@ use super::{Compression, NonFinite};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BatchOptions {
-    /// How many bytes a batch may have before compression. 1 MiB by default; without compression 4 MiB at the most. A
-    /// row that is larger has a batch of its own.
+    /// How many bytes a batch may have before compression; 1 MiB by default, and without compression at most 4 MiB. A
+    /// larger row gets a separate batch.
     pub bytes: usize,
-    /// How many rows a batch may have. Unlimited by default.
+    /// How many rows a batch may have; unlimited by default.
     pub rows: usize,
-    /// How long the first row of a batch may wait for others. 1 s by default.
+    /// How long the first row of a batch may wait for further rows; 1 s by default.
     pub age: Duration,
-    /// How batches are compressed. Not at all by default.
+    /// How batches are compressed; not compressed by default.
     pub compression: Compression,
     /// What to do with `NaN` and the infinities. By default they are an error:
     /// [`RowError::NotFinite`](super::RowError::NotFinite).
     pub non_finite: NonFinite,
-    /// Whether the keys of each row, but not those within its values, are written in upper-case ASCII. Not by default.
-    /// Letters that are escaped, as in `"\u0061"`, stay as they are; and keys that differ in case only become the same
-    /// key, so that the row has it twice: which value the service takes is not documented.
+    /// Whether the keys of each row, but not those within its values, are written in upper-case ASCII; false by
+    /// default. Escaped letters, as in `"\u0061"`, are not changed. If two keys of a row differ only in case, the row
+    /// then has the same key twice, and Snowflake does not document which value it uses.
     pub upper_case_keys: bool,
-    /// Between which rows a batch may end. Between any two by default.
+    /// Between which rows a batch may end; between any two rows by default.
     pub cut: Cut,
 }
 
 /// Between which rows a batch may end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Cut {
-    /// Between any two.
+    /// Between any two rows.
     #[default]
     Anywhere,
-    /// Only behind a row with an offset token. Rows without one belong to the next row that has a token, such as all
-    /// rows of a transaction to its last: they are committed together, and wait for it whatever the limits say.
+    /// Only after a row with an offset token. Rows without a token stay in one batch with the next row that has a
+    /// token, whatever the limits say. Example: set a token only on the last row of a transaction, and all its rows are
+    /// committed together.
     BehindTokens,
 }
 
@@ -61,7 +62,7 @@ impl Default for BatchOptions {
 }
 
 impl BatchOptions {
-    /// The defaults.
+    /// Creates the default options.
     pub fn new() -> Self {
         Self::default()
     }

@@ -1,7 +1,8 @@
-//! A session: the ingest host and the token for it, found once and shared by any number of channels and threads.
+//! A session: the ingest host and a token for it, requested once and shared by any number of channels and threads.
 //!
-//! [`OpenSession`] finds both and gives the [`Session`], all clones of which are the same session. An
-//! [`IngestClient`](super::IngestClient) uses it by itself. An event loop gets goals of the account from it:
+//! [`OpenSession`] requests both and returns the [`Session`]. All its clones are the same session. An
+//! [`IngestClient`](super::IngestClient) uses its session automatically. In an event loop, make goals of the account
+//! with the session:
 //!
 //! ```no_run
 //! # use pipewright::driver::Runtime;
@@ -16,8 +17,8 @@
 //! # }
 //! ```
 //!
-//! The session does nothing on its own: it has no thread and no clock, and holds no lock while anything is under way.
-//! A flow that needs a token calls [`Session::token`]. A flow that gets a lease renews the token before it continues:
+//! The session has no thread and no clock, and holds no lock during a request. A flow that needs a token calls
+//! [`Session::token`]. A flow that gets a lease renews the token before it continues:
 //!
 //! ```text
 //!                 token(now)
@@ -27,35 +28,35 @@
 //!  Ready(grant)   Wait(until)     Renew(lease)          Rejected(error)
 //!  continue      ask again       run lease.renew(seed) the account has just rejected the credential
 //!                                │
-//!                                ├─ done:    the token is there, for all
-//!                                ├─ failed:  for all flows without a token, if it is final
+//!                                ├─ done:    all flows get the token
+//!                                ├─ failed:  a final error ends all flows that wait for a token
 //!                                └─ dropped: the next flow that asks gets the lease
 //! ```
 //!
-//! | there is | token | lease | the answer |
-//! |---|---|---|---|
-//! | a host | good for more than 5 min | | `Ready` |
-//! | a host | good for less | free, and the last exchange was 3 s ago | `Renew` |
-//! | a host | good for less | taken, or the last exchange was within 3 s | `Ready` |
-//! | | none, or expired | taken | `Wait` |
-//! | | none, or expired | free, but the last exchange was within 3 s | `Rejected` if it was rejected, else `Wait` |
-//! | | none, or expired | free | `Renew` |
+//! | token | lease | [`Session::token`] returns |
+//! |---|---|---|
+//! | valid for more than 5 min | | `Ready` |
+//! | valid for less | free, and the last exchange was at least 3 s ago | `Renew` |
+//! | valid for less | taken, or the last exchange was within 3 s | `Ready` |
+//! | missing or expired | taken | `Wait` |
+//! | missing or expired | free, but the last exchange was within 3 s | `Rejected` if it was rejected, else `Wait` |
+//! | missing or expired | free, and the last exchange was at least 3 s ago | `Renew` |
 //!
-//! What holds:
+//! Guarantees:
 //!
-//! * **One exchange at a time.** One flow has the lease. If it does nothing for twice the time that an answer may take,
-//!   the lease is void, and so is what the flow brings.
+//! * **One exchange at a time.** One flow has the lease. If it does nothing for twice the attempt timeout, the lease is
+//!   void, and the session ignores the token of this flow.
 //! * **Only the flow that renews a token early waits for the renewal**, for 10 s at most. If the renewal fails, the
-//!   previous token is used until it ends, and no flow tries again for 30 s.
+//!   previous token is used until it expires, and no flow tries again for 30 s.
 //! * **A token that the service rejects** (401, 403) is dropped by [`reject`](Session::reject). A late rejection of an
-//!   earlier token changes nothing. The renewal follows at once; if the next token is rejected within 3 s, flows wait
-//!   until these are over.
+//!   earlier token changes nothing. The renewal follows at once. If the next token is rejected within 3 s, flows wait
+//!   for the rest of the 3 s.
 //! * **When the pipe has moved** (410), [`moved`](Session::moved) drops host and token, and the next flow that asks
 //!   requests both again. A second report about the same host changes nothing: [`generation`](Session::generation)
 //!   counts the hosts.
-//! * **A token goes to the host it was issued for** and nowhere else, and over `https`; see
+//! * **A token is sent only to the host it was issued for**, and only over `https`; see
 //!   [`OpenSession::allow_plaintext_loopback`] for tests.
-//! * A token says itself when it ends. One that does not, or that has ended by our clock when it comes, is renewed
+//! * A token contains its expiry. If it does not, or if it has already expired by the client's clock, it is renewed
 //!   after 5 min and used until it is rejected.
 
 pub(crate) mod flow;
@@ -77,7 +78,7 @@ use crate::flow::Config;
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
-/// The ingest host and the token for it. A clone is the same session. See the [module](self).
+/// The ingest host and a token for it. A clone is the same session. See the [module](self).
 #[derive(Clone)]
 pub struct Session {
     shared: Arc<Shared>,
@@ -89,17 +90,17 @@ struct Shared {
     state: Mutex<State>,
 }
 
-/// What [`Session::token`] says.
+/// The result of [`Session::token`].
 #[derive(Debug)]
 #[must_use = "a lease that is dropped is free again"]
 pub enum Access {
-    /// There is a token.
+    /// The token.
     Ready(Grant),
-    /// Another flow is renewing the token: ask again at this time.
+    /// Another flow is renewing the token. Call [`Session::token`] again at this time.
     Wait(Timestamp),
-    /// It is yours to get one: run [`Lease::renew`], and ask again.
+    /// The caller must renew the token: run [`Lease::renew`], then call [`Session::token`] again.
     Renew(Lease),
-    /// The account has just rejected the credential of another flow, and repeating does not help.
+    /// The account has just rejected the credential of another flow, and a retry does not help.
     Rejected(FlowError),
 }
 
@@ -109,18 +110,18 @@ pub enum Access {
 pub struct Grant {
     /// The value of the `Authorization` header, marked as sensitive.
     pub header: HeaderValue,
-    /// Where it may go.
+    /// The configuration of the host that the token is for.
     pub config: Config<SnowpipeIngest>,
-    /// Which of the session's hosts that is: see [`Session::generation`].
+    /// The number of that host: see [`Session::generation`].
     pub generation: u64,
 }
 
-/// The right to get the session's next token. Dropping it gives it back.
-#[must_use = "others wait for what the holder of the lease brings"]
+/// The right to renew the session's token. Dropping the lease returns it.
+#[must_use = "other flows wait for the token that the holder of the lease gets"]
 pub struct Lease {
     session: Session,
     number: u64,
-    /// The host, when it is known.
+    /// The host, if it is known.
     host: Option<Arc<str>>,
     /// Whether the current token is valid for so long that this renewal may fail.
     is_early: bool,
@@ -132,7 +133,7 @@ impl Session {
         Self { shared: Arc::new(Shared { account, options, state: Mutex::new(State::default()) }) }
     }
 
-    /// The token, or how to come by it.
+    /// Returns the token, or how to get it.
     pub fn token(&self, now: Timestamp) -> Access {
         let void_after = self.shared.account.retry().attempt_timeout.saturating_mul(2);
         match self.state().token(now, void_after) {
@@ -157,56 +158,56 @@ impl Session {
         self.state().moved(generation);
     }
 
-    /// Which host it is, counted from 1; 0 before the first is found. What was opened at another host has to be opened
-    /// again.
+    /// Returns the number of the current host, counted from 1; 0 before the first host is known. If the number changes,
+    /// open all channels again.
     pub fn generation(&self) -> u64 {
         self.state().generation()
     }
 
-    /// The ingest host, once it is found.
+    /// Returns the configuration of the ingest host; `None` if it is not known yet.
     pub fn ingest(&self) -> Option<Config<SnowpipeIngest>> {
         self.state().ingest()
     }
 
-    /// The account's host.
+    /// Returns the configuration of the account's host.
     pub fn account(&self) -> &Config<SnowpipeAccount> {
         &self.shared.account
     }
 
-    /// Makes a goal of the account of one operation of the ingest host, with the session's token.
+    /// Makes a goal for the account's client from one operation of the ingest host. It uses the session's token.
     /// [`IngestClient::call`](super::IngestClient::call) runs it.
     pub fn call<O>(&self, operation: O) -> SessionCall<O> {
         self.run(OperationGoal(operation))
     }
 
-    /// Makes a goal of the account of a goal of the ingest host, with the session's token.
+    /// Makes a goal for the account's client from a goal of the ingest host. It uses the session's token.
     /// [`IngestClient::run`](super::IngestClient::run) runs it.
     pub fn run<G>(&self, goal: G) -> SessionRun<G> {
         SessionRun::new(self.clone(), goal)
     }
 
-    /// Never held while anything is under way, and never left half changed.
+    /// Locks the state. The lock is never held during a request, and the state is always consistent.
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Lease {
-    /// The flow that gets the token. While it runs, the lease is held. While the current token is valid for longer than
-    /// that, it takes 10 s at most.
+    /// Returns the flow that renews the token. It holds the lease while it runs. If the current token is still valid,
+    /// the flow takes 10 s at most.
     pub fn renew(self, seed: Seed) -> Renewal {
         let account = self.session.shared.account.clone();
         let timeout = self.is_early.then_some(EARLY_RENEWAL_TIMEOUT);
         Renewal::new(self, &account, seed, timeout)
     }
 
-    /// The holder is still there.
+    /// Extends the lease, because its holder is still active.
     fn hold(&self, now: Timestamp) {
         let void_after = self.session.shared.account.retry().attempt_timeout.saturating_mul(2);
         self.session.state().hold(self.number, now + void_after);
     }
 
-    /// The account asks the holder to wait until then: that time does not count for any writer.
+    /// Records that the account asks the holder to wait until then. That time does not count for any writer.
     fn wait(&self, until: Timestamp) {
         self.session.state().wait(self.number, until);
     }

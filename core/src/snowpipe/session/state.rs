@@ -15,7 +15,7 @@ use crate::snowpipe::tuning::{
 };
 use crate::time::Timestamp;
 
-/// See the table of the [module](super).
+/// The state of a session: see the table of the [module](super).
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// How many hosts were found so far.
@@ -25,11 +25,11 @@ pub(super) struct State {
     lease: Option<LeaseState>,
     /// How many leases were given out.
     leases: u64,
-    /// Until when the account has asked the holder of a lease to wait.
+    /// The time until which the account has asked the holder of a lease to wait.
     asked_until: Timestamp,
     /// Before this time no exchange begins.
     not_before: Timestamp,
-    /// Before that no exchange begins while the token is still good.
+    /// Before this time no exchange begins while the token is still valid.
     not_early_before: Timestamp,
     rejected_at: Option<Timestamp>,
     /// The rejection that the last exchange ended with.
@@ -55,7 +55,7 @@ struct LeaseState {
     void_at: Timestamp,
 }
 
-/// What [`State::token`] says.
+/// The result of [`State::token`].
 #[derive(Debug)]
 pub(super) enum Verdict {
     Ready(Grant),
@@ -65,7 +65,7 @@ pub(super) enum Verdict {
 }
 
 impl State {
-    /// The token, or a lease that is void after `void_after`.
+    /// Returns the token, or a lease that is void after `void_after`.
     pub(super) fn token(&mut self, now: Timestamp, void_after: Duration) -> Verdict {
         self.lease.take_if(|lease| lease.void_at <= now);
         let free = self.lease.is_none() && self.not_before <= now;
@@ -94,7 +94,7 @@ impl State {
         Verdict::Renew { number: self.leases, host, is_early }
     }
 
-    /// The holder of a lease brings what it got.
+    /// Installs the host and the token that the holder of a lease got.
     pub(super) fn install(
         &mut self,
         number: u64,
@@ -110,7 +110,7 @@ impl State {
             self.generation += 1;
             self.host = Some(host);
         }
-        // One that has ended already is of another clock.
+        // A token that has already expired was issued by another clock.
         let (renew_at, ends_at) = match ends_at.filter(|ends_at| *ends_at > now) {
             Some(ends_at) => (Timestamp::from_unix(ends_at.as_unix().saturating_sub(TOKEN_RENEWAL_LEAD)), ends_at),
             None => (now + ASSUMED_TOKEN_AGE, Timestamp::MAX),
@@ -120,7 +120,7 @@ impl State {
         self.rejection = None;
     }
 
-    /// The holder of a lease has failed: for all, or for itself alone.
+    /// Records that the holder of a lease has failed: for all flows if there is a rejection, otherwise only for itself.
     pub(super) fn fail(&mut self, number: u64, rejection: Option<FlowError>, now: Timestamp) {
         if self.end(number) {
             self.not_early_before = now + EARLY_RENEWAL_PAUSE;
@@ -129,26 +129,26 @@ impl State {
         }
     }
 
-    /// The account asks the holder of a lease to wait until then.
+    /// Records that the account asks the holder of a lease to wait until then.
     pub(super) fn wait(&mut self, number: u64, until: Timestamp) {
         if self.lease.as_ref().is_some_and(|lease| lease.number == number) {
             self.asked_until = self.asked_until.max(until);
         }
     }
 
-    /// Until when the account has asked to wait, if it has.
+    /// Returns the time until which the account has asked to wait.
     pub(super) fn asked_until(&self) -> Timestamp {
         self.asked_until
     }
 
-    /// The lease is good for longer.
+    /// Extends a lease.
     pub(super) fn hold(&mut self, number: u64, void_at: Timestamp) {
         if let Some(lease) = self.lease.as_mut().filter(|lease| lease.number == number) {
             lease.void_at = void_at;
         }
     }
 
-    /// The holder of a lease is gone.
+    /// Ends a lease whose holder was dropped.
     pub(super) fn release(&mut self, number: u64) {
         self.end(number);
     }
@@ -167,7 +167,7 @@ impl State {
     pub(super) fn moved(&mut self, generation: u64) {
         if self.generation == generation {
             (self.host, self.token) = (None, None);
-            // What its holder brings is for the earlier host.
+            // The token of its holder is for the earlier host.
             self.lease = None;
         }
     }
@@ -180,7 +180,7 @@ impl State {
         self.host.as_ref().map(|host| host.config.clone())
     }
 
-    /// Ends a lease; false when it was void.
+    /// Ends a lease; returns false if it was void.
     fn end(&mut self, number: u64) -> bool {
         self.lease.take_if(|lease| lease.number == number).is_some()
     }

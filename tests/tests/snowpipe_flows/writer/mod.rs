@@ -158,7 +158,7 @@ fn what_cannot_be_taken_comes_back() {
     assert!(matches!(rejected(&mut writer, batch(1)).reason, PushError::NotOpened));
     assert!(matches!(scene.next(&mut writer), Ok(WriterEvent::Opened { committed: None })));
     for (batch, problem) in [
-        (Batch::new("{}\n", 1, "", ""), "without one no status shows"),
+        (Batch::new("{}\n", 1, "", ""), "no status can show"),
         (Batch::new("", 0, "1", "1"), "no rows"),
         (Batch::new(vec![b' '; 4_194_305], 1, "1", "1"), "split the batch"),
     ] {
@@ -247,7 +247,7 @@ fn rows_become_batches_and_the_last_need_a_token() {
     assert_eq!(scene.next(&mut writer).expect("no faults"), committed);
     assert_eq!(scene.next(&mut writer).expect("no faults"), WriterEvent::Flushed);
     let error = writer.close().expect_err("a row is left over").to_string();
-    assert!(error.contains("1 rows") && error.contains("behind the last offset token"), "{error}");
+    assert!(error.contains("1 rows") && error.contains("after the last offset token"), "{error}");
     assert!(writer.append(batch(9)).is_err(), "it would overtake the row");
     writer.push_line(br#"{"ID":"four"}"#, Some("4")).expect("a row, so far");
     writer.close().expect("nothing is left over");
@@ -380,7 +380,7 @@ fn rows_with_one_token_are_rejected_where_they_might_be_cut() {
     push(&mut writer, Some("1")).expect("a row");
     for token in [Some("1"), Some("1")] {
         let error = push(&mut writer, token).expect_err("the same token");
-        assert!(error.contains("\"1\"") && error.contains("the last of the rows that belong together"), "{error}");
+        assert!(error.contains("\"1\"") && error.contains("only on the last row of a group"), "{error}");
         // So also when the row before is in a batch that is cut, or committed.
         writer.flush();
     }

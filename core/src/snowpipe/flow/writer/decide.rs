@@ -1,32 +1,33 @@
-//! The policy of a [`Writer`](super::Writer): what an error means, and what the writer does about it. Pure: the
-//! [machine](super::handle) carries the action out.
+//! The policy of a [`Writer`](super::Writer): what an error means, and what the writer does about it. These are pure
+//! functions; the [machine](super::handle) carries the action out.
 //!
 //! An error becomes a [`Fault`] by what the service says:
 //!
 //! | error | fault |
 //! |---|---|
-//! | 400 `STALE_CONTINUATION_TOKEN_SEQUENCER` of an append; 409 of an append, with an unknown code or none | `Taken` |
+//! | 400 `STALE_CONTINUATION_TOKEN_SEQUENCER` of an append; 409 of an append, with an unknown code or without a code | `Taken` |
 //! | 410 | `HostMoved` |
-//! | 401, 403; other 400 of an append; a rejection that is not the service's own | `Suspect` |
+//! | 401, 403; other 400 of an append; a rejection by a proxy | `Suspect` |
 //! | 409 `ERR_PIPE_IN_INVALID_STATE`; 404 of channel, pipe or table; 413; an open that stayed busy for as long as faults may last; a request that cannot be sent; the writer's deadline | `Permanent` |
 //! | no answer, 408, 429, 5xx, 404 without a code; an answer that cannot be read; 3xx; any status of a channel but `SUCCESS` | `Transient` |
 //! | from the account, through the session: `Suspect` and `Permanent` as above | `AccountRejected` |
 //!
-//! The writer finds the others itself: `SessionMoved`, `Stalled`, `ChannelLost`, and `Unproven` for a status that may
-//! be outdated.
+//! The writer detects the other faults itself: `SessionMoved`, `Stalled`, `ChannelLost`, and `Unproven` for a status
+//! that may be outdated.
 //!
-//! A fault leads to an [`Action`] by what is [`Known`] of the faults before it. The first row that applies counts:
+//! The [`Action`] depends on the fault and on what is [`Known`] about earlier faults. The first row that applies
+//! counts:
 //!
-//! | fault | known | action |
+//! | fault | condition | action |
 //! |---|---|---|
 //! | `Permanent`, `ChannelLost` | | `Fail` |
 //! | `Unproven` | | `PollAgain` |
 //! | `SessionMoved` | | `Reopen` |
 //! | `Suspect`, `AccountRejected` | third in a row for the same operation | `Fail` |
-//! | `AccountRejected` | | `ReopenLater`: not within 3 s |
-//! | `Taken` | contested: 3 times within 10 min, or 10 times if the service does not say that another client opened the channel; without those that an open of this writer may explain | `FailContested` |
-//! | any but `HostMoved` | the host has never answered, for too long | `TimeOut` |
-//! | any | faults last for longer than the retry timeout, without a commit in between | `TimeOut` |
+//! | `AccountRejected` | | `ReopenLater`: after 3 s at the earliest |
+//! | `Taken` | 3 times within 10 min, or 10 times if the service does not say that another client opened the channel; an open of this writer that may explain the fault does not count | `FailContested` |
+//! | any but `HostMoved` | the host has never answered, and the time for that is up | `TimeOut` |
+//! | any | faults have lasted longer than the retry timeout, without a commit in between | `TimeOut` |
 //! | any | | `Reopen` |
 
 use std::collections::VecDeque;
@@ -51,13 +52,14 @@ use crate::time::Timestamp;
 /// What an error means by itself. See the first table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Opening the channel again settles it.
+    /// Opening the channel again resolves it.
     Transient,
     /// The channel was opened by another client, or invalidated.
     Taken {
         /// Whether an unanswered attempt of this writer may be the reason.
         may_be_own: bool,
-        /// Whether the service says that another client opened the channel; otherwise it may have invalidated it.
+        /// Whether the service says that another client opened the channel. Otherwise the service may have invalidated
+        /// the channel.
         is_stated: bool,
     },
     /// The service is at another host now.
@@ -68,13 +70,13 @@ pub(super) enum Fault {
     Suspect,
     /// A rejection by the account.
     AccountRejected,
-    /// Appends are answered, and nothing is committed.
+    /// Appends are answered, but no rows are committed.
     Stalled,
     /// A status says that the channel is lost or cannot be read, and may be outdated.
     Unproven,
     /// The channel is lost, or was recreated.
     ChannelLost,
-    /// No repetition helps.
+    /// A retry does not help.
     Permanent,
 }
 
@@ -85,7 +87,7 @@ pub(super) enum Action {
     PollAgain,
     /// Opens the channel again, and sends again what is not committed.
     Reopen,
-    /// The same, after the session will have asked the account again.
+    /// The same, after the session may ask the account again.
     ReopenLater,
     /// Ends with the error.
     Fail,
@@ -98,11 +100,11 @@ pub(super) enum Action {
 /// What is known of the faults so far, including the current fault.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Known {
-    /// How many rejections of the same operation have come in a row.
+    /// How many rejections of the same operation came in a row.
     rejections: u32,
     /// Another client keeps opening the channel.
     is_contested: bool,
-    /// The host has never answered, for so long that its address is probably wrong.
+    /// The host has never answered, and was tried for so long that its address is probably wrong.
     is_silent: bool,
     /// Faults have lasted for the retry timeout.
     is_timed_out: bool,
@@ -131,7 +133,7 @@ pub(super) fn may_be_appended(error: &FlowError, action: Action) -> bool {
 
 fn may_be_of_a_repetition(error: &ServiceError) -> bool {
     match error_code(error) {
-        // Also without a body: the proxy may have left it out.
+        // A response without a body counts, too: a proxy may have removed the body.
         Some(ErrorCode::Unknown(_)) | None => {
             matches!(error.status(), StatusCode::BAD_REQUEST | StatusCode::CONFLICT)
         }
@@ -238,7 +240,7 @@ pub(super) struct FaultHistory {
 }
 
 impl FaultHistory {
-    /// Something was committed, or the channel is well while nothing is buffered. An answered append is no such
+    /// Clears the history after a commit, or after a good status while no rows are buffered. An answered append is no
     /// progress, because a channel may accept rows that invalidate it.
     pub(super) fn clear(&mut self) {
         self.since = None;
@@ -247,27 +249,27 @@ impl FaultHistory {
         self.clear_rejections();
     }
 
-    /// The operation that was rejected is accepted.
+    /// Records that the service has accepted the operation that it rejected before.
     pub(super) fn clear_rejections(&mut self) {
         self.rejections = ("", 0);
     }
 
-    /// How long faults have lasted.
+    /// Returns how long faults have lasted.
     pub(super) fn duration(&self, worked: Duration) -> Duration {
         self.since.map_or(Duration::ZERO, |since| worked.saturating_sub(since))
     }
 
-    /// Whether an unanswered open of this writer may have taken the channel.
+    /// Returns whether an unanswered open of this writer may have taken the channel.
     pub(super) fn may_have_opened(&self, now: Timestamp) -> bool {
         self.unanswered_open.is_some_and(|at| now.since(at) < CONTEST_WINDOW)
     }
 
-    /// How many times the channel was taken within ten minutes.
+    /// Returns how many times the channel was taken within ten minutes.
     pub(super) fn takeovers(&self) -> usize {
         self.takeovers.len()
     }
 
-    /// Adds a fault, and returns what is known then.
+    /// Adds a fault, and returns what is known with it.
     pub(super) fn add(&mut self, fault: Fault, at: &Occurrence<'_>) -> Known {
         let mut known = Known::default();
         match fault {
@@ -285,7 +287,7 @@ impl FaultHistory {
         if fault == Fault::AccountRejected {
             return known;
         }
-        // A host that says that the pipe has moved is the service.
+        // A host that says that the pipe has moved belongs to the service.
         known.is_silent = fault != Fault::HostMoved && self.is_silent(at);
         self.since.get_or_insert(at.began);
         known.is_timed_out = self.duration(at.worked) >= at.retry_timeout;
@@ -307,8 +309,8 @@ impl FaultHistory {
         at.worked.saturating_sub(since) >= limit
     }
 
-    /// The wait before the channel is reopened: none at first, and then about 1, 2, 4, … s. `random` returns a number
-    /// up to its argument.
+    /// Returns the wait before the channel is reopened: 0 at first, and then about 1, 2, 4, … s. `random` returns a
+    /// number up to its argument.
     pub(super) fn next_backoff(&mut self, random: impl FnOnce(u64) -> u64) -> Duration {
         let reopenings = self.reopenings;
         self.reopenings = reopenings.saturating_add(1);
@@ -319,11 +321,12 @@ impl FaultHistory {
     }
 }
 
-/// How long a host is tried that has never answered; `None` if the error does not show that.
+/// Returns how long a host that has never answered is tried; `None` if the error does not show that it has not
+/// answered.
 fn silence_limit(error: &FlowError, host: &Contact) -> Option<Duration> {
     match error {
         FlowError::Credential(_) => None,
-        // It asks for a wait.
+        // A host that asks for a wait has answered.
         _ if error.service().and_then(ServiceError::retry_after).is_some() => None,
         FlowError::Transport(error) if error.kind() == TransportErrorKind::Tls && !host.is_reached() => {
             Some(Duration::ZERO)
@@ -335,7 +338,7 @@ fn silence_limit(error: &FlowError, host: &Contact) -> Option<Duration> {
     }
 }
 
-/// Whether a request has run into its deadline.
+/// Returns whether a request has run into its deadline.
 pub(super) fn is_deadline(error: &FlowError) -> bool {
     match error {
         FlowError::Deadline { .. } => true,
@@ -344,8 +347,8 @@ pub(super) fn is_deadline(error: &FlowError) -> bool {
     }
 }
 
-/// The last fault of a request that the writer itself has cut off: it tells more than the deadline. If the clock has
-/// jumped, or the request has waited for a token, no such fault exists.
+/// Returns the last fault of a request that the writer itself has cut off, which says more than the deadline. If the
+/// clock has jumped, or the request has waited for a token, no such fault exists.
 pub(super) fn without_deadline(error: FlowError) -> FlowError {
     match error {
         FlowError::Deadline { last: Some(last), .. } => *last,

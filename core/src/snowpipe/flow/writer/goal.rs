@@ -1,4 +1,4 @@
-//! The goal [`OpenWriter`]: what a [`Writer`] is to be like.
+//! The goal [`OpenWriter`]: the options of a [`Writer`].
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -21,9 +21,8 @@ use crate::snowpipe::session::Session;
 use crate::snowpipe::tuning::{IDLE_POLL_INTERVAL, MAX_BATCHES, MAX_BUFFERED_BYTES, RETRY_TIMEOUT, STALL_TIMEOUT};
 use crate::time::Timestamp;
 
-/// Opens a channel for writing: what comes of it is a [`Writer`].
-///
-/// Nothing is sent before the writer is polled. With the client of an account:
+/// Opens a channel for writing. Starting this goal returns a [`Writer`], which sends the first request when it is
+/// polled.
 ///
 /// ```no_run
 /// # use pipewright::driver::Runtime;
@@ -42,22 +41,23 @@ use crate::time::Timestamp;
 ///     notice => Ok(println!("{notice}")),
 /// });
 /// let on_event = |event: WriterEvent| match event {
-///     // Nothing else tells of these rows: the committed token passes over them.
+///     // The committed token does not show these rows.
 ///     WriterEvent::Rejected(rejected) => eprintln!("LOST: {rejected}"),
 ///     event => println!("{event}"),
 /// };
-/// let Some(WriterEvent::Opened { committed }) = writer.next()? else { return Err("it opens first".into()) };
+/// let Some(WriterEvent::Opened { committed }) = writer.next()? else { return Err("the first event is Opened".into())
+/// };
 /// let done: u64 = committed.map_or(Ok(0), |token| token.parse())?;
 /// for (number, line) in lines.skip_while(|(number, _)| *number <= done) {
 ///     loop {
 ///         match writer.flow_mut().push_line(line.as_bytes(), Some(&number.to_string())) {
 ///             Ok(()) => break,
 ///             Err(PushError::Full { .. }) => writer.next()?.into_iter().for_each(on_event),
-///             // The row was not taken: to continue would leave it out.
+///             // The writer did not accept the row: to continue would leave it out.
 ///             Err(rejection) => return Err(rejection.into()),
 ///         }
 ///     }
-///     // Sends what is to be sent, and does not wait for anything else. Once for some hundred small rows would do.
+///     // Sends waiting rows, and returns without waiting. With small rows, call it once for some hundred rows.
 ///     while let Some(event) = writer.next_ready()? {
 ///         on_event(event);
 ///     }
@@ -72,32 +72,34 @@ use crate::time::Timestamp;
 ///
 /// # Offset tokens
 ///
-/// The service stores the last committed token and compares nothing. The writer looks the committed token up in the
-/// list of tokens that it sent. So **equal tokens must mean equal rows**: if another client of the channel uses the
-/// same tokens for other rows, its commit looks like this writer's own. Line numbers of two files are such tokens.
+/// The service stores the last committed token, and never compares tokens. The writer looks the committed token up in
+/// the list of tokens that it sent. So **equal tokens must mean equal rows**: if another client of the channel uses the
+/// same tokens for other rows, its commit looks like a commit of this writer. Line numbers of two files are such
+/// tokens.
 ///
-/// Give each load a name of its own, and let [`token_prefix`](Self::token_prefix) put it in front of each token; or, if
-/// the tokens are unique already, say so with [`unique_tokens`](Self::unique_tokens). A restarted load must use the
-/// same prefix, so derive it from the input: the name of a file with its date, the id of an export, the topic and
-/// partition. Do not derive it from the process.
+/// * Give each load a unique name, and set it as [`token_prefix`](Self::token_prefix). A restarted load must use the
+///   same prefix. So derive it from the input: the name of a file with its date, the id of an export, the topic and
+///   partition. Do not derive it from the process.
+/// * If the tokens are already unique, set [`unique_tokens`](Self::unique_tokens) instead.
 ///
-/// Without either, the writer believes a committed token of its own only until the service rejects an append because
-/// another client has opened the channel. The writer then opens the channel again. If a token is committed that it
-/// sent, and that it had not seen committed before, it ends with [`ChannelLost::AmbiguousToken`] and hands the rows
-/// back. So a takeover by another process usually ends such a writer.
+/// Without both, the writer trusts a committed token only until the service rejects an append because another client
+/// has opened the channel. The writer then opens the channel again. If the committed token is now a token that the
+/// writer sent and had not seen committed, it ends with [`ChannelLost::AmbiguousToken`] and returns the rows. So a
+/// takeover by another process usually ends such a writer.
 ///
 /// The writer cannot detect the other client if no append is rejected first. Example: the service restarts and loses
 /// buffered rows, the other client commits equal tokens, and the writer polls the status or is resumed by a new
-/// process. It then reports these rows as committed. To prevent this, use tokens that no other load uses: set a prefix,
-/// or use unique tokens.
+/// process. It then reports these rows as committed. To prevent this, set a prefix, or use unique tokens.
 ///
-/// | limit | default | |
+/// # Limits
+///
+/// | limit | default | meaning |
 /// |---|---|---|
-/// | [`max_batches`](Self::max_batches) | 256 | what waits to be committed, sent or not |
-/// | [`max_bytes`](Self::max_bytes) | 64 MiB | the same, in bytes as they are sent |
+/// | [`max_batches`](Self::max_batches) | 256 | batches that wait to be committed, sent or not |
+/// | [`max_bytes`](Self::max_bytes) | 64 MiB | bytes that wait to be committed, after compression |
 /// | [`retry_timeout`](Self::retry_timeout) | 1 h | how long faults may last, without the waits that the service asks for |
-/// | [`idle`](Self::idle) | 30 s | how often to look at the channel when nothing waits |
-/// | [`stall_timeout`](Self::stall_timeout) | 60 s | how long nothing may be committed of what was sent |
+/// | [`idle`](Self::idle) | 30 s | how often to poll the channel's status when no rows wait |
+/// | [`stall_timeout`](Self::stall_timeout) | 60 s | how long sent rows may stay without a commit before the channel is reopened |
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]
 pub struct OpenWriter {
@@ -117,7 +119,7 @@ pub struct OpenWriter {
 }
 
 impl OpenWriter {
-    /// A writer that continues behind what the channel has committed: [`WriterEvent::Opened`] says where that is.
+    /// Creates the goal for a channel. The caller continues after the committed token of [`WriterEvent::Opened`].
     pub fn new(session: &Session, path: ChannelPath) -> Self {
         Self {
             session: session.clone(),
@@ -136,21 +138,23 @@ impl OpenWriter {
         }
     }
 
-    /// A writer that continues from the last [`Notice::Persist`](crate::flow::Notice::Persist) of another writer.
-    /// Beyond what [`new`](Self::new) does, it notices when the channel was dropped or replaced in the meantime, or
-    /// written to by another client, and it counts the rows that were rejected. The token prefix is saved, limits are
-    /// not.
+    /// Creates the goal that continues from the last [`Notice::Persist`](crate::flow::Notice::Persist) of another
+    /// writer.
+    ///
+    /// Unlike a writer from [`new`](Self::new), it detects if the channel was dropped, replaced, or written to by
+    /// another client in the meantime. It also counts the rows that were rejected since. The token prefix is saved; set
+    /// the limits again.
     ///
     /// # Errors
-    /// [`Misuse::WrongState`](crate::error::Misuse::WrongState) when the state is not a writer's.
+    /// [`Misuse::WrongState`](crate::error::Misuse::WrongState) if the state is not a writer's.
     pub fn resume(session: &Session, saved: &SavedState) -> Result<Self, FlowError> {
         let WriterState { path, position, token_prefix, ignored_token } = saved.read(WriterMachine::NAME)?;
         let tokens = Tokens { prefix: token_prefix, ignored: ignored_token, ..Tokens::default() };
         Ok(Self { position: Some(position), tokens, ..Self::new(session, path) })
     }
 
-    /// Ends in [`FlowError::Failed`] if the channel has no committed token at first. Set it if an earlier load has
-    /// committed rows, because starting from the beginning would duplicate them.
+    /// Ends the writer in [`FlowError::Failed`] if the channel has no committed token at the first open. Set it if an
+    /// earlier load has committed rows: if their token is lost, starting from the first row would duplicate them.
     pub fn must_have_committed(mut self) -> Self {
         self.must_have_committed = true;
         self
@@ -159,16 +163,18 @@ impl OpenWriter {
     /// Puts a prefix and a `|` in front of each offset token on the wire. The prefix names the load: see
     /// [above](Self#offset-tokens).
     ///
-    /// The caller keeps its own tokens: events, [`Writer::committed`], positions and remains have them without the
-    /// prefix, so that they can be parsed and compared as before. Pipewright's [`Reconcile`](super::super::Reconcile)
-    /// and [`AwaitCommitted`](super::super::AwaitCommitted) know nothing about it. A prefix has 1 to 128 bytes and no
-    /// `|`; with any other prefix the writer ends with [`FlowError::Build`] when it is polled first.
+    /// Events, [`Writer::committed`], [`Position`] and [`UnsettledRows`](super::super::UnsettledRows) have the tokens
+    /// without the prefix. [`Reconcile`](super::super::Reconcile) and [`AwaitCommitted`](super::super::AwaitCommitted)
+    /// do not know the prefix: give them the tokens with it.
     ///
-    /// If the committed token has another prefix or none, the writer ends: with [`ChannelLost::OtherLoad`] when it
-    /// opens the channel for the first time (see [`ignore_other_prefixes`](Self::ignore_other_prefixes)), with
-    /// [`ChannelLost::ForeignToken`] later.
+    /// A prefix has 1 to 128 bytes and no `|`. With any other prefix the writer ends with [`FlowError::Build`] at the
+    /// first poll.
     ///
-    /// Do not add or change the prefix of a load that is under way: its committed rows would count as those of another
+    /// If the committed token has another prefix or no prefix, the writer ends: at the first open with
+    /// [`ChannelLost::OtherLoad`] (see [`ignore_other_prefixes`](Self::ignore_other_prefixes)), later with
+    /// [`ChannelLost::ForeignToken`].
+    ///
+    /// Do not add or change the prefix of a load that has begun: its committed rows would count as rows of another
     /// load.
     ///
     /// ```
@@ -184,83 +190,88 @@ impl OpenWriter {
         self
     }
 
-    /// Takes a committed token without the [prefix](Self::token_prefix) for that of an earlier load, if it is there
-    /// when the writer opens the channel for the first time. The writer then begins with its first row:
-    /// [`WriterEvent::Opened`] has no token. Another such token later ends the writer.
+    /// Accepts a committed token without the [prefix](Self::token_prefix) at the first open, as the token of an earlier
+    /// load. The writer then begins with its first row: [`WriterEvent::Opened`] has no token. Another such token later
+    /// ends the writer.
     ///
-    /// Use it if loads follow each other in one channel. It trusts that no other load writes to the channel **while
-    /// this load is not complete**: the other load's token would hide this load's progress, and a restart without a
-    /// saved state would write rows twice. For the same reason do not use it to add a prefix to a load that began
-    /// without one: **the writer would write every committed row again**. Complete that load as it began.
+    /// Use it if loads follow each other in one channel, and no other load writes to the channel **until this load is
+    /// complete**. The token of another load would hide the progress of this load, and a restart without a saved state
+    /// would write rows twice.
+    ///
+    /// Do not use it to add a prefix to a load that began without a prefix: **the writer would write every committed
+    /// row again**. Complete that load without a prefix.
     pub fn ignore_other_prefixes(mut self) -> Self {
         self.tokens.ignores_other_prefixes = true;
         self
     }
 
-    /// Promises that equal offset tokens mean equal rows, also without a [prefix](Self::token_prefix), such as the ids
-    /// of events. The writer then believes a committed token also after an append was rejected because another client
-    /// had opened the channel. So a load that another process takes over continues. The promise is not saved: repeat it
-    /// after [`resume`](Self::resume). It also lets a load continue from a state that a writer saved before it ended
-    /// with [`ChannelLost::AmbiguousToken`].
+    /// Promises that equal offset tokens mean equal rows, also without a [prefix](Self::token_prefix). An example are
+    /// the ids of events.
+    ///
+    /// The writer then trusts a committed token also after the service rejected an append because another client had
+    /// opened the channel. So a load continues after a takeover by another process. The promise is not saved: repeat it
+    /// after [`resume`](Self::resume). With it, a load can also continue from the state of a writer that ended with
+    /// [`ChannelLost::AmbiguousToken`].
     pub fn unique_tokens(mut self) -> Self {
         self.tokens.unique = true;
         self
     }
 
-    /// How [rows](Writer::push) become batches. They are always cut behind a row with an offset token.
+    /// Sets how [rows](Writer::push) become batches. A batch always ends with a row that has an offset token.
     pub fn batches(mut self, options: BatchOptions) -> Self {
         self.batches = options;
         self
     }
 
-    /// How many batches may wait to be committed.
+    /// Sets how many batches may wait to be committed; 256 by default.
     pub fn max_batches(mut self, batches: usize) -> Self {
         self.max_batches = batches;
         self
     }
 
-    /// How many bytes may wait to be committed, as they are sent. A single batch is taken in any case.
+    /// Sets how many bytes may wait to be committed, after compression; 64 MiB by default. The writer always accepts a
+    /// single batch.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// How long faults may last, without a commit in between, before the writer ends with the last fault; and how long
-    /// to wait for the commit of what is buffered. A request that fails counts from its first attempt, and is given up
-    /// two timeouts later at the latest; only a question to the account is asked to its end. A commit that does not
-    /// come counts from the first time that the channel is opened again for it: see
-    /// [`stall_timeout`](Self::stall_timeout).
+    /// Sets how long faults may last without a commit before the writer ends with the last fault; 1 h by default. It is
+    /// also the time to wait for the commit of buffered rows.
     ///
-    /// Only the time in which the writer is at work counts. If the clock jumps or the program is suspended, the time
-    /// until the writer had to be polled counts.
+    /// * A failed request counts from its first attempt. The writer gives it up two attempt timeouts after the retry
+    ///   timeout at the latest. Only a request to the account is continued to its end.
+    /// * A missing commit counts from the first time that the channel is reopened because of it: see
+    ///   [`stall_timeout`](Self::stall_timeout).
+    /// * Only the working time of the writer counts. If the clock jumps or the program is suspended, only the time
+    ///   until the next poll was due counts.
+    /// * A wait that the service asks for (`Retry-After`) does not count, whether the ingest host asks this writer or
+    ///   the account asks the writer that renews the session's token. Each wait is limited to
+    ///   [`Retry::longest_retry_after`](crate::flow::Retry::longest_retry_after). The waits since the last commit are
+    ///   limited in total to the retry timeout or to `longest_retry_after`, whichever is longer; further waits count.
     ///
-    /// A wait that the service asks for (`Retry-After`) does not count, whether the ingest host asks this writer for
-    /// it, or the account asks the writer that renews the session's token. Each wait is cut to
-    /// [`Retry::longest_retry_after`](crate::flow::Retry::longest_retry_after). Since the last commit, waits up to a
-    /// total of the retry timeout or of `longest_retry_after`, whichever is longer, do not count; further waits do. So
-    /// a service that always asks for a wait ends the writer, too.
-    ///
-    /// A host that has never answered is probably at a wrong address. The writer ends at once if TLS fails there, after
-    /// 10 s if no connection can be made, and otherwise after 2 min.
+    /// The address of a host that has never answered is probably wrong. So the writer ends earlier: at once if TLS
+    /// fails, after 10 s if no connection can be made, and otherwise after 2 min.
     pub fn retry_timeout(mut self, time: Duration) -> Self {
         self.retry_timeout = time;
         self
     }
 
-    /// How often to look at the channel when nothing waits to be committed, so that its end is noticed.
+    /// Sets how often to poll the channel's status when no rows wait to be committed; 30 s by default. The poll detects
+    /// that the channel is lost.
     pub fn idle(mut self, time: Duration) -> Self {
         self.idle = time;
         self
     }
 
-    /// How long nothing may be committed of what was sent before the channel is opened again. A client that opens it by
-    /// force discards what is buffered, and no status shows that: it looks as if the commit were late.
+    /// Sets how long sent rows may stay without a commit before the writer reopens the channel; 60 s by default. If
+    /// another client opens the channel by force, the service discards the buffered rows, and no status shows that.
     pub fn stall_timeout(mut self, time: Duration) -> Self {
         self.stall_timeout = time;
         self
     }
 
-    /// Asks for the status of channels together with the other writers of this batcher.
+    /// Shares status requests with the other writers of this batcher.
     pub fn sharing(mut self, batcher: &StatusBatcher) -> Self {
         self.batcher = batcher.clone();
         self
@@ -268,7 +279,7 @@ impl OpenWriter {
 }
 
 impl Writer {
-    /// Starts a writer that continues where this writer has ended, and has the same deadline.
+    /// Starts a writer that continues from the position of this writer, with the same deadline.
     pub(in crate::snowpipe) fn restart(&mut self, config: &Config<SnowpipeAccount>, seed: Seed) -> Self {
         let (machine, cx) = self.runner.parts_mut();
         let goal = OpenWriter { position: machine.replay.position(), ..machine.goal.clone() };

@@ -15,10 +15,10 @@ use crate::snowpipe::tuning::{ACCOUNT_REJECTION_BACKOFF, STATUS_POLL_INTERVAL};
 use crate::time::Timestamp;
 
 impl WriterMachine {
-    /// A request has failed.
+    /// Handles a failed request.
     pub(super) fn request_failed(&mut self, operation: &'static OperationInfo, error: FlowError, cx: &mut Cx) {
-        // A request that the writer itself has cut off was about to be repeated, perhaps with another token: nothing is
-        // final.
+        // If the writer itself has cut off a request, it would have been repeated, perhaps with another token. So the
+        // error is not final.
         if is_deadline(&error) && cx.expired("").is_none() {
             return self.handle(Fault::Transient, operation, without_deadline(error), cx);
         }
@@ -86,7 +86,7 @@ impl WriterMachine {
         }
         if !self.goal.tokens.are_unique() {
             self.replay.reject_last(is_takeover);
-            // Another process must not believe that token either.
+            // Another process must not trust that token either.
             self.save(cx);
         }
     }
@@ -117,7 +117,7 @@ impl WriterMachine {
         self.state = State::Failed(Box::new(error));
     }
 
-    /// The request in progress is dropped: it is unconfirmed only if an attempt got no answer.
+    /// Drops the request in progress. Its batch is unconfirmed only if an attempt got no answer.
     pub(super) fn abandon(&mut self, cx: &Cx) {
         self.withdraw_append();
         if let State::Open(open) = &self.state
@@ -135,8 +135,9 @@ impl WriterMachine {
         }
     }
 
-    /// The deadline of a request that begins now, and how much the service's waits may move it. Two attempts more than
-    /// faults may last leave time for the last error, which tells more than a deadline.
+    /// Returns the deadline of a request that begins now, and how far the service's waits may move it. The deadline is
+    /// two attempts after the retry timeout, so that the request ends with its last error, which says more than a
+    /// deadline.
     pub(super) fn begin_request(&mut self, cx: &Cx) -> (Timestamp, Duration) {
         self.began = self.elapsed.total();
         self.is_sent = false;
@@ -145,7 +146,7 @@ impl WriterMachine {
         (deadline, self.excluded_time_left(cx))
     }
 
-    /// How much longer faults may last.
+    /// Returns how much longer faults may last.
     pub(super) fn retry_time_left(&self) -> Duration {
         self.goal.retry_timeout.saturating_sub(self.faults.duration(self.elapsed.total()))
     }
@@ -155,7 +156,7 @@ impl WriterMachine {
         retry.longest_retry_after
     }
 
-    /// How much of the service's waits may still be excluded from the working time.
+    /// Returns how much of the service's waits may still be excluded from the working time.
     fn excluded_time_left(&self, cx: &Cx) -> Duration {
         self.goal.retry_timeout.max(self.longest_retry_after(cx)).saturating_sub(self.faults.excluded)
     }
@@ -190,13 +191,13 @@ impl WriterMachine {
         FlowError::Failed(failure)
     }
 
-    /// The error that the writer ends with names the unconfirmed batches.
+    /// Adds the unconfirmed batches to the error that the writer ends with.
     pub(super) fn with_unconfirmed(&self, error: FlowError) -> FlowError {
         let tokens: Vec<&str> = self.replay.unconfirmed().collect();
         let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else { return without_unconfirmed(error) };
         let committed = self.replay.committed().map_or("nothing".to_owned(), |token| format!("\"{token}\""));
         let found = format!(
-            "committed up to {committed}; unconfirmed: {} behind it, with the end tokens \"{first}\" to \"{last}\": the first of \
+            "committed up to {committed}; unconfirmed: {} after it, with the end tokens \"{first}\" to \"{last}\": the first of \
              them may be committed, in this order and without a gap",
             counted(tokens.len() as u64, "batch", "batches")
         );
@@ -209,7 +210,8 @@ impl WriterMachine {
     }
 }
 
-/// Without unconfirmed rows, the error is what the service said, also if an open or an append before it got no answer.
+/// Returns the error of a writer without unconfirmed rows: the service's error, also if an earlier open or append got
+/// no answer.
 fn without_unconfirmed(error: FlowError) -> FlowError {
     match error {
         FlowError::Ambiguous(Ambiguity { cause, .. }) => without_unconfirmed(*cause),

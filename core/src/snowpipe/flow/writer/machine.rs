@@ -40,13 +40,13 @@ pub(super) struct WriterMachine {
     pub(super) goal: OpenWriter,
     /// The ingest host, and the session's generation of it.
     pub(super) ingest: Option<(Config<SnowpipeIngest>, u64)>,
-    /// While a token is waited for.
+    /// The request for a token; `None` unless the writer waits for a token.
     pub(super) token: Option<Box<TokenRequest>>,
     pub(super) builder: BatchBuilder,
     pub(super) replay: ReplayBuffer,
     pub(super) registration: Registration,
     pub(super) lease: Option<Lease>,
-    /// While no append has it.
+    /// The open channel, unless an append has it.
     pub(super) channel: Option<Channel>,
     pub(super) opened: bool,
     pub(super) opened_at: Timestamp,
@@ -54,7 +54,7 @@ pub(super) struct WriterMachine {
     pub(super) elapsed: Elapsed,
     /// The working time when the request in progress began.
     pub(super) began: Duration,
-    /// The working time of the last progress: something was committed, or the first batch in flight was sent.
+    /// The working time of the last progress: rows were committed, or the only batch in flight was answered.
     pub(super) progress_at: Duration,
     /// When the next status is due.
     pub(super) poll_at: Timestamp,
@@ -71,7 +71,7 @@ pub(super) struct WriterMachine {
     pub(super) state: State,
 }
 
-/// Requests in progress and the final error are boxed: an idle writer has no room for them.
+/// The state of a writer. Requests in progress and the final error are boxed, so that an idle writer is small.
 pub(super) enum State {
     Start,
     Open(Box<Runner<OpenMachine>>),
@@ -79,7 +79,7 @@ pub(super) enum State {
     Ready,
     Append(Box<Runner<AppendMachine>>),
     Poll(Box<Call<BulkGetChannelStatus>>),
-    /// Before the channel is reopened.
+    /// Waits before the channel is reopened.
     Wait(Timestamp),
     Closed,
     Failed(Box<FlowError>),
@@ -114,7 +114,7 @@ impl StateMachine for WriterMachine {
     fn transition(&mut self, cx: &mut Cx) -> Transition<WriterEvent> {
         self.elapsed.begin(cx.now());
         let transition = self.advance(cx);
-        // Requests for a token are the session's.
+        // Requests for a token belong to the session.
         if matches!(transition, ControlFlow::Break(Step::Send(_))) && self.token.is_none() {
             self.metrics.retries += u64::from(self.is_sent);
             self.is_sent = true;
@@ -141,7 +141,7 @@ impl WriterMachine {
     }
 
     fn advance(&mut self, cx: &mut Cx) -> Transition<WriterEvent> {
-        // A reply that a request waits for is taken first.
+        // A reply for the request in progress is handled first.
         if !(cx.has_reply() && self.is_waiting_for_reply())
             && let Some(event) = self.events.pop_front()
         {
@@ -198,7 +198,7 @@ impl WriterMachine {
             self.flush = None;
             self.events.push_back(WriterEvent::Flushed);
         }
-        // What another process has sent is not settled before the channel is open.
+        // Batches of an earlier process are not settled before the channel is open.
         if self.closing && self.opened && self.replay.is_empty() {
             self.close(cx);
         }
@@ -269,7 +269,7 @@ impl WriterMachine {
     }
 
     fn open(&mut self, cx: &mut Cx) {
-        // The rows that the service waits for may be our own: their commit takes as long as it takes.
+        // The rows that the service waits for may be rows of this writer: their commit may take long.
         let busy_timeout = self.retry_time_left();
         let (deadline, excuse) = self.begin_request(cx);
         let Some((ingest, _)) = &self.ingest else { return };
@@ -280,7 +280,7 @@ impl WriterMachine {
         cx.phase(Self::NAME, if self.opened { "opening again" } else { "opening" });
     }
 
-    /// Open → Ready: settles what is committed; what is left is sent again.
+    /// Open → Ready: settles the committed batches; the other batches are sent again.
     fn opened(&mut self, result: Result<Channel, FlowError>, cx: &mut Cx) {
         if let State::Open(open) = &self.state {
             let asked_to_wait = open.machine().request.asked_to_wait();
@@ -377,7 +377,7 @@ impl WriterMachine {
         }
     }
 
-    /// Poll → Ready: the statuses are for all writers of the lease. This writer takes its own next.
+    /// Poll → Ready: posts the statuses for all writers of the lease. This writer takes its own status next.
     fn polled(&mut self, result: Result<ChannelStatuses, FlowError>, cx: &mut Cx) {
         if let State::Poll(call) = &self.state {
             let asked_to_wait = call.asked_to_wait();
@@ -395,7 +395,7 @@ impl WriterMachine {
         }
     }
 
-    /// Ready → Ready: settles what is committed.
+    /// Ready → Ready: settles the committed batches.
     fn read(&mut self, status: Option<ChannelStatus>, requested_at: Timestamp, cx: &mut Cx) {
         let operation = BulkGetChannelStatus::INFO;
         let delta = match status {
@@ -421,7 +421,7 @@ impl WriterMachine {
         };
         match delta {
             Ok(delta) => self.settled(delta, cx),
-            // An open would tell at once, and take the channel from the client that has it now.
+            // An open would show the loss at once, but would take the channel from the client that has it now.
             Err(lost) => {
                 let is_proven = self.faults.lost.add(Some(&lost), requested_at);
                 let fault = if is_proven { Fault::ChannelLost } else { Fault::Unproven };
@@ -442,10 +442,10 @@ impl WriterMachine {
         let is_waiting = self.replay.sent().len() > 0;
         let idle_for = self.elapsed.total().saturating_sub(self.progress_at);
         if is_waiting && idle_for >= self.goal.stall_timeout {
-            // The buffered rows may be gone, and no status tells: only reopening the channel does.
+            // The buffered rows may be lost, and no status shows that: only reopening the channel does.
             let is_first = self.faults.duration(self.elapsed.total()) < self.goal.retry_timeout;
             let time = if is_first { self.goal.stall_timeout } else { self.goal.retry_timeout };
-            let reason = format!("appends are answered, and nothing was committed for {time:?}");
+            let reason = format!("appends are answered, but no rows were committed for {time:?}");
             let what = format!("channel {}", self.goal.path);
             let error = FlowError::Failed(Failure { what, reason, details: None, cause: None });
             return self.handle(Fault::Stalled, BulkGetChannelStatus::INFO, error, cx);
@@ -455,7 +455,7 @@ impl WriterMachine {
 
     /// Ready, Wait → Closed.
     fn close(&mut self, cx: &mut Cx) {
-        // The next process must not report again what was rejected since the last append.
+        // The next process must not report again the rows that were rejected since the last append.
         self.save(cx);
         self.channel = None;
         self.registration.due(Timestamp::MAX);
@@ -465,7 +465,7 @@ impl WriterMachine {
 }
 
 impl WriterMachine {
-    /// What another process needs to continue.
+    /// Saves the state that another process needs to continue.
     pub(super) fn save(&self, cx: &mut Cx) {
         let Some(position) = self.replay.position() else { return };
         let (path, Tokens { prefix, ignored, .. }) = (self.goal.path.clone(), self.goal.tokens.clone());
@@ -478,7 +478,7 @@ impl WriterMachine {
         self.registration.due(self.poll_at);
     }
 
-    /// Rejected rows come first, so that the caller knows them when it sees the token.
+    /// Queues the events of a status. Rejected rows come first, so that the caller knows them when it sees the token.
     fn announce(&mut self, delta: StatusDelta) {
         self.metrics.batches_committed += delta.batches as u64;
         self.metrics.rows_committed += delta.rows;

@@ -1,6 +1,6 @@
 //! [`WriterMetrics`].
 
-/// What a writer has done since it was started. Counters for metrics: each only grows.
+/// The counters of a writer since its start, for metrics. Each counter only grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WriterMetrics {
@@ -12,7 +12,7 @@ pub struct WriterMetrics {
     pub batches_committed: u64,
     /// Rows of these batches, including rejected rows.
     pub rows_committed: u64,
-    /// Rows that the service has rejected, as far as it has counted them.
+    /// Rows that the service has rejected, according to the channel's error count.
     pub rows_rejected: u64,
     /// Requests to the ingest host that were sent again.
     pub retries: u64,

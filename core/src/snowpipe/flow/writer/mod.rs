@@ -1,4 +1,4 @@
-//! [`Writer`]: rows in, none lost and none twice; or an error that says which of them are unconfirmed.
+//! [`Writer`]: writes each row exactly once, or ends with an error that names the unconfirmed rows.
 //!
 //! ```text
 //!            ┌───────────────────── reopened: what is committed is settled, the rest is sent again ◀───────┐
@@ -13,29 +13,29 @@
 //!  Ready, Wait ─closing, nothing waits─▶ Closed
 //! ```
 //!
-//! Which fault leads where is decided in one place, the tables of `decide`. What that means for each answer:
+//! The tables of `decide` say which fault leads to which action. The consequences for each response:
 //!
-//! | answer or event | state | what the writer does |
+//! | response or event | state | what the writer does |
 //! |---|---|---|
-//! | 200 `SUCCESS` | Open | looks the committed token up, settles up to it, sends all behind it again |
+//! | 200 `SUCCESS` | Open | looks the committed token up, settles the batches up to it, sends all later batches again |
 //! | 200, any other status | Open, Poll | opens again |
-//! | 409 `ERR_CHANNEL_HAS_UNCOMMITTED_DATA`, `ERR_OPEN_CHANNEL_IN_PROGRESS` | Open | waits: what is buffered gets committed. Never forces |
+//! | 409 `ERR_CHANNEL_HAS_UNCOMMITTED_DATA`, `ERR_OPEN_CHANNEL_IN_PROGRESS` | Open | waits until buffered rows are committed; never forces |
 //! | 409 `ERR_PIPE_IN_INVALID_STATE`; 404 of channel, pipe or table | any | ends |
-//! | no answer, 408, 429, 5xx, 404 without a code; 200 that says nothing, such as `{}` | any | the same request again, then opens again |
-//! | `Retry-After` | any | waits as long as asked for, up to [`longest_retry_after`](crate::flow::Retry::longest_retry_after); that counts neither as time in trouble nor as time without a commit, up to the limit in [`retry_timeout`](OpenWriter::retry_timeout) |
+//! | no response, 408, 429, 5xx, 404 without a code; 200 without content, such as `{}` | any | the same request again, then opens again |
+//! | `Retry-After` | any | waits as long as the service asks, up to [`longest_retry_after`](crate::flow::Retry::longest_retry_after). The wait counts neither as a fault nor as time without a commit, up to the limit in [`retry_timeout`](OpenWriter::retry_timeout) |
 //! | 400 `STALE_CONTINUATION_TOKEN_SEQUENCER` | Append | opens again; ends if another client has caused it for the third time within ten minutes |
-//! | 400 `STALE_CONTINUATION_TOKEN_SEQUENCER`; after reopening, a token is committed that was sent but not seen committed before | Open | ends with `AmbiguousToken`: another client may use equal tokens. With a [prefix](OpenWriter::token_prefix) or [unique tokens](OpenWriter::unique_tokens) the token is believed. If an open of this writer within the last ten minutes got no answer, it is believed unless it is the token of the rejected append |
+//! | 400 `STALE_CONTINUATION_TOKEN_SEQUENCER`; after reopening, a token is committed that was sent but not seen committed before | Open | ends with `AmbiguousToken`: another client may use equal tokens. With a [prefix](OpenWriter::token_prefix) or [unique tokens](OpenWriter::unique_tokens) the writer trusts the token. If an open of this writer within the last ten minutes got no response, it trusts the token unless it is the token of the rejected append |
 //! | 409 with an unknown code, without a code, or without a body | Append | opens again, and ends with the tenth within ten minutes: another client may have opened the channel, or the service may have ended it |
-//! | 409 as above; after reopening, the token of that append is committed | Open | ends with `AmbiguousToken`: another client may use equal tokens, or a proxy sent the append twice. With a prefix or unique tokens it is believed. Tokens of earlier appends are believed |
+//! | 409 as above; after reopening, the token of that append is committed | Open | ends with `AmbiguousToken`: another client may use equal tokens, or a proxy sent the append twice. With a prefix or unique tokens the writer trusts the token. It trusts tokens of earlier appends |
 //! | 200 that cannot be read, 3xx | Append | opens again |
-//! | other 400 | Append | opens again, as the channel may be of no use any more; ends with the third, and names the batch |
+//! | other 400 | Append | opens again, because the channel may be unusable; ends with the third such rejection, and names the batch |
 //! | 413 | Append | ends, and names the batch |
-//! | 401, 403 | any | another token, once; again: opens again, and ends with the third |
-//! | 410 | any | finds host and token again, opens again |
-//! | the committed token is gone, went back, or was never sent; the channel is another one | Open | ends |
-//! | the same, or no such channel | Poll | polls again, because the node that answers may lag behind; ends after 30 s of answers that say the same, counted from request to request with at most 2 s for each |
+//! | 401, 403 | any | renews the token once; then opens again, and ends with the third rejection |
+//! | 410 | any | requests the host and a token again, opens again |
+//! | the committed token is gone, went back, or was never sent; the channel was recreated | Open | ends |
+//! | the same, or the channel does not exist | Poll | polls again, because the answering node may lag behind; ends after 30 s of the same answers, counted from request to request with at most 2 s for each |
 //! | a status that cannot be read | Poll | the same, but opens again after 30 s |
-//! | nothing that was sent is committed for [`stall_timeout`](OpenWriter::stall_timeout) (60 s by default) | Poll | opens again, even if the retry timeout is shorter: another client may have discarded the buffered rows |
+//! | no sent row is committed for [`stall_timeout`](OpenWriter::stall_timeout) (60 s by default) | Poll | opens again, even if the retry timeout is shorter: another client may have discarded the buffered rows |
 //! | a clock that jumps forward, or a program that was suspended | any | counts the time until the next poll was due, and opens again if a request was under way for too long |
 //! | any of these for longer than [`retry_timeout`](OpenWriter::retry_timeout), without a commit in between | any | ends |
 //! | any of these from a host that has never answered: its address is probably wrong | any | ends: at once if TLS fails, after 10 s if no connection can be made, otherwise after 2 min |
@@ -43,23 +43,24 @@
 //!
 //! Invariants:
 //!
-//! * A batch is kept until its end token, or one that was sent after it, is committed.
-//! * One request is under way. A batch is sent behind another only when the earlier batch was answered.
-//! * After an open no earlier row is buffered: it was committed, or never will be. So sending again what is behind
-//!   the committed token neither loses rows nor writes them twice.
-//! * Tokens are looked up in the list of sent tokens, and never put in an order. A
-//!   [prefix](OpenWriter::token_prefix) is on the wire only.
-//! * The position is saved before each append, and at the end: a new process that continues from it knows every token
+//! * The writer keeps a batch until its end token, or a token that was sent after it, is committed.
+//! * It has at most one request in progress. It sends a batch only after the earlier batch was answered.
+//! * After an open, no earlier row is buffered: it was committed, or never will be. So if the writer sends the batches
+//!   after the committed token again, no row is lost and no row is written twice.
+//! * The writer looks tokens up in the list of sent tokens, and never orders them. A [prefix](OpenWriter::token_prefix)
+//!   is only on the wire.
+//! * It saves its position before each append, and at the end. A new process that continues from it knows every token
 //!   that may be committed.
-//! * That an append was answered is no progress: only a commit is, or a channel that is well when nothing waits. So a
-//!   batch that ends its channel again and again ends the writer.
-//! * A status that came before another client had the channel proves its rows. Rows that it settled stay settled.
-//! * A batch that was certainly rejected is not unconfirmed. A batch that was rejected because of its place in the
-//!   chain, or with an unknown code, still counts as sent: a proxy may have made an earlier attempt, so that only the
-//!   committed token is believed. The third rejection in a row is believed if each open in between shows that the batch
-//!   is not committed.
-//! * Two rejections of a token may be one node's mistake, and opening again harms no row. The third is believed.
-//! * What is kept is bounded; what is more is handed back.
+//! * An answered append is no progress. Progress is a commit, or a good status when no rows wait. So a batch that
+//!   repeatedly invalidates its channel ends the writer.
+//! * A status from before another client had the channel proves its rows. Rows that it settled stay settled.
+//! * A batch that was certainly rejected is not unconfirmed. A batch that was rejected because of its continuation
+//!   token, or with an unknown code, still counts as sent: a proxy may have made an earlier attempt, so only the
+//!   committed token shows the outcome. The third rejection in a row counts if each open in between shows that the
+//!   batch is not committed.
+//! * Two rejections of a request may be the mistake of one node, and reopening the channel harms no row. The third
+//!   rejection is final.
+//! * The number of kept batches is limited. The writer does not accept further batches.
 
 mod decide;
 mod event;
@@ -91,44 +92,43 @@ use crate::snowpipe::rows::{Batch, BatchBuilder, RowError};
 use crate::snowpipe::tuning::MAX_OFFSET_TOKEN_BYTES;
 
 json_structs! {
-    /// What a writer saves.
+    /// The saved state of a writer.
     struct WriterState {
-        /// The channel.
         pub path: ChannelPath,
-        /// Where it is.
         pub position: Position,
-        /// What its tokens begin with on the wire.
         pub token_prefix: Option<String>,
-        /// The token of another load that was committed before anything was sent.
+        /// The token of an earlier load, which was committed before this load sent a row.
         pub ignored_token: Option<String>,
     }
 }
 
-/// A channel that rows go into, exactly once. Made by [`OpenWriter`].
+/// Writes rows into a channel, each exactly once. Created by [`OpenWriter`].
 ///
-/// It yields **more than once**: poll it again after each [`WriterEvent`]. In between, give it rows or batches; it
-/// takes them without any I/O and sends them when it is polled. It keeps each batch until it is committed, and opens
-/// the channel again after every fault.
+/// A writer is an **event flow**: poll it again after each [`WriterEvent`]. Between two polls, give it rows or batches.
+/// It accepts them without I/O, and sends them when it is polled. It keeps each batch until the batch is committed, and
+/// reopens the channel after every fault.
 ///
-/// When it ends in an error, [`FlowError::Ambiguous`] says that some rows are unconfirmed, and which; any other error
-/// means that none are. [`unsettled`](Self::unsettled) hands all back that is not known to be committed. The error or
-/// its cause is
+/// If no rows wait, it yields an event only if the channel changes. To regain control in the meantime, use
+/// [`DrivenFlow::next_before`](crate::driver::DrivenFlow::next_before). An idle writer needs about 3 KiB, and no
+/// thread.
 ///
-/// * [`FlowError::Service`]: the service rejects a request, or faults lasted longer than
-///   [`OpenWriter::retry_timeout`]; with a code that [`is_missing`](crate::snowpipe::ErrorCode::is_missing), when it
-///   says itself that channel, pipe or table are gone;
-/// * [`FlowError::Failed`] with a [`ChannelLost`](super::ChannelLost): its status says that the channel was recreated
-///   or is gone, or another client writes to it;
-/// * [`FlowError::Failed`] with a [`ServiceError`](crate::error::ServiceError): the service does not take a batch,
-///   which is named;
+/// # Errors
+/// If the writer ends in [`FlowError::Ambiguous`], some rows are unconfirmed: the error names them, and its cause is an
+/// error of this list. After any other error, no row is unconfirmed. In both cases [`unsettled`](Self::unsettled)
+/// returns all rows that are not known to be committed.
+///
+/// * [`FlowError::Service`] if the service rejects a request, or if faults lasted longer than
+///   [`OpenWriter::retry_timeout`]. If the channel, the pipe or the table does not exist, its code
+///   [`is_missing`](crate::snowpipe::ErrorCode::is_missing).
+/// * [`FlowError::Failed`] with a [`ChannelLost`](super::ChannelLost) if the channel's status shows that the channel
+///   was recreated or is gone, or that another client writes to it.
+/// * [`FlowError::Failed`] with a [`ServiceError`](crate::error::ServiceError) if the service does not accept a batch.
+///   The error names the batch.
 /// * [`FlowError::Transport`], [`FlowError::Credential`], [`FlowError::Deadline`], [`FlowError::Build`] as with any
 ///   flow.
 ///
-/// With nothing waiting, it yields only when something happens to the channel;
-/// [`DrivenFlow::next_before`](crate::driver::DrivenFlow::next_before) comes back in between. It holds about 3 KiB
-/// then, and no thread.
-///
-/// A whole conversation, with answers given by hand; another client takes the channel before the second append:
+/// # Example
+/// Another client takes the channel before the second append:
 ///
 /// ```
 /// use pipewright::Secret;
@@ -144,15 +144,15 @@ json_structs! {
 ///         "channel_status":{"channel_status_code":"SUCCESS","last_committed_offset_token":null}}"#),
 ///     ("POST /v2/streaming/data/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c/rows", 200,
 ///         r#"{"next_continuation_token":"1_1"}"#),
-///     // Another process has opened the channel when there is more to append.
+///     // Another client has opened the channel before the second append.
 ///     ("POST /v2/streaming/data/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c/rows", 400,
 ///         r#"{"code":"STALE_CONTINUATION_TOKEN_SEQUENCER","message":"m"}"#),
-///     // What was buffered gets committed, and is not discarded.
+///     // The writer waits until the buffered rows are committed: it does not discard them.
 ///     ("PUT /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c", 409,
 ///         r#"{"code":"ERR_CHANNEL_HAS_UNCOMMITTED_DATA","message":"m"}"#),
 ///     ("PUT /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c", 200, r#"{"next_continuation_token":"3_0",
 ///         "channel_status":{"channel_status_code":"SUCCESS","last_committed_offset_token":"2"}}"#),
-///     // Only what is behind it is sent again.
+///     // The writer sends only the rows after the committed token again.
 ///     ("POST /v2/streaming/data/databases/DB/schemas/PUBLIC/pipes/T-STREAMING/channels/c/rows", 200,
 ///         r#"{"next_continuation_token":"3_1"}"#),
 ///     ("POST /v2/streaming/databases/DB/schemas/PUBLIC/pipes/T-STREAMING:bulk-channel-status", 200,
@@ -186,19 +186,23 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Takes a batch, to be sent behind all that was taken before. Needs no I/O.
+    /// Accepts a batch, and sends it at a later poll, after all earlier batches. Does no I/O.
     ///
     /// # Errors
-    /// The batch, with the reason: there is no room, the channel was not opened yet, the batch has no end token or one
-    /// that another has, it is empty or too large, the writer is closed or has ended.
+    /// An [`AppendError`] with the batch and one of these reasons:
+    ///
+    /// * [`PushError::Full`] if too many batches or bytes wait to be committed. Poll the writer, then try again.
+    /// * [`PushError::NotOpened`] before [`WriterEvent::Opened`].
+    /// * [`PushError::Invalid`] if the batch has no end token, or the end token of another batch, or is empty or too
+    ///   large.
+    /// * [`PushError::Closed`] or [`PushError::Ended`] if the writer is closed or has ended.
     pub fn append(&mut self, batch: Batch) -> Result<(), Box<AppendError>> {
         let (machine, cx) = self.runner.parts_mut();
         machine.builder.flush();
         machine.collect(cx);
         let result = machine.room(batch.body.len()).and_then(|()| {
             if machine.builder.open_rows() > 0 {
-                let problem =
-                    "rows that were pushed behind the last offset token are not sent yet: push one with a token first";
+                let problem = "rows after the last offset token are not sent yet: push a row with a token first";
                 return Err(PushError::Invalid(BuildError::value("appendRows", "rows", "a batch", problem)));
             }
             machine.replay.check(&batch).map_err(PushError::Invalid)
@@ -212,25 +216,30 @@ impl Writer {
         }
     }
 
-    /// Takes a row, to be sent behind all that was taken before, in a batch with others: see [`OpenWriter::batches`].
-    /// Rows without a token wait for one with a token. Needs no I/O.
+    /// Accepts a row, and sends it at a later poll in a batch with other rows: see [`OpenWriter::batches`]. A row
+    /// without a token waits for a later row with a token. Does no I/O.
+    ///
+    /// Give each row its own token. The writer compares a token only with the previous token and with tokens that end a
+    /// batch, so it does not detect every duplicate.
     ///
     /// # Errors
-    /// The reason: there is no room, the channel was not opened yet, the row is not one, its offset token is that of
-    /// the row before, ends an earlier batch or is longer than 1024 bytes, the writer is closed or has ended. The row
-    /// was left out then, and all else is as before.
+    /// After an error the writer does not have the row, and is otherwise unchanged.
     ///
-    /// Only the previous token and tokens that end a batch are compared, so a duplicate may go unnoticed: give each row
-    /// its own token. If rows without a token together exceed the size of a request, the writer cannot return them:
-    /// `push` fails with a `RowError`. Read the rows from [`unsettled`](Self::unsettled).
+    /// * [`PushError::Full`] if too many batches or bytes wait to be committed. Poll the writer, then try again.
+    /// * [`PushError::NotOpened`] before [`WriterEvent::Opened`].
+    /// * [`PushError::Row`] if the row cannot be written as one line of JSON, or is too large. If rows without a token
+    ///   together exceed the size of a request, read them from [`unsettled`](Self::unsettled).
+    /// * [`PushError::Invalid`] if the token is that of the previous row, ends an earlier batch, or is longer than 1024
+    ///   bytes.
+    /// * [`PushError::Closed`] or [`PushError::Ended`] if the writer is closed or has ended.
     pub fn push<R: Serialize + ?Sized>(&mut self, row: &R, offset_token: Option<&str>) -> Result<(), PushError> {
         self.push_with(offset_token, |builder| builder.push(row, offset_token))
     }
 
-    /// Takes a row that is JSON already, as [`push`](Self::push) does.
+    /// Accepts a row that is already JSON. Otherwise the same as [`push`](Self::push).
     ///
     /// # Errors
-    /// As there.
+    /// The same as those of [`push`](Self::push).
     pub fn push_line(&mut self, line: &[u8], offset_token: Option<&str>) -> Result<(), PushError> {
         self.push_with(offset_token, |builder| builder.push_line(line, offset_token))
     }
@@ -248,9 +257,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Sends what was taken without waiting for more; [`WriterEvent::Flushed`] says that it is committed: once, when
-    /// this is called again before. Rows behind the last offset token stay, because no token would show that they are
-    /// committed.
+    /// Sends the accepted rows at the next poll, without waiting for further rows. The writer reports
+    /// [`WriterEvent::Flushed`] when they are committed. After a second call before that, it reports the event once,
+    /// for both calls. Rows after the last offset token stay, because no token would show that they are committed.
     pub fn flush(&mut self) {
         let (machine, cx) = self.runner.parts_mut();
         machine.builder.flush();
@@ -258,11 +267,12 @@ impl Writer {
         machine.flush = Some(machine.replay.taken);
     }
 
-    /// Takes nothing any more; [`WriterEvent::Closed`] says that all is committed, also what an earlier writer had
-    /// sent. The channel stays, for the next writer.
+    /// Closes the writer: it accepts no more rows, and reports [`WriterEvent::Closed`] when all rows are committed,
+    /// including those of an earlier writer. The channel stays, for the next writer.
     ///
     /// # Errors
-    /// When there are rows behind the last offset token: push one with a token first. The writer is not closed then.
+    /// [`PushError::Invalid`] if there are rows after the last offset token. The writer is then not closed: push a row
+    /// with a token first.
     pub fn close(&mut self) -> Result<(), PushError> {
         let (machine, cx) = self.runner.parts_mut();
         machine.builder.flush();
@@ -273,31 +283,32 @@ impl Writer {
                 Ok(())
             }
             rows => {
-                let problem = "they are behind the last offset token, so no token would show that they are committed; push a row with a token";
+                let problem = "they are after the last offset token, so no token would show that they are committed; push a row with a token";
                 Err(PushError::Invalid(BuildError::value("appendRows", "rows", &format!("{rows} rows"), problem)))
             }
         }
     }
 
-    /// The channel.
+    /// Returns the path of the channel.
     pub fn path(&self) -> &ChannelPath {
         &self.runner.machine().goal.path
     }
 
-    /// The last offset token that is known to be committed.
+    /// Returns the last offset token that is known to be committed; `None` if no token is.
     pub fn committed(&self) -> Option<&str> {
         self.runner.machine().replay.committed()
     }
 
-    /// How many batches wait to be committed, sent or not.
+    /// Returns how many batches wait to be committed, sent or not.
     pub fn waiting(&self) -> usize {
         self.runner.machine().replay.batches()
     }
 
-    /// Returns the last channel status that the writer has read, with the caller's own offset tokens; `None` until the
-    /// channel is open. It has the latency, the rows that were inserted and rejected, and the last error. The writer
-    /// reads it when it opens the channel, once a second while rows are unconfirmed, and otherwise as
-    /// [`OpenWriter::idle`] says.
+    /// Returns the last channel status that the writer has read; `None` until the channel is open.
+    ///
+    /// The status has the latency, the number of inserted and rejected rows, and the last error. Its offset tokens have
+    /// no prefix. The writer reads it when it opens the channel, once a second while rows are unconfirmed, and
+    /// otherwise every [`OpenWriter::idle`].
     pub fn status(&self) -> Option<&ChannelStatus> {
         self.runner.machine().status.as_deref()
     }
@@ -307,7 +318,8 @@ impl Writer {
         self.runner.machine().metrics
     }
 
-    /// What another process needs to continue, as the notices have it; `None` until the channel is open.
+    /// Returns the position that another process needs to continue, as in the saved state; `None` until the channel is
+    /// open.
     pub fn position(&self) -> Option<Position> {
         self.runner.machine().replay.position()
     }
@@ -322,7 +334,7 @@ impl Writer {
 }
 
 impl WriterMachine {
-    /// Takes over the batches that are closed.
+    /// Moves the complete batches from the builder to the replay buffer.
     pub(super) fn collect(&mut self, cx: &Cx) {
         while let Some(batch) = self.builder.next_batch(cx.now()) {
             let result = self.replay.check(&batch);
@@ -333,7 +345,7 @@ impl WriterMachine {
         }
     }
 
-    /// Whether so many bytes more may be taken.
+    /// Returns an error if the writer has no room for so many further bytes.
     fn room(&self, bytes: u64) -> Result<(), PushError> {
         match &self.state {
             State::Failed(error) => return Err(PushError::Ended(self.with_unconfirmed((**error).clone()))),
@@ -348,9 +360,9 @@ impl WriterMachine {
         if is_full && !self.replay.is_empty() { Err(PushError::Full { batches, bytes: waiting }) } else { Ok(()) }
     }
 
-    /// A batch may end behind any row with a token, and no other may end with the same token. The batches that are cut
-    /// from now on end with the tokens of rows that come from now on, or of rows that wait, which were compared when
-    /// they came.
+    /// Checks a row's token. A batch may end with any row that has a token, and no two batches may end with the same
+    /// token. Later batches end with the token of this row, of a later row, or of a waiting row, which was checked
+    /// before.
     fn check_token(&self, token: Option<&str>) -> Result<(), PushError> {
         let last = || self.builder.last_token().or_else(|| self.replay.last_token());
         let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(()) };
@@ -358,10 +370,10 @@ impl WriterMachine {
             return Err(PushError::Invalid(too_long(token)));
         }
         let problem = if last() == Some(token) {
-            "the row before has the same: give it to the last of the rows that belong together"
+            "the previous row has the same token: set a token only on the last row of a group"
         } else if self.replay.is_used(token) {
-            "an earlier batch ends with it, so it would not show which of them is committed; give each row a token of its \
-             own, and push on behind the last row that was taken"
+            "an earlier batch ends with it, so it would not show which of them is committed; give each row its own token, \
+             and continue after the last accepted row"
         } else {
             return Ok(());
         };
@@ -369,7 +381,7 @@ impl WriterMachine {
     }
 }
 
-/// Without rows.
+/// Shows no rows, because they are the caller's data.
 impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer")

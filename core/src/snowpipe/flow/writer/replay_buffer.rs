@@ -1,4 +1,4 @@
-//! [`ReplayBuffer`]: the batches that a writer is answerable for, and where it is in its channel.
+//! [`ReplayBuffer`]: the batches that are not committed yet, and the writer's position in its channel.
 
 use std::collections::VecDeque;
 
@@ -12,30 +12,30 @@ use crate::snowpipe::flow::{ChannelLost, Position, RejectedRows};
 use crate::snowpipe::rows::Batch;
 use crate::snowpipe::tuning::MAX_OFFSET_TOKEN_BYTES;
 
-/// See the module. Batches are in order; the first `sent` of them were sent since the channel was opened last.
+/// The batches of a writer, in order. The first `sent` of them were sent since the channel was last opened.
 #[derive(Debug)]
 pub(super) struct ReplayBuffer {
     /// `None` until the channel is known.
     known: Option<ChannelSnapshot>,
-    /// End tokens that another process had sent.
+    /// End tokens that an earlier process had sent.
     before: Vec<String>,
-    /// From which of all that may be committed on a commit proves nothing, because another client had opened the
+    /// The index of the first unconfirmed batch whose commit proves nothing, because another client had opened the
     /// channel.
     unproven_from: Option<usize>,
     batches: VecDeque<Batch>,
     sent: usize,
     bytes: u64,
-    /// What was committed before the last token.
+    /// The tokens that were committed before the last token.
     past: RecentTokens,
-    /// The greatest end token there was, by length and then by bytes. Tokens that grow, as numbers do, are compared
-    /// with this token only.
+    /// The greatest end token so far, by length and then by bytes. If tokens grow, as numbers do, a new token is
+    /// compared only with this token.
     greatest: String,
-    /// How many batches were taken, and how many of them are committed.
+    /// How many batches were accepted, and how many of them are committed.
     pub(super) taken: u64,
     pub(super) settled: u64,
 }
 
-/// What a status has brought.
+/// The progress that a status shows.
 #[derive(Debug)]
 pub(super) struct StatusDelta {
     pub(super) batches: usize,
@@ -43,13 +43,13 @@ pub(super) struct StatusDelta {
     pub(super) rejected: Option<RejectedRows>,
 }
 
-/// Two tokens must fit into a request line, percent-encoded.
+/// Returns the error for a long token: two tokens must fit into a request line, percent-encoded.
 pub(super) fn too_long(token: &str) -> BuildError {
     let value = format!("of {} bytes: {token}", token.len());
     BuildError::value("appendRows", "offset token", &value, "a writer takes tokens of up to 1024 bytes")
 }
 
-/// An order in which numbers without leading zeros grow.
+/// Returns a sort key by which numbers without leading zeros grow.
 fn order(token: &str) -> (usize, &str) {
     (token.len(), token)
 }
@@ -83,7 +83,7 @@ impl ReplayBuffer {
         }
     }
 
-    /// Whether a batch ends with a token: one that waits, or one that was committed not long ago.
+    /// Returns whether a waiting or recently committed batch ends with a token.
     pub(super) fn is_used(&self, token: &str) -> bool {
         if order(token) > order(&self.greatest) {
             return false;
@@ -92,7 +92,7 @@ impl ReplayBuffer {
         waiting.chain(self.committed()).any(|used| used == token) || self.past.contains(Some(token))
     }
 
-    /// What another process needs to continue; `None` until the channel is known.
+    /// Returns the position that another process needs to continue; `None` until the channel is known.
     pub(super) fn position(&self) -> Option<Position> {
         let ChannelSnapshot { committed, created_on_ms, rows_error_count } = self.known.clone()?;
         let sent: Vec<_> = self.unconfirmed().map(str::to_owned).collect();
@@ -100,7 +100,7 @@ impl ReplayBuffer {
         Some(Position { committed, sent, created_on_ms, rows_error_count, rejected })
     }
 
-    /// Whether the channel is known: opened by this process, or by one before it.
+    /// Returns whether the channel is known: opened by this process or an earlier process.
     pub(super) fn is_known(&self) -> bool {
         self.known.is_some()
     }
@@ -109,13 +109,13 @@ impl ReplayBuffer {
         self.known.as_ref()?.committed.as_deref()
     }
 
-    /// The end tokens of all that may be committed at any moment, also of what another process had sent.
+    /// Returns the end tokens of all unconfirmed batches, including those of an earlier process.
     pub(super) fn unconfirmed(&self) -> impl Iterator<Item = &str> {
         let ours = self.sent().filter_map(|batch| batch.end_offset_token.as_deref());
         self.before.iter().map(String::as_str).chain(ours)
     }
 
-    /// Batches that may be committed at any moment.
+    /// Returns the batches that were sent and may be committed at any time.
     pub(super) fn sent(&self) -> impl ExactSizeIterator<Item = &Batch> {
         self.batches.range(..self.sent)
     }
@@ -136,12 +136,12 @@ impl ReplayBuffer {
         self.batches.is_empty()
     }
 
-    /// The last token that was taken, or committed.
+    /// Returns the last token that was accepted or committed.
     pub(super) fn last_token(&self) -> Option<&str> {
         self.batches.back().map_or_else(|| self.committed(), |batch| batch.end_offset_token.as_deref())
     }
 
-    /// What is wrong with a batch, if anything is.
+    /// Returns an error if the batch cannot be sent.
     pub(super) fn check(&self, batch: &Batch) -> Result<(), BuildError> {
         let wrong = |parameter, value: &str, problem| Err(BuildError::value("appendRows", parameter, value, problem));
         let bytes = batch.body.len();
@@ -150,24 +150,23 @@ impl ReplayBuffer {
             return Err(too_long(token));
         }
         let Some(end) = batch.end_offset_token.as_deref().filter(|token| !token.is_empty()) else {
-            return wrong("end offset token", "", "without one no status shows that the rows are committed: set it");
+            return wrong("end offset token", "", "no status can show that the rows are committed: set a token");
         };
         if bytes == 0 {
             return wrong("rows", "0 bytes", "the batch has no rows: do not send it");
         }
         if bytes > MAX_BYTES {
-            let problem = "the service takes 4194304 bytes, after compression: split the batch";
+            let problem = "the service accepts at most 4194304 bytes, after compression: split the batch";
             return wrong("rows", &format!("{bytes} bytes"), problem);
         }
         if self.is_used(end) {
-            let problem =
-                "another batch ends with it: each needs an end token of its own, which shows that it is committed";
+            let problem = "another batch ends with it: give each batch its own end token, which shows that the batch is committed";
             return wrong("end offset token", end, problem);
         }
         Ok(())
     }
 
-    /// Takes a batch that is fine.
+    /// Adds a batch that was checked.
     pub(super) fn take(&mut self, batch: Batch) {
         self.bytes = self.bytes.saturating_add(batch.body.len());
         self.taken += 1;
@@ -177,26 +176,28 @@ impl ReplayBuffer {
         self.batches.push_back(batch);
     }
 
-    /// Takes the last sent batch for one that was not sent.
+    /// Marks the last sent batch as not sent.
     pub(super) fn unsend_last(&mut self) {
         self.sent = self.sent.saturating_sub(1);
     }
 
-    /// The append of the last sent batch was rejected because another client may have opened the channel. It still
-    /// counts as sent: a proxy may have sent it before. But if its token is committed, it may be the other client's. If
-    /// `is_taken`, another client has the channel for certain. Then the token of an earlier batch may be the other
-    /// client's, too: a restart of the service or a forced open may have discarded ours before.
+    /// Records that the append of the last sent batch was rejected because another client may have opened the channel.
+    ///
+    /// The batch still counts as sent: a proxy may have sent it before. But if its token is committed, the other client
+    /// may have sent it. If `is_taken`, another client certainly has the channel. Then the other client may also have
+    /// sent the token of an earlier batch: a restart of the service or a forced open may have discarded this writer's
+    /// batch before.
     pub(super) fn reject_last(&mut self, is_taken: bool) {
         let last = self.unconfirmed().count().checked_sub(1);
         self.unproven_from = last.map(|last| if is_taken { 0 } else { last });
     }
 
-    /// Whether there is a batch to send.
+    /// Returns whether a batch waits to be sent.
     pub(super) fn has_unsent(&self) -> bool {
         self.sent < self.batches.len()
     }
 
-    /// The next batch to send: it counts as sent from now on.
+    /// Returns the next batch to send, and marks it as sent.
     pub(super) fn send_next(&mut self) -> Option<Batch> {
         let batch = self.batches.get(self.sent).cloned()?;
         self.sent += 1;
@@ -204,7 +205,7 @@ impl ReplayBuffer {
         Some(batch)
     }
 
-    /// The channel was opened: what is committed is, and nothing else of what was sent will ever be.
+    /// Settles the batches after the channel was opened. A sent batch that is not committed now never will be.
     pub(super) fn reopened(&mut self, status: &ChannelStatus) -> Result<StatusDelta, ChannelLost> {
         let delta = self.read(status, StatusSource::Opened)?;
         self.before = Vec::new();
@@ -213,7 +214,7 @@ impl ReplayBuffer {
         Ok(delta)
     }
 
-    /// The status of the open channel.
+    /// Settles the batches by a status of the open channel.
     pub(super) fn polled(&mut self, status: &ChannelStatus) -> Result<StatusDelta, ChannelLost> {
         self.read(status, StatusSource::Polled)
     }
@@ -248,7 +249,7 @@ impl ReplayBuffer {
             self.past.add(token.as_deref());
         }
         if self.batches.is_empty() {
-            // A channel may be idle for long after it had much to do.
+            // A channel may be idle for long after a high load: the buffer's memory is released.
             self.batches = VecDeque::new();
         }
         Ok(StatusDelta { batches, rows, rejected })

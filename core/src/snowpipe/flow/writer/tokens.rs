@@ -1,4 +1,4 @@
-//! [`Tokens`]: how the offset tokens of a load differ from those of other loads.
+//! [`Tokens`]: distinguishes the offset tokens of a load from those of other loads.
 
 use crate::error::BuildError;
 use crate::snowpipe::channels::ChannelStatus;
@@ -6,27 +6,27 @@ use crate::snowpipe::flow::ChannelLost;
 use crate::snowpipe::rows::Batch;
 use crate::snowpipe::tuning::MAX_PREFIX_BYTES;
 
-/// Ends the prefix on the wire. Without it the row `05` of the load `load-1` would have the token of the row `5` of
-/// `load-10`.
+/// The separator between the prefix and the token on the wire. Without it, row `05` of the load `load-1` would have the
+/// same token as row `5` of the load `load-10`.
 const SEPARATOR: char = '|';
 
-/// What [`OpenWriter`](super::OpenWriter) says about offset tokens.
+/// The settings of [`OpenWriter`](super::OpenWriter) for offset tokens.
 ///
-/// The prefix exists on the wire only. It is added to a batch that is sent and removed from a status that comes, so
-/// that everything in between knows the caller's own tokens.
+/// The prefix exists only on the wire. It is added to each sent batch and removed from each status, so the rest of the
+/// writer handles the caller's tokens.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tokens {
     pub(super) prefix: Option<String>,
-    /// Whether a committed token without the prefix counts as none when the channel is opened for the first time.
+    /// Whether a committed token without the prefix is ignored when the channel is opened for the first time.
     pub(super) ignores_other_prefixes: bool,
-    /// The token that was committed then. Any other token without the prefix is of another load that is still running.
+    /// The ignored token. Any other token without the prefix belongs to another load that is still running.
     pub(super) ignored: Option<String>,
     /// Whether equal tokens mean equal rows also without a prefix.
     pub(super) unique: bool,
 }
 
 impl Tokens {
-    /// What is wrong with the prefix.
+    /// Returns an error if the prefix cannot be used.
     pub(super) fn check(&self) -> Result<(), BuildError> {
         let Some(prefix) = self.prefix.as_deref() else { return Ok(()) };
         let wrong = |value: &str, problem| Err(BuildError::value("OpenWriter", "token_prefix", value, problem));
@@ -39,12 +39,12 @@ impl Tokens {
         Ok(())
     }
 
-    /// Whether equal tokens mean equal rows.
+    /// Returns whether equal tokens mean equal rows.
     pub(super) fn are_unique(&self) -> bool {
         self.unique || self.prefix.is_some()
     }
 
-    /// A batch as it is sent.
+    /// Adds the prefix to the tokens of a batch.
     pub(super) fn add_to(&self, mut batch: Batch) -> Batch {
         if let Some(prefix) = &self.prefix {
             for token in [&mut batch.start_offset_token, &mut batch.end_offset_token].into_iter().flatten() {
@@ -57,12 +57,12 @@ impl Tokens {
         batch
     }
 
-    /// A status with the caller's own tokens. `is_first` says that nothing of this load was ever sent, as far as is
-    /// known.
+    /// Removes the prefix from the tokens of a status. `is_first` says that no row of this load was sent before, as far
+    /// as is known.
     ///
     /// # Errors
-    /// If the committed token is of another load: [`ChannelLost::OtherLoad`] at first, [`ChannelLost::ForeignToken`]
-    /// later.
+    /// If the committed token is of another load: [`ChannelLost::OtherLoad`] if `is_first`, otherwise
+    /// [`ChannelLost::ForeignToken`].
     pub(super) fn remove_from(&mut self, status: &mut ChannelStatus, is_first: bool) -> Result<(), ChannelLost> {
         let Some(prefix) = &self.prefix else { return Ok(()) };
         let own = |token: &str| {

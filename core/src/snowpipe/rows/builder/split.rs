@@ -1,4 +1,4 @@
-//! Rows that are closed and are too large for one append, also after compression.
+//! Splits closed rows that are too large for one append, also after compression.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use super::{BatchBuilder, LIMIT};
 use crate::snowpipe::rows::Cut;
 
 impl BatchBuilder {
-    /// Compresses rows into one batch, or into several when they are too many for one.
+    /// Compresses rows into one batch, or into several batches if they are too large for one batch.
     pub(super) fn seal(&mut self, rows: Range<usize>) {
         let mut parts = vec![rows];
         while let Some(rows) = parts.pop() {
@@ -21,7 +21,7 @@ impl BatchBuilder {
                         parts.extend([middle..rows.end, rows.start..middle]);
                         continue;
                     }
-                    // What may not be cut is never larger than the limit.
+                    // Rows that must stay together are never larger than the limit.
                     None => (None, Bytes::copy_from_slice(lines)),
                 },
             };
@@ -30,7 +30,7 @@ impl BatchBuilder {
         }
     }
 
-    /// The cut next to the middle of several rows.
+    /// Returns the allowed cut nearest to the middle of several rows.
     fn middle(&self, rows: &Range<usize>) -> Option<usize> {
         let (start, end) = (self.ends(rows.start).line, self.ends(rows.end).line);
         let middle = start + (end - start) / 2;
@@ -45,7 +45,7 @@ impl BatchBuilder {
         cuts.min_by_key(|cut| (repeated.contains(&self.token(cut - 1)), self.ends(*cut).line.abs_diff(middle)))
     }
 
-    /// The tokens that several rows have. No batch should end with one of them.
+    /// Returns the tokens that several rows have. No batch should end with such a token.
     fn repeated_tokens(&self) -> BTreeSet<&str> {
         let mut seen = BTreeSet::new();
         (0..self.rows.len()).map(|row| self.token(row)).filter(|token| !seen.insert(*token)).collect()

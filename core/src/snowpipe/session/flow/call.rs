@@ -7,10 +7,11 @@ use crate::operation::Operation;
 use crate::seed::Seed;
 use crate::snowpipe::SnowpipeIngest;
 
-/// One operation of the ingest host, with the session's token. Made by
-/// [`Session::call`](crate::snowpipe::session::Session::call); run it on the handle of the account.
+/// One operation of the ingest host, with the session's token. Created by
+/// [`Session::call`](crate::snowpipe::session::Session::call). Run it on the account's client.
 ///
-/// Ends as the operation's own call does, and otherwise as [`SessionRun`] says.
+/// # Errors
+/// The errors of the operation, and those of [`SessionRun`].
 pub type SessionCall<O> = SessionRun<OperationGoal<O>>;
 
 /// An operation as a goal.
@@ -21,7 +22,7 @@ pub struct OperationGoal<O>(pub(crate) O);
 /// The transitions of [`OperationGoal`].
 #[derive(Debug)]
 pub struct OperationGoalMachine<O: Operation> {
-    /// Until it is called.
+    /// The operation, until it is called.
     operation: Option<O>,
     call: Option<Call<O>>,
 }

@@ -11,13 +11,16 @@ use crate::snowpipe::SnowpipeAccount;
 use crate::snowpipe::account::TokenType;
 use crate::snowpipe::session::Session;
 
-/// Finds the ingest host and gets a token for it.
+/// Requests the ingest host and a token for it.
 ///
-/// Run it on the handle of the account, whose credentials are asked: for a key-pair token, an OAuth access token or a
-/// programmatic access token, as the [`TokenType`] says.
+/// Run it on the account's client. The client's credentials must be of the kind that the [`TokenType`] says: a key-pair
+/// token, an OAuth access token or a programmatic access token.
 ///
-/// Ends in [`FlowError::Service`](crate::error::FlowError::Service) if the account rejects the credential: 401 `390144`
-/// if names, key or clock of a key-pair token are wrong, 400 `invalid_grant` if it is wrong for this account.
+/// # Errors
+/// [`FlowError::Service`](crate::error::FlowError::Service) if the account rejects the credential:
+///
+/// * 401 `390144` if a name, the key or the clock of a key-pair token is wrong;
+/// * 400 `invalid_grant` if the credential is wrong for this account.
 ///
 /// ```
 /// use pipewright::snowpipe::OpenSession;
@@ -34,27 +37,27 @@ pub struct OpenSession {
 }
 
 impl OpenSession {
-    /// With the kind of the account's credential.
+    /// Creates the goal for the kind of the account's credential.
     pub fn new(token_type: TokenType) -> Self {
         Self { token_type, role: None, ingest_headers: HeaderMap::new(), plaintext_loopback: false }
     }
 
-    /// The role to work with; the user's default role without it. A key-pair token names its role itself.
+    /// Sets the role to use; the user's default role by default. A key-pair token contains its role.
     pub fn role(mut self, role: impl Into<String>) -> Self {
         self.role = Some(role.into());
         self
     }
 
-    /// Headers for every request to the ingest host, such as a `User-Agent` of one's own. Those of the account's config
-    /// go to the account's host only.
+    /// Sets headers for every request to the ingest host, such as a `User-Agent`. The headers of the account's
+    /// configuration are sent only to the account's host.
     pub fn ingest_headers(mut self, headers: HeaderMap) -> Self {
         self.ingest_headers = headers;
         self
     }
 
-    /// An ingest host that is this machine is spoken to over plain `http`: for simulators. Any other is not, in any
-    /// case. Without it, a session with an account that is plain `http` on this machine ends with an error that names
-    /// this method.
+    /// Uses plain `http` if the ingest host is this machine, for tests with simulators. Requests to any other host
+    /// always use `https`. Without this setting, a session with a plain `http` account on this machine ends with an
+    /// error that names this method.
     pub fn allow_plaintext_loopback(mut self) -> Self {
         self.plaintext_loopback = true;
         self

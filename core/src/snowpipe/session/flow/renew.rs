@@ -1,4 +1,4 @@
-//! [`Renewal`]: what the holder of a lease does.
+//! [`Renewal`]: the flow of the holder of a lease.
 //!
 //! ```text
 //!  Start ──no host known──▶ Hostname ──▶ Exchange ──▶ done: the session has host and token
@@ -7,9 +7,8 @@
 //!                           rejected, perhaps because of the host ──by the second host──▶ failed
 //! ```
 //!
-//! The account may fail over between the two requests, and the name of a host may be cut off on its way. Then the
-//! account rejects the host, and not the client. So a rejection is believed if it comes for the second host that was
-//! requested.
+//! The account may fail over between the two requests, or the name of the host may arrive truncated. Then the account
+//! rejects the host, and not the client. So a rejection is final only for the second requested host.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -27,10 +26,11 @@ use crate::snowpipe::{RequestId, SnowpipeAccount};
 use crate::time::Timestamp;
 use crate::url::Base;
 
-/// Gets a token for a [session](crate::snowpipe::session), and the host before that when it is not known. All that it
-/// sends goes to the account's host.
+/// Gets a token for a [session](crate::snowpipe::session), and first the host if it is not known. Sends requests only
+/// to the account's host.
 ///
-/// Ends in the error of the call that failed. The session has it too when it is final, for those who ask next.
+/// # Errors
+/// The error of the failed call. If it is final, the session returns it also to the flows that wait for a token.
 #[derive(Debug)]
 #[must_use = "a flow does nothing until it is polled"]
 pub struct Renewal {
@@ -42,7 +42,7 @@ impl Renewal {
         Self { runner: Runner::new(RenewalMachine::new(lease), account, seed, timeout) }
     }
 
-    /// Ends the renewal at this time at the latest.
+    /// Sets the time at which the renewal ends at the latest.
     pub fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
         self.runner = self.runner.with_deadline(deadline);
         self
@@ -62,7 +62,7 @@ pub(super) struct RenewalMachine {
     lease: Lease,
     /// How many times the host was requested.
     hostname_requests: u32,
-    /// How much of the waits that the account has asked the current call for is reported to the session.
+    /// The part of the current call's waits (those that the account has asked for) that the session knows.
     reported_wait: Duration,
     state: State,
 }
@@ -78,7 +78,7 @@ impl RenewalMachine {
         Self { lease, hostname_requests: 0, reported_wait: Duration::ZERO, state: State::Start }
     }
 
-    /// How long the account has asked the current call to wait, beyond our own waits.
+    /// Returns how long the account has asked the current call to wait, beyond the call's own waits.
     fn asked_to_wait(&self) -> Duration {
         match &self.state {
             State::Start => Duration::ZERO,
@@ -89,7 +89,7 @@ impl RenewalMachine {
 
     fn hostname(&mut self, cx: &mut FlowContext<SnowpipeAccount>) -> State {
         self.hostname_requests += 1;
-        cx.phase(Self::NAME, "asking for the ingest host");
+        cx.phase(Self::NAME, "requesting the ingest host");
         let kind = self.lease.session.shared.options.token_type.clone();
         let id = RequestId::from_bits(cx.seed.next_u128());
         State::Hostname(cx.call(GetHostname::new(kind, id)))
@@ -104,7 +104,7 @@ impl RenewalMachine {
         State::Exchange { call: cx.call(exchange), host }
     }
 
-    /// Gives the session what was got.
+    /// Gives the session the host and the token.
     fn install(
         &self,
         host: Arc<str>,
@@ -129,7 +129,7 @@ impl RenewalMachine {
         let is_simulator = !plain.is_exposed() && session.account.base().is_plaintext_loopback();
         match session.options.plaintext_loopback {
             true if !plain.is_exposed() => Ok(plain),
-            // Nothing there would answer over `https`.
+            // A simulator on this machine does not answer over `https`.
             false if is_simulator => Err(BuildError::Base { address: plain.to_string(), problem: NOT_ALLOWED }.into()),
             _ => Ok(format!("https://{host}").parse()?),
         }
@@ -142,11 +142,11 @@ impl RenewalMachine {
     }
 }
 
-/// What to do about an ingest host that would have to be spoken to over `http`.
+/// What to do if the ingest host requires plain `http`.
 const NOT_ALLOWED: &str = "the account and its ingest host are on this machine, and the account is plain http: \
     call OpenSession::allow_plaintext_loopback to send tokens and rows over plain http, too";
 
-/// Whether another attempt would fail, too.
+/// Returns whether another attempt would fail, too.
 fn is_final(error: &FlowError) -> bool {
     match error {
         FlowError::Build(_) => true,
@@ -156,7 +156,7 @@ fn is_final(error: &FlowError) -> bool {
     }
 }
 
-/// Whether the account may have rejected the host.
+/// Returns whether the account may have rejected the host.
 fn may_be_wrong_host(error: &ServiceError) -> bool {
     !error.is_transient() && !matches!(error.status().as_u16(), 401 | 403)
 }
@@ -172,7 +172,7 @@ impl StateMachine for RenewalMachine {
             ControlFlow::Break(Step::WaitUntil(at)) => Some(*at),
             _ => None,
         };
-        // A blocking driver does not poll before.
+        // A blocking driver does not poll before that time.
         self.lease.hold(wait.map_or(cx.now(), |at| at.max(cx.now())));
         let asked_to_wait = self.asked_to_wait();
         if let Some(at) = wait

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  Start ──token──▶ Run ──the flow requests a credential──▶ Authorize ──token for the same host──▶ Run
-//!                    ├─▶ result                                └─ for another host, or none ─▶ Run, whose request fails
+//!                    ├─▶ result                                └─ for another host, or no token ─▶ Run, whose request fails
 //!                    └─▶ 410: the session forgets the host
 //! ```
 
@@ -22,16 +22,18 @@ use crate::seed::Seed;
 use crate::snowpipe::session::{Grant, Session};
 use crate::snowpipe::{SnowpipeAccount, SnowpipeIngest};
 
-/// A flow of the ingest host, such as [`OpenChannel`](crate::snowpipe::OpenChannel), with the session's token. Made by
-/// [`Session::run`], or for one operation by [`Session::call`]; run it on the handle of the account.
+/// A flow of the ingest host, such as [`OpenChannel`](crate::snowpipe::OpenChannel), with the session's token. Created
+/// by [`Session::run`], or for one operation by [`Session::call`]. Run it on the account's client.
 ///
-/// Asks for host and token when the session has none, and for another token when the service rejects it (401, 403),
-/// once for each request. On 410 the session forgets the host, so that the next flow goes to another: a channel has to
-/// be opened again there.
+/// If the session has no host or token, the flow requests them first. If the service rejects the token (401, 403), the
+/// flow renews it, once for each request. On 410, the session drops the host, and the next flow requests another host:
+/// open all channels again there.
 ///
-/// Ends as the flow does, and in the error of the [renewal](super::Renewal) when there is no token to begin with. When
-/// there is no token later, or the session has moved to another host by then, the request that asked for it ends in
-/// [`FlowError::Credential`], or in [`FlowError::Ambiguous`] around it when an attempt may have been carried out.
+/// # Errors
+/// * The errors of the goal itself.
+/// * The error of the [renewal](super::Renewal) if the session has no token at the start.
+/// * [`FlowError::Credential`] if a renewal fails later, or if the session has moved to another host in the meantime.
+///   If an attempt may have been carried out, this is the cause of an [`FlowError::Ambiguous`].
 #[derive(Clone, Debug)]
 #[must_use = "a goal does nothing until it is run"]
 pub struct SessionRun<G> {
@@ -43,9 +45,9 @@ pub struct SessionRun<G> {
 /// The transitions of [`SessionRun`].
 pub struct SessionRunMachine<G: MachineGoal> {
     session: Session,
-    /// Of the host that the flow is for.
+    /// The number of the host that the flow is for.
     generation: u64,
-    /// The token that it began with, until it asks for one.
+    /// The token that the flow began with, until it requests a token.
     granted: Option<HeaderValue>,
     state: State<G>,
 }
@@ -63,8 +65,8 @@ impl<G> SessionRun<G> {
         Self { session, goal, timeout: None }
     }
 
-    /// Sets how long all of it may take, including the time to find the host and the token; without a limit by default.
-    /// The goal's own `timeout` begins when there is a token.
+    /// Sets how long the flow may take, including the requests for host and token; without a limit by default. The
+    /// goal's own `timeout` begins when the session has a token.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.timeout = Some(time);
         self
@@ -72,8 +74,8 @@ impl<G> SessionRun<G> {
 }
 
 impl<G: MachineGoal<Service = SnowpipeIngest, Flow = GoalFlow<G>>> SessionRunMachine<G> {
-    /// Uses the session's token: to start the flow, or for the request that waits for it. Without a token that request
-    /// fails, and the flow decides what that means.
+    /// Uses the session's token to start the flow, or for the request that waits for it. Without a token the request
+    /// fails, and the flow decides how to continue.
     fn use_token(
         &mut self,
         result: Result<Grant, FlowError>,
@@ -147,7 +149,7 @@ impl<G: MachineGoal<Service = SnowpipeIngest, Flow = GoalFlow<G>>> StateMachine 
     }
 }
 
-/// Whether the service says that the pipe is at another host now.
+/// Returns whether the service says that the pipe is at another host now.
 fn has_moved(error: &FlowError) -> bool {
     error.service().is_some_and(|error| error.status() == StatusCode::GONE)
 }

@@ -13,12 +13,12 @@ use crate::time::Timestamp;
 pub(crate) struct TokenWait {
     session: Session,
     renewal: Option<Renewal>,
-    /// Whether the renewal is early: the previous token is still good.
+    /// Whether the renewal is early: the previous token is still valid.
     is_early: bool,
-    /// How long the account has asked the holder of the lease to wait, while this was waiting: for itself, or for
-    /// another holder.
+    /// How long the account has asked the holder of the lease to wait during this wait. The holder may be this machine
+    /// or another flow.
     asked_to_wait: Duration,
-    /// When it was polled last.
+    /// When this wait was last polled.
     polled_at: Option<Timestamp>,
 }
 
@@ -33,7 +33,7 @@ impl TokenWait {
         }
     }
 
-    /// How long the account has asked the holder of the lease to wait, as far as this has waited for it.
+    /// Returns how long the account has asked the holder of the lease to wait during this wait.
     pub(crate) fn asked_to_wait(&self) -> Duration {
         self.asked_to_wait
     }
@@ -45,19 +45,18 @@ impl TokenWait {
             if let Some(renewal) = &mut self.renewal {
                 let result = cx.poll(renewal)?;
                 self.renewal = None;
-                // If the previous token has ended meanwhile, another renewal follows, which may take as long as it
-                // needs.
+                // If the previous token has expired in the meantime, another renewal follows, without a time limit.
                 if let Err(error) = result
                     && !self.is_early
                 {
-                    // The previous token may still be good.
+                    // The previous token may still be valid.
                     return ControlFlow::Continue(match self.session.token(cx.now()) {
                         Access::Ready(grant) => Ok(grant),
                         _ => Err(error),
                     });
                 }
             }
-            // A stray reply is handed back first: the token may become a reply, too.
+            // A stray reply is returned first: the token may become a reply, too.
             cx.pause(cx.now())?;
             match self.session.token(cx.now()) {
                 Access::Ready(grant) => return ControlFlow::Continue(Ok(grant)),
