@@ -62,6 +62,7 @@
 //! | [`decode`] | decoders for streaming responses |
 //! | [`error`] | the five error types and how they nest |
 //! | [`url`] | base addresses and path templates |
+//! | [`docs`] | guides, and answers to frequent questions: unknown outcomes, durable rows, crashes, tests, logs |
 //!
 //! # Features
 //!
@@ -162,6 +163,8 @@
 
 pub mod body;
 pub mod decode;
+#[cfg(any(doc, doctest))]
+pub mod docs;
 pub mod driver;
 pub mod error;
 #[cfg(feature = "feldera")]

@@ -12,6 +12,7 @@
 //! | [`schedule`] | drivers that are early, late and wrong, for tests of flows and event loops of one's own |
 //! | `strategies` | faults, answers and schedules for property tests (feature `proptest`) |
 //! | `serve` | the simulators behind a loopback port, for everything that speaks HTTP (feature `serve`) |
+//! | [`docs`] | the guide: how to test a program, with lost responses and crashes |
 //!
 //! The feature `sql` adds a SQL engine to the simulated Feldera: see [`feldera`].
 //!
@@ -116,6 +117,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod conformance;
+#[cfg(any(doc, doctest))]
+pub mod docs;
 pub mod event;
 pub mod fault;
 pub mod feldera;

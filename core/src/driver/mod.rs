@@ -5,10 +5,10 @@
 //! | blocking | [`Client`]: a service's address, [`Runtime`] and credentials in one, so that common use is one line |
 //! | blocking, any flow | [`run`], [`run_until`]; [`open`] for a streaming response |
 //! | async, on any executor | [`AsyncDriver`], or [`run_async`] for a single flow |
-//! | an event loop | none: it is a `match` on [`Step`](crate::flow::Step), see [`flow`](crate::flow) |
+//! | an event loop | none: it is a `match` on [`Step`](crate::flow::Step), see [`docs::embedding`](crate::docs::embedding) |
 //!
 //! Event flows are driven from event to event: with [`Client::start`] and [`DrivenFlow::next`], or with
-//! [`AsyncDriver::run`].
+//! [`AsyncDriver::run`]. [`docs::asynchronous`](crate::docs::asynchronous) is the guide for async programs.
 
 mod asynchronous;
 mod blocking;

@@ -28,6 +28,9 @@
 //! [`FlowError::is_ambiguous`] tells whether the outcome of any request is unknown. [`FlowError::evidence`] returns
 //! what the flow knew, as a type of the service, such as [`JobDiagnosis`](crate::flink::JobDiagnosis).
 //!
+//! [`docs::unknown_outcomes`](crate::docs::unknown_outcomes) says what is repeated, and what to do about an unknown
+//! outcome.
+//!
 //! All errors are `Clone`, because a flow that failed returns the same error again.
 
 mod flow;

@@ -27,7 +27,8 @@
 //!
 //! Flows nest: a flow polls its child and passes on, with [`ready!`](ready), every step but the child's result.
 //!
-//! The example `event_loop` of `pipewright-mock` is a complete event loop: it runs 500 flows on one thread.
+//! [`docs::embedding`](crate::docs::embedding) shows how to embed flows in an event loop, and how to run 1,000 flows on
+//! one thread.
 //!
 //! # Resume after a crash
 //!
@@ -39,6 +40,7 @@
 //! After a crash, pass the newest state to `resume` of the same goal, such as
 //! [`StopWithSavepoint::resume`](crate::flink::StopWithSavepoint::resume), and run it. The flow finds out what was
 //! carried out, and continues. A goal without `resume` saves nothing: run it again from the beginning.
+//! [`docs::resuming`](crate::docs::resuming) lists which goals can be resumed, and what is secret.
 
 mod attempts;
 pub mod call;
