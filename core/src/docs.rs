@@ -1,4 +1,5 @@
-//! Guides: how to use Pipewright for one purpose, across the modules. This module has no items, and users compile nothing of it.
+//! Guides: how to use Pipewright for one purpose, across the modules. This module has no items, and users compile
+//! nothing of it.
 //!
 //! | guide | after it you can |
 //! |---|---|
