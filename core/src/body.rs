@@ -1,4 +1,4 @@
-//! [`Body`]: a request body as shared segments.
+//! [`Body`]: a request body of shared segments.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-/// A request body: nothing, one piece, or several. Cloning it for another attempt copies no data.
+/// A request body: empty, one segment, or several. A clone for another attempt copies no data.
 ///
-/// Its length is always known, so that a transport can send an exact `Content-Length`.
+/// Its length is always known, so a transport can send `Content-Length`.
 ///
 /// ```
 /// use pipewright::{Body, Segment};
@@ -28,7 +28,7 @@ enum Repr {
     Many(Arc<[Segment]>),
 }
 
-/// A piece of a [`Body`].
+/// A part of a [`Body`].
 #[derive(Clone)]
 pub enum Segment {
     /// Bytes in memory.
@@ -37,36 +37,36 @@ pub enum Segment {
     Source(Arc<dyn Source>),
 }
 
-/// Something that can be read from its start again for every attempt, such as a file.
+/// Data that can be read again from its start for every attempt, such as a file.
 pub trait Source: fmt::Debug + Send + Sync {
-    /// How many bytes a reader from [`open`](Source::open) yields.
+    /// Returns how many bytes a reader from [`open`](Source::open) yields.
     fn len(&self) -> u64;
 
-    /// Whether it yields none.
+    /// Returns whether it yields no bytes.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// A reader at the start. Called by the transport, once for each attempt.
+    /// Opens a reader at the start. The transport calls it once for each attempt.
     ///
     /// # Errors
-    /// Whatever opening it gives; the request then counts as not sent.
+    /// The error of opening. Then the request is not sent.
     fn open(&self) -> io::Result<Box<dyn Read + Send>>;
 }
 
 impl Body {
-    /// No body.
+    /// Creates an empty body.
     pub const fn empty() -> Self {
         Self(Repr::Empty)
     }
 
-    /// A body of several segments, one after the other.
+    /// Creates a body of several segments, one after the other.
     pub fn from_segments(segments: impl IntoIterator<Item = Segment>) -> Self {
         let segments: Arc<[Segment]> = segments.into_iter().collect();
         Self(if segments.is_empty() { Repr::Empty } else { Repr::Many(segments) })
     }
 
-    /// The segments in order.
+    /// Returns the segments in order.
     pub fn segments(&self) -> &[Segment] {
         match &self.0 {
             Repr::Empty => &[],
@@ -75,12 +75,12 @@ impl Body {
         }
     }
 
-    /// The length in bytes; saturates.
+    /// Returns the length in bytes. It saturates.
     pub fn len(&self) -> u64 {
         self.segments().iter().fold(0, |sum, segment| sum.saturating_add(segment.len()))
     }
 
-    /// Whether the body is empty.
+    /// Returns whether the body is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -93,10 +93,11 @@ impl Body {
         }
     }
 
-    /// All of it in memory; a single piece of bytes is not copied. For tests and for transports that do not stream.
+    /// Returns the whole body in memory, for tests and for transports that do not stream. A single segment of bytes is
+    /// not copied.
     ///
     /// # Errors
-    /// When a [`Source`] cannot be read or yields another length than it said.
+    /// The error of a [`Source`] that cannot be read, or that yields another length than it announced.
     pub fn read(&self) -> io::Result<Bytes> {
         if let [Segment::Bytes(bytes)] = self.segments() {
             return Ok(bytes.clone());
@@ -121,7 +122,7 @@ impl Body {
 }
 
 impl Segment {
-    /// The length in bytes.
+    /// Returns the length in bytes.
     pub fn len(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
@@ -129,7 +130,7 @@ impl Segment {
         }
     }
 
-    /// Whether it is empty.
+    /// Returns whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

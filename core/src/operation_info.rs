@@ -1,36 +1,36 @@
-//! What the table of a service says about each operation. Imports nothing of this crate, so that errors can name
-//! operations.
+//! [`OperationInfo`] and [`Effect`]: name, method, path and effect of each operation. Imports nothing of this crate, so
+//! that errors can name operations.
 
 use http::Method;
 
-/// What sending a request twice does.
+/// What happens if a request is sent twice. It decides whether a [`Call`](crate::flow::call) may repeat a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
-    /// Nothing: it only reads.
+    /// The request only reads. It may be repeated at any time.
     Safe,
     /// The same as sending it once.
     Idempotent,
-    /// The same as sending it once, by a token that the server checks; but a rejection after an unanswered attempt
-    /// may mean that the first attempt was carried out.
+    /// Sending it twice does the same as sending it once, because the server checks a token. But a rejection after an
+    /// unanswered attempt may mean that the first attempt was carried out.
     Fenced,
-    /// It happens twice. Never sent again after an attempt whose outcome is unknown.
+    /// The server carries it out twice. It is never sent again after an attempt whose outcome is unknown.
     Once,
 }
 
-/// An operation's row in its service's table; [`operations`](crate::operations) lists them all.
+/// The static description of an operation. [`operations`](crate::operations) lists all operations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperationInfo {
     /// The service, as in `flink`.
     pub service: &'static str,
-    /// The vendor's name of the operation; ours, in its style, where the vendor has none.
+    /// The vendor's name of the operation. If the vendor has none, this crate's, in the vendor's style.
     pub name: &'static str,
     /// The method.
     pub method: Method,
     /// The path template, with `{name}` for each parameter.
     pub path: &'static str,
-    /// What sending it twice does; where that varies, without the optional parameter that makes it harmless.
+    /// The effect; if it varies, the effect without the optional parameter that makes a repetition harmless.
     pub effect: Effect,
-    /// Whether the effect depends on the values.
+    /// Whether the effect depends on the values of the operation.
     pub effect_varies: bool,
 }
 
@@ -50,7 +50,7 @@ impl OperationInfo {
     }
 }
 
-/// Whether a template has just these parameters, in this order. Checked while compiling.
+/// Returns whether a template has exactly these parameters, in this order. Checked at compile time.
 #[allow(
     clippy::indexing_slicing,
     reason = "slices have no `get` in constants, and a panic here is an error of the compiler"

@@ -1,4 +1,4 @@
-//! [`Secret`]: text that is never printed.
+//! [`Secret`]: a text that `Debug` does not show.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde::{Deserializer, Serializer};
 use crate::error::CredentialError;
 use crate::schema::{Redacted, WireField};
 
-/// A password, token or key. `Debug` never shows it, and there is no `Display` and no serialisation.
+/// A password, token or key. `Debug` does not show it. It has no `Display` and cannot be serialized.
 ///
 /// ```
 /// use pipewright::Secret;
@@ -25,20 +25,20 @@ impl Secret {
         Self(secret.into())
     }
 
-    /// Returns the secret text. The caller must not let it get into logs.
+    /// Returns the secret text. Do not log it.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The value of an `Authorization` header with this as its bearer token
-    /// ([RFC 6750 §2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1)), marked as sensitive.
+    /// Returns the value of an `Authorization` header with this bearer token ([RFC 6750
+    /// §2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1)), marked as sensitive.
     ///
     /// # Errors
-    /// When the text holds a byte that no header value may hold, such as a line break.
+    /// A [`CredentialError`] if the text contains a character that is not allowed in a header, such as a line break.
     pub fn bearer(&self) -> Result<HeaderValue, CredentialError> {
         let mut value = HeaderValue::try_from(format!("Bearer {}", self.0)).map_err(|_| {
             CredentialError::permanent(
-                "the token holds a character that no HTTP header may hold; is there a line break at its end?",
+                "the token contains a character that is not allowed in an HTTP header; remove a line break at its end, for example",
             )
         })?;
         value.set_sensitive(true);
@@ -52,8 +52,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What may hold a secret, such as the arguments of a program, where it is kept by a flow. `Debug` shows whether it is
-/// there.
+/// A value of a flow that may contain a secret, such as the arguments of a program. `Debug` shows only whether it
+/// exists.
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct Private<T>(pub(crate) T);
 

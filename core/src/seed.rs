@@ -1,20 +1,20 @@
-//! [`Seed`]: all randomness of a flow, given by the caller.
+//! [`Seed`]: the randomness of a flow, supplied by the caller.
 
-/// Where a flow takes its jitter and its ids from.
+/// A random generator, from which a flow draws its jitter and its ids.
 ///
-/// Two flows must not share a seed: they would choose the same ids. The same seed gives the same flow, which is
-/// what makes tests repeatable. The generator is PCG-XSL-RR 128/64 ([O'Neill 2014](https://www.pcg-random.org/));
-/// it is not for secrets.
+/// Two flows must not share a seed, because they would choose the same ids. The same seed makes a flow behave the same,
+/// so tests are repeatable. The generator is PCG-XSL-RR 128/64 ([O'Neill 2014](https://www.pcg-random.org/)). Do not
+/// use it for secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seed(u128);
 
 impl Seed {
-    /// From 128 random bits.
+    /// Creates a seed from 128 random bits.
     pub const fn new(bits: u128) -> Self {
         Self(bits)
     }
 
-    /// The next 64 bits.
+    /// Returns the next 64 bits.
     #[allow(clippy::cast_possible_truncation, reason = "the generator folds its state")]
     pub fn next_u64(&mut self) -> u64 {
         self.0 = self
@@ -25,17 +25,17 @@ impl Seed {
         folded.rotate_right((self.0 >> 122) as u32)
     }
 
-    /// The next 128 bits: an id.
+    /// Returns the next 128 bits, for an id.
     pub fn next_u128(&mut self) -> u128 {
         u128::from(self.next_u64()) << 64 | u128::from(self.next_u64())
     }
 
-    /// A seed for a child, independent of what this one gives from now on.
+    /// Returns a seed for a child, independent of the further bits of this seed.
     pub fn split(&mut self) -> Self {
         Self(self.next_u128())
     }
 
-    /// A number below `bound`, all as likely; 0 when it is 0.
+    /// Returns a uniformly distributed number below `bound`; 0 if `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
     }

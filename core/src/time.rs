@@ -1,4 +1,4 @@
-//! [`Timestamp`]: the one notion of time in this crate.
+//! [`Timestamp`]: the time, supplied by the caller.
 
 use std::fmt;
 use std::ops::Add;
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A moment as UNIX time, in microseconds, always given by the caller.
+/// A time as UNIX time in microseconds, supplied by the caller.
 ///
-/// UNIX time rather than a monotonic instant, so that token expiry, `Retry-After` dates and saved states mean
-/// the same in every process, and a virtual clock is just another number. Flows take the latest moment they were
-/// ever given, so a wall clock that is set back delays them but never confuses them.
+/// It is UNIX time and not a monotonic instant, because the expiry of tokens, `Retry-After` dates and saved states must
+/// have the same meaning in every process. Flows use the latest time that they have been given, so a clock that is set
+/// back only delays them.
 ///
 /// Serialised as an integer, microseconds since the epoch.
 ///
@@ -28,36 +28,36 @@ pub struct Timestamp(u64);
 impl Timestamp {
     /// 1970-01-01T00:00:00Z.
     pub const UNIX_EPOCH: Self = Self(0);
-    /// Later than every clock: "never".
+    /// The latest time, for "never".
     pub const MAX: Self = Self(u64::MAX);
 
-    /// From the time since the UNIX epoch; saturates.
+    /// Creates a timestamp from the time since the UNIX epoch. It saturates.
     pub fn from_unix(since_epoch: Duration) -> Self {
         Self(micros(since_epoch))
     }
 
-    /// From milliseconds since the UNIX epoch, as most services write it; saturates.
+    /// Creates a timestamp from milliseconds since the UNIX epoch, as most services send it. It saturates.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis.saturating_mul(1000))
     }
 
-    /// The time since the UNIX epoch.
+    /// Returns the time since the UNIX epoch.
     pub const fn as_unix(self) -> Duration {
         Duration::from_micros(self.0)
     }
 
-    /// Whole milliseconds since the UNIX epoch.
+    /// Returns the whole milliseconds since the UNIX epoch.
     pub const fn as_millis(self) -> u64 {
         self.0 / 1000
     }
 
-    /// How long after `earlier` this is; zero when it is not after it.
+    /// Returns the time since `earlier`; zero if `earlier` is not earlier.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
-    /// Reads an `HTTP-date` in any of the three forms a recipient must accept
-    /// ([RFC 9110 §5.6.7](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7)); `None` for anything else.
+    /// Reads an `HTTP-date` in any of the three forms that a recipient must accept ([RFC 9110
+    /// §5.6.7](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7)); `None` for anything else.
     ///
     /// A two-digit year of the obsolete form means 1970 to 2069.
     ///
@@ -101,7 +101,7 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Days from the epoch to a date, counted in years that begin in March, so that leap days come last.
+/// Returns the days from the epoch to a date. Counts years from March, so that the leap day is the last day.
 fn days_before(year: u64, month: u64, day: u64) -> Option<u64> {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     (365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day).checked_sub(719_469)

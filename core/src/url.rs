@@ -1,4 +1,4 @@
-//! Addresses: the [`Base`] of a service, and what stands in a path or query.
+//! Addresses: the [`Base`] of a service, and the encoding of paths and queries.
 
 mod encode;
 
@@ -13,7 +13,7 @@ pub use encode::{Encoder, Parameter};
 
 use crate::error::{BuildError, excerpt};
 
-/// Where a service is: scheme, host, port, and the path prefix of a proxy in front of it, if any.
+/// The base address of a service: scheme, host, port, and the path prefix of a proxy in front of it.
 ///
 /// ```
 /// use pipewright::Base;
@@ -28,32 +28,32 @@ use crate::error::{BuildError, excerpt};
 pub struct Base {
     scheme: Scheme,
     authority: Authority,
-    /// Without a slash at the end; empty for none.
+    /// Without a slash at the end. Empty if there is no prefix.
     prefix: Box<str>,
 }
 
 impl Base {
-    /// `http` or `https`.
+    /// Returns `http` or `https`.
     pub fn scheme(&self) -> &Scheme {
         &self.scheme
     }
 
-    /// Host and port.
+    /// Returns the host and the port.
     pub fn authority(&self) -> &Authority {
         &self.authority
     }
 
-    /// The path in front of every operation's own, without a slash at its end.
+    /// Returns the path before the path of every operation, without a slash at its end.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// Whether it is plain `http` on this machine, as simulators are.
+    /// Returns whether it is plain `http` on this machine, as simulators are.
     pub(crate) fn is_plaintext_loopback(&self) -> bool {
         self.scheme == Scheme::HTTP && !self.is_exposed()
     }
 
-    /// Whether what is sent there can be read on the way: plain `http` to another machine.
+    /// Returns whether requests can be read on the network: plain `http` to another machine.
     pub fn is_exposed(&self) -> bool {
         self.scheme != Scheme::HTTPS && !is_loopback(self.authority.host())
     }
@@ -130,7 +130,7 @@ impl TryFrom<url::Url> for Base {
 impl TryFrom<&Base> for url::Url {
     type Error = url::ParseError;
 
-    /// Fails for hosts that `http` takes and `url` does not, such as `1.2.3.256`.
+    /// Fails for hosts that `http` accepts and `url` rejects, such as `1.2.3.256`.
     fn try_from(base: &Base) -> Result<Self, url::ParseError> {
         Self::parse(&base.to_string())
     }
@@ -148,7 +148,7 @@ impl fmt::Debug for Base {
     }
 }
 
-/// Why a text is no absolute URL.
+/// Returns why a text is not an absolute URL.
 fn what_is_wrong(text: &str) -> &'static str {
     let (scheme, rest) = text.split_once("://").map_or((None, text), |(scheme, rest)| (Some(scheme), rest));
     let host = rest.split(['/', '?']).next().unwrap_or_default();
@@ -167,17 +167,17 @@ fn what_is_wrong(text: &str) -> &'static str {
     }
 }
 
-/// An error about a base address that shows it without the credentials it may hold.
+/// Returns an error that shows a base address without its credentials.
 pub(crate) fn invalid_base(text: &str, problem: &'static str) -> BuildError {
     let is_scheme = |at: &usize| text.bytes().take(*at).all(|byte| byte.is_ascii_alphabetic());
     let (scheme, rest) = text.split_at(text.find("://").filter(is_scheme).map_or(0, |at| at + 3));
-    // Up to the last `@`, wherever it is: passwords hold slashes and question marks too.
+    // Up to the last `@`, because passwords may contain slashes and question marks.
     let (cut, rest) = rest.rsplit_once('@').map_or(("", rest), |(_, host)| ("…@", host));
     let address = format!("{scheme}{cut}{}", rest.split(['?', '#']).next().unwrap_or_default());
     BuildError::Base { address: excerpt(address.as_bytes(), 80), problem }
 }
 
-/// A value of a form ([URL Standard](https://url.spec.whatwg.org/#application/x-www-form-urlencoded)).
+/// Encodes a value of a form ([URL Standard](https://url.spec.whatwg.org/#application/x-www-form-urlencoded)).
 pub(crate) fn form_value(text: &str) -> String {
     use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 

@@ -1,4 +1,4 @@
-//! [`Lines`].
+//! [`Lines`]: splits a body into lines.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use memchr::{memchr_iter, memrchr};
 use super::newlines::Newlines;
 use super::{BYTE_ORDER_MARK, DecodeError, Decoder, End};
 
-/// The longest line that a decoder takes, in bytes without its end. 16 MiB by default.
+/// The maximum length of a line in bytes, without its line end; 16 MiB by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineLimit(pub usize);
 
@@ -17,34 +17,33 @@ impl Default for LineLimit {
     }
 }
 
-/// Splits bytes into lines, which end with `\n` or `\r\n`. A byte order mark before the first line is skipped.
+/// A decoder for lines, which end with `\n` or `\r\n`. Skips a byte order mark before the first line.
 ///
-/// A last line without its end is an item after [`finish(End::Complete)`](Decoder::finish). After `End::Truncated`
-/// it may be half of one: `finish` says so with [`DecodeError::Truncated`], and the lines before it can still be read.
+/// A last line without a line end is an item after [`finish(End::Complete)`](Decoder::finish). After `End::Truncated`
+/// it may be incomplete: `finish` returns [`DecodeError::Truncated`], and the lines before it can still be read.
 ///
-/// The buffer holds what was fed and not yet passed by: complete lines that wait to be read, and one unfinished
-/// line of at most the limit.
+/// The buffer holds complete lines that are not read yet, and one incomplete line up to the limit.
 #[derive(Debug)]
 pub struct Lines {
     buffer: Vec<u8>,
     /// Where the next line begins.
     next: usize,
     newlines: Newlines,
-    /// Where the line begins whose end has not come yet.
+    /// Where the incomplete line begins.
     open: usize,
     item: Range<usize>,
     limit: usize,
-    /// Lines so far.
+    /// The number of lines so far.
     count: u64,
-    /// Whether all that came so far may be the beginning of a byte order mark.
+    /// Whether all bytes so far may be the beginning of a byte order mark.
     is_fresh: bool,
     ended: bool,
-    /// Sticky, but told only when the lines before it are read.
+    /// The error of all later calls, after the lines before it are read.
     error: Option<DecodeError>,
 }
 
 impl Lines {
-    /// A decoder for lines up to a length.
+    /// Creates a decoder for lines up to a length.
     pub fn new(limit: LineLimit) -> Self {
         Self {
             buffer: Vec::new(),
@@ -60,17 +59,17 @@ impl Lines {
         }
     }
 
-    /// How many lines came so far.
+    /// Returns the number of lines so far.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// What was fed and not yet read.
+    /// Returns the bytes that are not read yet.
     pub(crate) fn unread(&self) -> &[u8] {
         self.buffer.get(self.next..).unwrap_or_default()
     }
 
-    /// Throws away what was read, so that the buffer does not grow with the stream.
+    /// Removes the lines that were read, so that the buffer does not grow with the stream.
     fn compact(&mut self) {
         if self.next > 0 {
             self.buffer.drain(..self.next);
@@ -115,7 +114,7 @@ impl Lines {
         Ok(true)
     }
 
-    /// When there is no whole line, or there was an error.
+    /// Advances without a complete line, or after an error.
     #[inline(never)]
     fn advance_without_end(&mut self) -> Result<bool, DecodeError> {
         if let Some(error) = &self.error {
@@ -145,8 +144,7 @@ impl Decoder for Lines {
             return;
         }
         self.compact();
-        // A line that never ends is not collected; the two bytes more leave the verdict to `advance`, whatever the
-        // pieces.
+        // Do not collect a line without an end. The two extra bytes let `advance` decide independently of the pieces.
         let room = if let Some(at) = memrchr(b'\n', bytes) {
             self.open = self.buffer.len() + at + 1;
             bytes.len()

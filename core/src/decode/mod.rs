@@ -1,4 +1,4 @@
-//! Decoders: bytes in, in any pieces; items out; bounded memory.
+//! Decoders: they split a streaming body, received in pieces of any size, into items, in bounded memory.
 //!
 //! ```
 //! use pipewright::decode::{Decoder, End, LineLimit, Lines};
@@ -28,59 +28,60 @@ use std::fmt;
 pub use lines::{LineLimit, Lines};
 pub use ndjson::NdJson;
 
-/// What some programs write before a text in UTF-8. It is no part of the text, and JSON does not allow it.
+/// The byte order mark that some programs write before a text in UTF-8. JSON does not allow it.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A text without the byte order mark before it.
+/// Returns a text without the byte order mark before it.
 pub(crate) fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
 }
 
-/// Bytes in, in any pieces; items out.
+/// A decoder that splits bytes, received in pieces of any size, into items.
 ///
-/// Feed, then advance until it says no, reading the item each time it says yes. Two methods, because one that
-/// lends the item cannot be used in a loop that also reads.
+/// Call [`feed`](Self::feed) with a piece. Then call [`advance`](Self::advance) until it returns `false`, and read
+/// [`item`](Self::item) each time it returns `true`. At the end of the body, call [`finish`](Self::finish), and advance
+/// again.
 pub trait Decoder {
-    /// What comes out, borrowed from the buffer.
+    /// The type of an item, borrowed from the buffer.
     type Item<'a>
     where
         Self: 'a;
 
-    /// Takes the next bytes. After an error or the end they are ignored.
+    /// Takes the next bytes. Ignores them after an error or the end.
     fn feed(&mut self, bytes: &[u8]);
 
-    /// Goes to the next item: `true` if there is one, `false` if more bytes are needed or the end is reached.
+    /// Goes to the next item. Returns `false` if more bytes are needed or the end is reached.
     ///
     /// # Errors
-    /// When the bytes are not what they should be, or an item passes the limit. The same error from then on.
+    /// A [`DecodeError`] if the bytes have another format, or if an item exceeds the limit. Every later call returns
+    /// the same error.
     fn advance(&mut self) -> Result<bool, DecodeError>;
 
-    /// The item that [`advance`](Self::advance) went to. An empty item before the first call, and after a call that
-    /// returned no.
+    /// Returns the item that [`advance`](Self::advance) went to. It is empty before the first call, and after a call
+    /// that returned `false`.
     fn item(&self) -> Self::Item<'_>;
 
-    /// Says that no more bytes come. Items may still be in the buffer: advance until it says no.
+    /// Records the end of the bytes. Items may still be in the buffer: advance until it returns `false`.
     ///
     /// # Errors
-    /// When the end cannot come here: an error that came before, or a format that knows its own end and has not
-    /// reached it.
+    /// A [`DecodeError`] if an error occurred before, or if the body ends too early for its format.
     fn finish(&mut self, end: End) -> Result<(), DecodeError>;
 }
 
 /// How a body ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {
-    /// As HTTP says it should: the length was reached, or the last chunk came.
+    /// The body is complete by HTTP: its length was reached, or its last chunk arrived.
     Complete,
-    /// The connection broke off.
+    /// The connection was closed before the end.
     Truncated,
 }
 
-/// Bytes that no item can be made of.
+/// The error of a decoder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// An item is longer than the limit. Nothing of it is kept.
+    /// An item is longer than the limit. The decoder drops it.
     TooLong {
         /// Its number, counted from 1.
         item: u64,
@@ -103,7 +104,7 @@ pub enum DecodeError {
     },
     /// The service ended the stream with an error of its own.
     Failed {
-        /// In the service's words.
+        /// The service's message.
         message: String,
     },
 }
@@ -112,7 +113,10 @@ impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLong { item, limit } => {
-                write!(f, "item {item} is longer than the limit of {limit} bytes: raise it if such items are expected")
+                write!(
+                    f,
+                    "item {item} is longer than the limit of {limit} bytes; raise the limit if such items are expected"
+                )
             }
             Self::Malformed { item, problem, excerpt } => write!(f, "item {item} cannot be read: {problem}: {excerpt}"),
             Self::Truncated { item } => write!(f, "the stream ended inside item {item}"),

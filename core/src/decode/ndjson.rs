@@ -1,14 +1,13 @@
-//! [`NdJson`].
+//! [`NdJson`]: splits a body into JSON values, one per line.
 
 use super::{DecodeError, Decoder, End, LineLimit, Lines};
 use crate::error::excerpt;
 
-/// Newline-delimited JSON ([the format's page](https://github.com/ndjson/ndjson-spec)): each line that is not blank
-/// is an item, as bytes that the caller parses into a type of its own. A byte order mark before the first is skipped.
+/// A decoder for newline-delimited JSON ([specification](https://github.com/ndjson/ndjson-spec)). Each line that is not
+/// blank is an item, as bytes that the caller parses into its own type. Skips a byte order mark before the first line.
 ///
-/// The decoder checks that first and last byte of a line belong together, which tells a row from half a row or a
-/// page of HTML; only parsing can tell more, and parsing is done once, by the caller. A last line without its line
-/// end is treated as by [`Lines`].
+/// The decoder checks only that the first and the last byte of a line match, which detects incomplete rows and HTML
+/// pages. The caller's parser checks the rest. A last line without a line end is treated as by [`Lines`].
 ///
 /// ```
 /// use pipewright::decode::{Decoder, LineLimit, NdJson};
@@ -25,25 +24,25 @@ use crate::error::excerpt;
 #[derive(Debug)]
 pub struct NdJson {
     lines: Lines,
-    /// Whether there may be blanks around the item.
+    /// Whether blanks may surround the item.
     padded: bool,
-    /// Items so far; blank lines do not count.
+    /// The number of items so far, without blank lines.
     count: u64,
     error: Option<DecodeError>,
 }
 
 impl NdJson {
-    /// A decoder for lines up to a length.
+    /// Creates a decoder for lines up to a length.
     pub fn new(limit: LineLimit) -> Self {
         Self { lines: Lines::new(limit), padded: false, count: 0, error: None }
     }
 
-    /// How many items came so far.
+    /// Returns the number of items so far.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// When the next line is no plain object. `Lines` says the same error and the same end again.
+    /// Advances when the next line is not a plain object. `Lines` returns the same error and the same end again.
     #[inline(never)]
     fn advance_otherwise(&mut self, mut found: bool) -> Result<bool, DecodeError> {
         if let Some(error) = &self.error {
@@ -99,7 +98,7 @@ impl Decoder for NdJson {
     #[inline]
     fn advance(&mut self) -> Result<bool, DecodeError> {
         if self.error.is_none() && matches!(self.lines.advance(), Ok(true)) {
-            // Nearly every row is one of these.
+            // Nearly every row is a plain object.
             if let [b'{', .., b'}'] = self.lines.item() {
                 self.padded = false;
                 self.count += 1;
@@ -133,7 +132,7 @@ impl Decoder for NdJson {
     }
 }
 
-/// Whether first and last byte belong together.
+/// Returns whether the first and the last byte match.
 fn looks_whole(value: &[u8]) -> bool {
     match (value.first(), value.last()) {
         (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')) | (Some(b'"'), Some(b'"')) => value.len() > 1,

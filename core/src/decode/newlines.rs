@@ -1,23 +1,22 @@
-//! Where lines end.
+//! [`Newlines`]: finds the line ends in a buffer.
 
-/// How many bytes are looked at in one go, where the processor can.
+/// How many bytes are searched at once, if the processor supports that.
 const BLOCK: usize = 64;
 
-/// Finds the `\n` of a buffer one after the other; each byte is looked at once.
+/// Finds the `\n` of a buffer one after the other. Searches each byte once.
 ///
-/// Rows of streams are about a hundred bytes long, so that what counts is how soon a search begins. A search by
-/// `memchr` starts again for each line; here a block of 64 bytes gives a set of places, from which the next line ends
-/// are taken.
+/// Rows are about a hundred bytes long, so the start of a search costs most. `memchr` starts again for each line. Here,
+/// one search of 64 bytes finds all their line ends.
 #[derive(Debug, Default)]
 pub(super) struct Newlines {
-    /// Up to where the buffer was looked at.
+    /// Up to where the buffer was searched.
     searched: usize,
-    /// The places in the last block that were not handed out yet: bit *n* stands for byte `searched - 64 + n`.
+    /// The line ends in the last block that were not returned yet: bit *n* stands for byte `searched - 64 + n`.
     found: u64,
 }
 
 impl Newlines {
-    /// The next line end; `None` if the rest of the buffer has no line end.
+    /// Returns the next line end; `None` if the rest of the buffer has no line end.
     #[inline]
     pub(super) fn next(&mut self, buffer: &[u8]) -> Option<usize> {
         while self.found == 0 {
@@ -28,13 +27,13 @@ impl Newlines {
             self.found = found;
             self.searched += BLOCK;
         }
-        // The place of a bit that is set is in the buffer, so that this does not go below zero.
+        // A bit stands for a byte of the buffer, so this does not go below zero.
         let at = self.searched + self.found.trailing_zeros() as usize - BLOCK;
         self.found &= self.found - 1;
         Some(at)
     }
 
-    /// For the end of the buffer, which is no whole block.
+    /// Searches the end of the buffer, which is not a whole block.
     #[inline(never)]
     fn next_in_rest(&mut self, rest: &[u8]) -> Option<usize> {
         let found = memchr::memchr(b'\n', rest);
@@ -43,18 +42,18 @@ impl Newlines {
         at
     }
 
-    /// No line ends before this place, which is near the beginning of the buffer.
+    /// Skips to this place, near the beginning of the buffer: no line ends before it.
     pub(super) fn skip_to(&mut self, at: usize) {
         self.searched = self.searched.max(at);
     }
 
-    /// The buffer has lost its first bytes, all of them before the next place.
+    /// Records that the buffer has lost its first bytes, all before the next line end.
     pub(super) fn shift(&mut self, bytes: usize) {
         self.searched -= bytes;
     }
 }
 
-/// Which bytes are `\n`, a bit for each.
+/// Returns which bytes are `\n`, as one bit for each.
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 #[inline]
 #[allow(clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "bits, not numbers")]
@@ -70,7 +69,7 @@ fn places(block: &[u8; BLOCK]) -> Option<u64> {
     }))
 }
 
-/// Elsewhere `memchr` knows better.
+/// On other processors, `memchr` is faster.
 #[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
 fn places(_: &[u8; BLOCK]) -> Option<u64> {
     None

@@ -18,10 +18,10 @@ use crate::time::Timestamp;
 /// |---|---|
 /// | `now` | returns the current time |
 /// | `send` | executes an exchange as a [`Transport`](super::Transport) does, and [settles](Exchange::settle) it |
-/// | `sleep_until` | returns when it is that late |
+/// | `sleep_until` | completes at the given time |
 ///
-/// No closure borrows from the driver, so that every future of the driver is `Send` if the futures of the closures are:
-/// spawn it wherever you like. A clone of the driver drives other flows at the same time.
+/// The futures of the driver are `Send` if the futures of the closures are. To drive other flows at the same time,
+/// clone the driver.
 ///
 /// ```
 /// use pipewright::{Seed, Timestamp};
@@ -53,8 +53,8 @@ use crate::time::Timestamp;
 /// # Event flows
 ///
 /// [`run`](Self::run) with `&mut flow` drives an event flow to its next event, [`run_until`](Self::run_until) until a
-/// time at most. A future that is dropped early, for example by `select!`, loses the answer to the exchange that it has
-/// sent; the flow then waits for the timeout of the exchange. Prefer `run_until` for flows that get work in between.
+/// given time at most. If a future is dropped early, for example by `select!`, the answer to its exchange is lost, and
+/// the flow waits for the timeout of the exchange. So use `run_until` for flows that get work in between.
 ///
 /// # Credentials
 ///
@@ -81,7 +81,7 @@ impl<C: Credentials> AsyncCredentials for C {
     }
 }
 
-/// Credentials made of an async closure. Created by [`AsyncDriver::with_async_credentials`].
+/// Credentials from an async closure. Created by [`AsyncDriver::with_async_credentials`].
 #[derive(Clone, Copy, Debug)]
 pub struct AuthorizeFn<A>(A);
 
@@ -103,7 +103,7 @@ where
     W: FnMut(Timestamp) -> WF,
     WF: Future<Output = ()>,
 {
-    /// A driver with these closures, without credentials.
+    /// Creates a driver with these closures, without credentials.
     pub fn new(now: N, send: S, sleep_until: W) -> Self {
         Self { now, send, sleep_until, credentials: NoCredentials }
     }
@@ -140,7 +140,7 @@ where
     /// continues.
     ///
     /// # Errors
-    /// The flow's, and [`FlowError::Stopped`] if the listener returns an error.
+    /// The error of the flow; [`FlowError::Stopped`] if the listener returns an error.
     pub async fn run<F: Flow, H: ListenerResult>(
         &mut self,
         mut flow: F,
@@ -153,11 +153,11 @@ where
         }
     }
 
-    /// Runs a flow until it has a result or an event, and returns `None` if it has nothing to do before `until`. With a
-    /// time that has passed, the flow does what it can do at once. See [`driver::run_until`](super::run_until).
+    /// Runs a flow until it has a result or an event. Returns `None` if it has nothing to do before `until`. If `until`
+    /// has passed, the flow does what it can do at once. See [`driver::run_until`](super::run_until).
     ///
     /// # Errors
-    /// The flow's, and [`FlowError::Stopped`] if the listener returns an error.
+    /// The error of the flow; [`FlowError::Stopped`] if the listener returns an error.
     pub async fn run_until<F: Flow, H: ListenerResult>(
         &mut self,
         flow: &mut F,
@@ -186,14 +186,14 @@ where
         }
     }
 
-    /// Runs the call of a streaming operation until the head of the response is there, and returns the stream.
+    /// Runs the call of a streaming operation until the head of the response arrives, and returns the stream.
     ///
     /// The closure `open` executes the exchange and settles it. If the status is a success, it settles with an empty
-    /// body and gives the body itself as the second value. Otherwise it settles with the whole response, and the second
-    /// value is `None`.
+    /// body and returns the body itself as the second value. Otherwise it settles with the whole response, and the
+    /// second value is `None`.
     ///
     /// # Errors
-    /// The call's, and [`FlowError::Stopped`] if the listener returns an error.
+    /// The error of the call; [`FlowError::Stopped`] if the listener returns an error.
     pub async fn open<F: Flow, B, O, OF, H: ListenerResult>(
         &mut self,
         mut call: F,
@@ -237,7 +237,7 @@ impl<N, S, W, C> fmt::Debug for AsyncDriver<N, S, W, C> {
 /// The future is `Send` if the flow and the futures of the closures are.
 ///
 /// # Errors
-/// The flow's, and [`FlowError::Stopped`] if the listener returns an error.
+/// The error of the flow; [`FlowError::Stopped`] if the listener returns an error.
 pub async fn run_async<F, H, N, S, SF, W, WF>(
     flow: F,
     now: N,
@@ -258,7 +258,7 @@ where
     AsyncDriver::new(now, send, sleep_until).with_credentials(credentials).run(flow, on_notice).await
 }
 
-/// A body that is still coming, for an [`AsyncStream`].
+/// A response body that is still being received, for an [`AsyncStream`].
 ///
 /// ```
 /// # struct Response;
@@ -282,11 +282,11 @@ pub trait AsyncBody {
     /// Waits for the next bytes. `None` is the end.
     ///
     /// # Errors
-    /// If the body is cut off, or nothing came for longer than the transport waits.
+    /// A [`TransportError`] if the body is cut off, or if no bytes arrive within the transport's timeout.
     fn next_chunk(&mut self) -> impl Future<Output = Result<Option<Bytes>, TransportError>>;
 }
 
-/// The items of a streaming response, async. Created by [`AsyncDriver::open`].
+/// A streaming response, read item by item, async. Created by [`AsyncDriver::open`].
 #[must_use = "dropping a stream closes it"]
 pub struct AsyncStream<D, B> {
     items: Items<D>,
@@ -294,24 +294,24 @@ pub struct AsyncStream<D, B> {
 }
 
 impl<D, B> AsyncStream<D, B> {
-    /// The items that a decoder finds in a body.
+    /// Creates the stream of the items that a decoder finds in a body.
     pub fn new(decoder: D, body: B) -> Self {
         Self { items: Items::new(decoder), body }
     }
 
-    /// Returns the decoder, for what it knows besides items.
+    /// Returns the decoder, for information other than items.
     pub fn decoder(&self) -> &D {
         &self.items.decoder
     }
 }
 
 impl<D: Decoder, B: AsyncBody> AsyncStream<D, B> {
-    /// Waits for the next item. Returns `None` at the end. A future that is dropped early loses nothing if the body's
-    /// future does not.
+    /// Waits for the next item. Returns `None` at the end. Dropping the future early loses no data if the body's future
+    /// is cancel safe.
     ///
     /// # Errors
-    /// If the body is cut off or cannot be decoded; from then on, the same error again. Items that were complete
-    /// before come first.
+    /// A [`StreamError`] if the body is cut off or cannot be decoded, after the items that were complete before. Every
+    /// later call returns the same error.
     pub async fn next_item(&mut self) -> Result<Option<D::Item<'_>>, StreamError> {
         loop {
             match self.items.advance()? {

@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 /// flow continues.
 ///
 /// # Errors
-/// The flow's.
+/// The error of the flow; [`FlowError::Stopped`] if the listener returns an error.
 pub fn run<F: Flow, H: ListenerResult>(
     mut flow: F,
     runtime: &(impl Runtime + ?Sized),
@@ -27,13 +27,13 @@ pub fn run<F: Flow, H: ListenerResult>(
     }
 }
 
-/// Runs a flow until it has a result or an event, and returns `None` if it has nothing to do before `until`.
+/// Runs a flow until it has a result or an event. Returns `None` if it has nothing to do before `until`.
 ///
-/// For event flows that get work in between, such as a `snowpipe::Writer`. With a time that has passed, the flow does
+/// Use it for event flows that get work in between, such as a `snowpipe::Writer`. If `until` has passed, the flow does
 /// what it can do at once. The driver waits for the answer to each exchange that it sends before `until`.
 ///
 /// # Errors
-/// The flow's.
+/// The error of the flow; [`FlowError::Stopped`] if the listener returns an error.
 pub fn run_until<F: Flow, H: ListenerResult>(
     flow: &mut F,
     until: Timestamp,
@@ -67,10 +67,10 @@ pub fn run_until<F: Flow, H: ListenerResult>(
     }
 }
 
-/// Runs the call of a streaming operation until the head of the response is there, and returns the stream.
+/// Runs the call of a streaming operation until the head of the response arrives, and returns the stream.
 ///
 /// # Errors
-/// The call's.
+/// The error of the call; [`FlowError::Stopped`] if the listener returns an error.
 pub fn open<F: Flow, H: ListenerResult>(
     mut call: F,
     runtime: &(impl Runtime + ?Sized),
@@ -104,8 +104,8 @@ pub fn open<F: Flow, H: ListenerResult>(
     }
 }
 
-/// The error of a transport that has given no body to a success.
+/// Returns the error for a transport that returned a success without a body.
 pub(super) fn no_body() -> TransportError {
-    let message = "the transport gave a success without a body to stream";
+    let message = "the transport returned a success without a body to stream";
     TransportError::new(TransportErrorKind::Unsupported, Delivery::Unknown, message)
 }

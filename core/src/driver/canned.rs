@@ -1,4 +1,4 @@
-//! [`Canned`]: a runtime whose answers are given beforehand.
+//! [`Canned`]: a runtime with prepared answers.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use crate::error::{Delivery, TransportError, TransportErrorKind};
 use crate::flow::Exchange;
 use crate::time::Timestamp;
 
-/// A runtime whose answers are given beforehand, for examples and small tests.
+/// A runtime with prepared answers, for examples and small tests.
 ///
 /// Each answer belongs to one request, in order: method and path, status, body. A request that does not match ends its
 /// flow with an error that names both. The clock starts at 2023-11-14T22:13:20Z and moves when a flow waits; the random
@@ -53,14 +53,14 @@ struct Answer {
 }
 
 impl Canned {
-    /// A runtime that gives these answers: each with the request that it belongs to (as in `"GET /v1/overview"`),
-    /// status and body.
+    /// Creates a runtime with these answers: each has the expected request, such as `"GET /v1/overview"`, the status
+    /// and the body.
     pub fn new(answers: impl IntoIterator<Item = (&'static str, u16, &'static str)>) -> Self {
         let answers = answers.into_iter().map(|(request, status, body)| Answer { request, status, body }).collect();
         Self { state: Mutex::new(State { answers, now: Timestamp::from_millis(1_700_000_000_000), bits: 0 }) }
     }
 
-    /// How many answers are left.
+    /// Returns the number of answers that are left.
     pub fn left(&self) -> usize {
         self.state().answers.len()
     }

@@ -16,7 +16,7 @@ use crate::url::Base;
 
 /// A client for a service: its address, a blocking [`Runtime`], and credentials.
 ///
-/// A clone shares the credentials; it is cheap if a clone of the runtime is. Each service has an alias, such as
+/// A clone shares the credentials. It is cheap if cloning the runtime is. Each service has an alias, such as
 /// [`flink::Flink`](crate::flink::Flink). An operation of another service does not compile:
 ///
 /// ```compile_fail,E0271
@@ -41,12 +41,12 @@ pub struct Client<S, R> {
 }
 
 impl<S: Service, R> Client<S, R> {
-    /// A client for the service at an address, without credentials.
+    /// Creates a client for the service at an address, without credentials.
     pub fn new(base: Base, runtime: R) -> Self {
         Self::with_config(Config::new(base), runtime)
     }
 
-    /// A client with a configuration.
+    /// Creates a client with a configuration, without credentials.
     pub fn with_config(config: Config<S>, runtime: R) -> Self {
         Self { config, runtime, credentials: Arc::new(NoCredentials) }
     }
@@ -87,7 +87,7 @@ impl<S: Service, R: Runtime> Client<S, R> {
     /// Calls one operation, with retries. Ignores its notices.
     ///
     /// # Errors
-    /// The call's.
+    /// The error of the call.
     pub fn call<O: Operation<Service = S>>(&self, operation: O) -> Result<O::Output, FlowError> {
         self.call_with(operation, ignore_notices)
     }
@@ -95,7 +95,7 @@ impl<S: Service, R: Runtime> Client<S, R> {
     /// Calls one operation, with retries, and gives each notice to `on_notice`.
     ///
     /// # Errors
-    /// The call's, and [`FlowError::Stopped`] if the listener returns an error.
+    /// The error of the call; [`FlowError::Stopped`] if the listener returns an error.
     pub fn call_with<O: Operation<Service = S>, H: ListenerResult>(
         &self,
         operation: O,
@@ -104,19 +104,19 @@ impl<S: Service, R: Runtime> Client<S, R> {
         run(Call::new(operation, &self.config, self.seed()), &self.runtime, &*self.credentials, on_notice)
     }
 
-    /// Calls a streaming operation, with retries until the head of the response is there. Ignores its notices.
+    /// Calls a streaming operation, with retries until the head of the response arrives. Ignores its notices.
     ///
     /// # Errors
-    /// The call's.
+    /// The error of the call.
     pub fn open<O: Operation<Service = S>>(&self, operation: O) -> Result<Stream<O::Output>, FlowError> {
         self.open_with(operation, ignore_notices)
     }
 
-    /// Calls a streaming operation, with retries until the head of the response is there, and gives each notice to
+    /// Calls a streaming operation, with retries until the head of the response arrives, and gives each notice to
     /// `on_notice`.
     ///
     /// # Errors
-    /// The call's, and [`FlowError::Stopped`] if the listener returns an error.
+    /// The error of the call; [`FlowError::Stopped`] if the listener returns an error.
     pub fn open_with<O: Operation<Service = S>, H: ListenerResult>(
         &self,
         operation: O,
@@ -125,10 +125,10 @@ impl<S: Service, R: Runtime> Client<S, R> {
         open(Call::new(operation, &self.config, self.seed()), &self.runtime, &*self.credentials, on_notice)
     }
 
-    /// Runs a flow to its result; an event flow to its first event. Ignores its notices, states to save included.
+    /// Runs a flow to its result; an event flow to its first event. Ignores its notices, including states to save.
     ///
     /// # Errors
-    /// The flow's.
+    /// The error of the flow.
     pub fn run<G: Goal<Service = S>>(&self, goal: G) -> Result<G::Output, FlowError> {
         self.run_with(goal, ignore_notices)
     }
@@ -137,7 +137,7 @@ impl<S: Service, R: Runtime> Client<S, R> {
     /// flow, see [`ListenerResult`].
     ///
     /// # Errors
-    /// The flow's, and [`FlowError::Stopped`] if the listener returns an error.
+    /// The error of the flow; [`FlowError::Stopped`] if the listener returns an error.
     pub fn run_with<G: Goal<Service = S>, H: ListenerResult>(
         &self,
         goal: G,
@@ -146,14 +146,14 @@ impl<S: Service, R: Runtime> Client<S, R> {
         self.drive(&mut goal.start(&self.config, self.seed()), on_notice)
     }
 
-    /// Starts a flow, to be driven step by step with this client: for event flows. Ignores its notices, states to save
-    /// included.
+    /// Starts an event flow, to be driven from event to event with this client. Ignores its notices, including states
+    /// to save.
     pub fn start<G: Goal<Service = S>>(&self, goal: G) -> DrivenFlow<'_, G::Flow, R> {
         self.start_with(goal, ignore_notices)
     }
 
-    /// Starts a flow, to be driven step by step with this client, and gives each notice to `on_notice`. A listener that
-    /// returns an error stops the flow, see [`ListenerResult`].
+    /// Starts an event flow, to be driven from event to event with this client, and gives each notice to `on_notice`. A
+    /// listener that returns an error stops the flow, see [`ListenerResult`].
     pub fn start_with<G: Goal<Service = S>, L: FnMut(Notice) -> H, H: ListenerResult>(
         &self,
         goal: G,
@@ -163,10 +163,10 @@ impl<S: Service, R: Runtime> Client<S, R> {
         DrivenFlow::new(flow, &self.runtime, &*self.credentials, on_notice)
     }
 
-    /// Continues a flow that was started already, to its result; an event flow to its next event.
+    /// Continues a flow that was started before, to its result; an event flow to its next event.
     ///
     /// # Errors
-    /// The flow's, and [`FlowError::Stopped`] if the listener returns an error.
+    /// The error of the flow; [`FlowError::Stopped`] if the listener returns an error.
     pub fn drive<F: Flow, H: ListenerResult>(
         &self,
         flow: &mut F,
@@ -175,11 +175,11 @@ impl<S: Service, R: Runtime> Client<S, R> {
         run(flow, &self.runtime, &*self.credentials, on_notice)
     }
 
-    /// Continues a flow until it has a result or an event, and returns `None` if it has nothing to do before `until`.
-    /// See [`run_until`].
+    /// Continues a flow until it has a result or an event. Returns `None` if it has nothing to do before `until`: see
+    /// [`run_until`].
     ///
     /// # Errors
-    /// The flow's, and [`FlowError::Stopped`] if the listener returns an error.
+    /// The error of the flow; [`FlowError::Stopped`] if the listener returns an error.
     pub fn drive_until<F: Flow, H: ListenerResult>(
         &self,
         flow: &mut F,
@@ -189,11 +189,11 @@ impl<S: Service, R: Runtime> Client<S, R> {
         run_until(flow, until, &self.runtime, &*self.credentials, on_notice)
     }
 
-    /// Does what a flow has to do now, and waits for answers only. Returns `None` if there is no result or event yet.
-    /// For event flows after they were given work.
+    /// Continues a flow without sleeping: it waits only for answers. Returns `None` if there is no result or event yet.
+    /// Use it for event flows that have got new work.
     ///
     /// # Errors
-    /// The flow's, and [`FlowError::Stopped`] if the listener returns an error.
+    /// The error of the flow; [`FlowError::Stopped`] if the listener returns an error.
     pub fn drive_ready<F: Flow, H: ListenerResult>(
         &self,
         flow: &mut F,

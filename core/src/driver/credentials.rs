@@ -13,17 +13,17 @@ use crate::time::Timestamp;
 
 /// Supplies `Authorization` headers.
 ///
-/// A [`Secret`] is a fixed bearer token; [`credentials_fn`] makes credentials of a closure. A reference, an `Arc` or a
-/// `Box` of credentials are credentials, too.
+/// A [`Secret`] is a fixed bearer token. [`Basic`] is a user name with a password. [`Refreshing`] and
+/// [`credentials_fn`] call a closure.
 pub trait Credentials {
     /// Returns a header for the service that the request names. If the request has a
     /// [`rejected`](CredentialRequest::rejected) header, returns another header.
     ///
-    /// A flow asks before its first request and again before each repetition, so that a credential which has expired
-    /// while the flow waited is not sent. If a credential is expensive, keep it until shortly before it expires.
+    /// A flow asks before its first request, and again before each retry: the credential may have expired meanwhile. If
+    /// a credential is expensive, keep it until shortly before it expires.
     ///
     /// # Errors
-    /// When there is no credential. The message must not contain a secret.
+    /// A [`CredentialError`] if no credential is available. Its message must not contain a secret.
     fn authorize(&self, request: &CredentialRequest, now: Timestamp) -> Result<HeaderValue, CredentialError>;
 }
 
@@ -49,7 +49,7 @@ impl Credentials for Secret {
     }
 }
 
-/// For services without authentication.
+/// Credentials for services without authentication. They supply no header.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoCredentials;
 
@@ -59,11 +59,11 @@ impl Credentials for NoCredentials {
     }
 }
 
-/// Credentials made of a closure. Created by [`credentials_fn`].
+/// Credentials from a closure. Created by [`credentials_fn`].
 #[derive(Clone, Copy, Debug)]
 pub struct CredentialsFn<F>(F);
 
-/// Makes credentials of a closure.
+/// Creates credentials from a closure.
 ///
 /// ```
 /// use pipewright::Secret;
@@ -101,10 +101,10 @@ pub struct Basic(HeaderValue);
 
 #[cfg(feature = "oauth")]
 impl Basic {
-    /// The credentials of a user.
+    /// Creates the credentials of a user.
     ///
     /// # Errors
-    /// If the user name contains a colon, which separates it from the password.
+    /// A [`CredentialError`] if the user name contains a colon, which separates it from the password.
     pub fn new(user: &str, password: &Secret) -> Result<Self, CredentialError> {
         if user.contains(':') {
             return Err(CredentialError::permanent(
@@ -114,7 +114,7 @@ impl Basic {
         Self::encode(user, password.expose())
     }
 
-    /// Two texts; the first text has no colon.
+    /// Encodes two texts. The first text has no colon.
     pub(crate) fn encode(user: &str, password: &str) -> Result<Self, CredentialError> {
         use base64::Engine as _;
 
@@ -149,30 +149,30 @@ impl fmt::Debug for Basic {
     }
 }
 
-/// How long before its end a token is replaced.
+/// How long before its expiry a token is replaced.
 const RENEWAL_MARGIN: Duration = Duration::from_secs(60);
 
-/// A bearer token, and when it expires.
+/// A bearer token with its expiry time.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct BearerToken {
     /// The token.
     pub token: Secret,
-    /// When the token expires; `None` if that is not known. It is then used until the service rejects it.
+    /// When the token expires. If `None`, the token is used until the service rejects it.
     pub expires: Option<Timestamp>,
 }
 
 impl BearerToken {
-    /// A token that expires at a time.
+    /// Creates a token that expires at a time.
     pub fn new(token: Secret, expires: impl Into<Option<Timestamp>>) -> Self {
         Self { token, expires: expires.into() }
     }
 }
 
-/// Bearer tokens from a closure, such as one that asks an identity provider. Each token is kept until shortly before it
-/// expires, or until the service rejects it.
+/// Credentials with bearer tokens from a closure, which requests them from an identity provider, for example. They keep
+/// a token until a minute before it expires, or until the service rejects it.
 ///
-/// One call of the closure serves all flows; flows on other threads wait for it. In an async program, await the token
+/// One call of the closure serves all flows. Flows on other threads wait for it. In an async program, await the token
 /// in a closure of [`AsyncDriver::with_async_credentials`](super::AsyncDriver::with_async_credentials) instead, and
 /// keep it there.
 ///
@@ -197,7 +197,7 @@ struct Current {
 }
 
 impl<F: Fn(Timestamp) -> Result<BearerToken, CredentialError>> Refreshing<F> {
-    /// Credentials whose tokens come from a closure, which gets the current time.
+    /// Creates credentials. The closure gets the current time and returns a token.
     pub fn new(fetch: F) -> Self {
         Self { fetch, current: Mutex::new(None) }
     }
@@ -216,7 +216,7 @@ impl<F: Fn(Timestamp) -> Result<BearerToken, CredentialError>> Credentials for R
         let fetched = (self.fetch)(now).and_then(|it| Ok(Current { header: it.token.bearer()?, expires: it.expires }));
         match (fetched, current.as_ref().filter(usable(now))) {
             (Ok(fetched), _) => Ok(current.insert(fetched).header.clone()),
-            // The old token is good for some seconds, and the next request tries again.
+            // The previous token is still valid for some seconds, and the next request tries again.
             (Err(_), Some(old)) => Ok(old.header.clone()),
             (Err(error), None) => Err(error),
         }
@@ -229,7 +229,7 @@ impl<F> fmt::Debug for Refreshing<F> {
     }
 }
 
-/// The error of credentials that have no other than the rejected header.
+/// Returns the error of credentials that cannot replace the rejected header.
 fn rejected(request: &CredentialRequest, what: &str) -> CredentialError {
     CredentialError::permanent(format!("{} rejected {what} with 401", request.service()))
 }

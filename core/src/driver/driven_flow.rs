@@ -1,4 +1,4 @@
-//! [`DrivenFlow`]: a flow together with what drives it.
+//! [`DrivenFlow`]: an event flow with the client that drives it.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::error::{FlowError, Misuse};
 use crate::flow::{Flow, Notice};
 use crate::time::Timestamp;
 
-/// A flow together with what drives it. Created by [`Client::start`](super::Client::start) and
+/// An event flow with the client that drives it. Created by [`Client::start`](super::Client::start) and
 /// [`Client::start_with`](super::Client::start_with).
 ///
 /// [`next`](Self::next) drives an event flow to its next event. In between, [`flow_mut`](Self::flow_mut) gives access
@@ -51,14 +51,14 @@ impl<'c, F, R, L> DrivenFlow<'c, F, R, L> {
         &mut self.flow
     }
 
-    /// Returns the flow, to drive it by other means.
+    /// Returns the flow, to drive it in another way.
     pub fn into_flow(self) -> F {
         self.flow
     }
 
-    /// Whether [`next`](Self::next) has returned an error, or `None` after the last event.
+    /// Returns whether [`next`](Self::next) has returned an error, or `None` after the last event.
     ///
-    /// Right after the last event this is still `false`: the flow tells its end when it is driven again.
+    /// Right after the last event this is still `false`: the flow reports its end when it is driven again.
     pub fn has_ended(&self) -> bool {
         self.ended
     }
@@ -74,7 +74,7 @@ where
     /// Drives the flow to its next event or to its result. Returns `None` after the last event, and after an error.
     ///
     /// # Errors
-    /// The flow's, and [`FlowError::Stopped`] if the listener returns an error.
+    /// The error of the flow; [`FlowError::Stopped`] if the listener returns an error.
     #[expect(clippy::should_implement_trait, reason = "an iterator could not be given work between two events")]
     pub fn next(&mut self) -> Result<Option<F::Output>, FlowError> {
         while !self.ended {
@@ -89,7 +89,7 @@ where
     /// and after the end: see [`has_ended`](Self::has_ended).
     ///
     /// # Errors
-    /// The flow's, and [`FlowError::Stopped`] if the listener returns an error.
+    /// The error of the flow; [`FlowError::Stopped`] if the listener returns an error.
     pub fn next_before(&mut self, until: Timestamp) -> Result<Option<F::Output>, FlowError> {
         if self.ended {
             return Ok(None);
@@ -103,11 +103,11 @@ where
         }
     }
 
-    /// Does what the flow has to do now, and waits for answers only. Returns `None` if there is no event yet, and after
+    /// Drives the flow without sleeping: it waits only for answers. Returns `None` if there is no event yet, and after
     /// the end.
     ///
     /// # Errors
-    /// The flow's, and [`FlowError::Stopped`] if the listener returns an error.
+    /// The error of the flow; [`FlowError::Stopped`] if the listener returns an error.
     pub fn next_ready(&mut self) -> Result<Option<F::Output>, FlowError> {
         self.next_before(Timestamp::UNIX_EPOCH)
     }

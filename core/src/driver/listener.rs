@@ -7,8 +7,8 @@ use crate::flow::Notice;
 
 /// What a listener to notices returns: nothing, or a `Result` whose error stops the flow.
 ///
-/// A [`Notice::Persist`] comes before the request that matters. If the listener cannot save it, its error keeps the
-/// request from being sent.
+/// The flow sends [`Notice::Persist`] before the request that must not be sent twice. If the listener returns an error
+/// because it cannot save the state, the request is not sent.
 ///
 /// ```
 /// # use pipewright::driver::{self, NoCredentials, Runtime};
@@ -23,7 +23,7 @@ use crate::flow::Notice;
 /// # }
 /// ```
 pub trait ListenerResult {
-    /// Whether the flow continues.
+    /// Returns `Ok` if the flow continues.
     ///
     /// # Errors
     /// [`FlowError::Stopped`] with the listener's reason.
@@ -42,7 +42,7 @@ impl<E: fmt::Display> ListenerResult for Result<(), E> {
     }
 }
 
-/// The listener that ignores every notice, states to save included.
+/// Ignores a notice, including states to save. Pass it where a listener is required.
 ///
 /// ```
 /// # use pipewright::driver::{self, NoCredentials, Runtime};

@@ -2,7 +2,7 @@
 //!
 //! | program | driver |
 //! |---|---|
-//! | blocking | [`Client`]: a service's address, [`Runtime`] and credentials in one, so that common use is one line |
+//! | blocking | [`Client`]: a service's address, a [`Runtime`] and credentials |
 //! | blocking, any flow | [`run`], [`run_until`]; [`open`] for a streaming response |
 //! | async, on any executor | [`AsyncDriver`], or [`run_async`] for a single flow |
 //! | an event loop | none: it is a `match` on [`Step`](crate::flow::Step), see [`docs::embedding`](crate::docs::embedding) |

@@ -1,4 +1,4 @@
-//! [`Observed`]: a runtime that tells a listener of each exchange.
+//! [`Observed`]: a runtime that reports each exchange to a listener.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use crate::flow::Exchange;
 use crate::operation::OperationInfo;
 use crate::time::Timestamp;
 
-/// A runtime that tells a listener of each exchange, for metrics and logs of a whole program.
+/// A runtime that reports each exchange to a listener, for metrics and logs of a whole program.
 ///
-/// The listener sees every attempt of every flow, with or without an answer. For the progress of one flow, listen to
+/// The listener gets every attempt of every flow, with or without an answer. For the progress of one flow, listen to
 /// its notices.
 ///
 /// ```
@@ -45,13 +45,13 @@ pub struct Observation<'a> {
     pub operation: &'static OperationInfo,
     /// The status of the response, or why no response came.
     pub result: Result<StatusCode, &'a TransportError>,
-    /// The time that the exchange took, by the clock of the runtime. Of a streaming exchange: until the head of the
+    /// The duration of the exchange, by the clock of the runtime; for a streaming exchange, until the head of the
     /// response.
     pub elapsed: Duration,
 }
 
 impl<R, L: Fn(&Observation<'_>)> Observed<R, L> {
-    /// A runtime that tells `listener` of each exchange.
+    /// Wraps a runtime, and reports each exchange to `listener`.
     pub fn new(runtime: R, listener: L) -> Self {
         Self { runtime, listener }
     }

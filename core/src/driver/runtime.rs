@@ -10,7 +10,7 @@ use crate::error::TransportError;
 use crate::flow::Exchange;
 use crate::time::Timestamp;
 
-/// Executes exchanges, tells the time and draws random bits. Implemented for every type that does all three.
+/// What a blocking driver needs: a transport, a clock and random bits. Implemented for every type that has all three.
 ///
 /// A reference, an `Arc` or a `Box` of a runtime is a runtime, too.
 ///
@@ -28,61 +28,65 @@ pub trait Runtime: Transport + Clock + Entropy {}
 
 impl<T: Transport + Clock + Entropy + ?Sized> Runtime for T {}
 
-/// Executes one exchange, blocking.
+/// An HTTP client that executes one exchange at a time, blocking.
 ///
-/// A transport follows no redirects, retries nothing, adds no headers of its own beyond what HTTP needs (`Host`,
-/// `Content-Length`, `Connection`), treats every status as an answer, bounds the body by [`Exchange::body_limit`] and
-/// the time by [`Exchange::timeout`], and says of each failure whether the request was
-/// [`NotSent`](crate::error::Delivery::NotSent) or its outcome is [`Unknown`](crate::error::Delivery::Unknown). If it
-/// cannot tell, the outcome is unknown.
+/// A transport
+///
+/// * follows no redirects and retries nothing;
+/// * adds no headers beyond what HTTP needs (`Host`, `Content-Length`, `Connection`);
+/// * returns every status as a response, not as an error;
+/// * limits the body to [`Exchange::body_limit`] and the time to [`Exchange::timeout`];
+/// * reports with each error whether the request was [`NotSent`](crate::error::Delivery::NotSent). If it cannot tell,
+///   the outcome is [`Unknown`](crate::error::Delivery::Unknown).
 pub trait Transport {
-    /// Sends the request and reads the whole answer.
+    /// Sends the request, and reads the whole response.
     ///
     /// # Errors
-    /// When there is no whole answer.
+    /// A [`TransportError`] if no complete response arrives.
     fn send(&self, exchange: &Exchange) -> Result<Response<Bytes>, TransportError>;
 
-    /// Sends the request of a streaming exchange and reads the head of the answer; of an error response, the whole.
+    /// Sends the request of a streaming exchange, and reads the head of the response; if it is an error response, also
+    /// its body.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// A [`TransportError`] if no response arrives.
     fn open(&self, exchange: &Exchange) -> Result<Opened, TransportError>;
 }
 
-/// The answer to a streaming exchange.
+/// The response to a streaming exchange.
 #[derive(Debug)]
 pub enum Opened {
-    /// A success, its body unread.
+    /// A success, whose body is not read yet.
     Streaming(Response<Box<dyn StreamingBody>>),
     /// Any other status, with its body.
     Rejection(Response<Bytes>),
 }
 
-/// A body that is still coming.
+/// A response body that is still being received.
 pub trait StreamingBody: fmt::Debug + Send {
-    /// Waits for the next bytes and puts them into the buffer; 0 is the end.
+    /// Waits for the next bytes, writes them to the buffer and returns their number. At the end of the body, returns 0.
     ///
     /// # Errors
-    /// When the body is cut off, or nothing came for longer than the transport waits.
+    /// A [`TransportError`] if the body is cut off, or if no bytes arrive within the transport's timeout.
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, TransportError>;
 }
 
-/// Tells the time and waits.
+/// A clock that can sleep.
 pub trait Clock {
     /// Returns the current time.
     fn now(&self) -> Timestamp;
 
-    /// Returns when it is `at` or later.
+    /// Sleeps until the time is `at` or later.
     fn sleep_until(&self, at: Timestamp);
 }
 
-/// Draws random bits, for jitter and for ids.
+/// A source of random bits, for jitter and ids.
 pub trait Entropy {
     /// Returns 128 bits that were never drawn before.
     fn bits(&self) -> u128;
 }
 
-/// What a pointer to a transport, clock or source of entropy does: the same as its target.
+/// Implements a trait for pointers: they do the same as their target.
 macro_rules! forward {
     ($($pointer:ty),*) => {$(
         impl<T: Transport + ?Sized> Transport for $pointer {

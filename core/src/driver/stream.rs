@@ -1,4 +1,4 @@
-//! [`Stream`]: the items of a streaming response.
+//! [`Stream`]: a streaming response, read item by item.
 
 use std::error::Error;
 use std::fmt;
@@ -10,7 +10,7 @@ use crate::error::TransportError;
 /// How much is read at a time, in bytes.
 const CHUNK: usize = 16 * 1024;
 
-/// The items of a streaming response, blocking. Created by [`Client::open`](super::Client::open).
+/// A streaming response, read item by item, blocking. Created by [`Client::open`](super::Client::open).
 ///
 /// ```
 /// # use pipewright::decode::{Lines, LineLimit};
@@ -39,12 +39,12 @@ pub struct Stream<D> {
 }
 
 impl<D> Stream<D> {
-    /// The items that a decoder finds in a body.
+    /// Creates the stream of the items that a decoder finds in a body.
     pub fn new(decoder: D, body: Box<dyn StreamingBody>) -> Self {
         Self { items: Items::new(decoder), body, buffer: vec![0; CHUNK].into() }
     }
 
-    /// Returns the decoder, for what it knows besides items.
+    /// Returns the decoder, for information other than items.
     pub fn decoder(&self) -> &D {
         &self.items.decoder
     }
@@ -54,8 +54,8 @@ impl<D: Decoder> Stream<D> {
     /// Waits for the next item. Returns `None` at the end.
     ///
     /// # Errors
-    /// If the body is cut off or cannot be decoded; from then on, the same error again. Items that were complete
-    /// before come first.
+    /// A [`StreamError`] if the body is cut off or cannot be decoded, after the items that were complete before. Every
+    /// later call returns the same error.
     pub fn next_item(&mut self) -> Result<Option<D::Item<'_>>, StreamError> {
         loop {
             match self.items.advance()? {
@@ -78,7 +78,7 @@ impl<D: fmt::Debug> fmt::Debug for Stream<D> {
     }
 }
 
-/// A decoder, and how far its body has come: what blocking and async streams share.
+/// A decoder with the state of its body. Blocking and async streams share it.
 pub(super) struct Items<D> {
     pub(super) decoder: D,
     state: State,
@@ -95,7 +95,7 @@ pub(super) enum Next {
 
 enum State {
     Reading,
-    /// The body has ended, the decoder may still hold items.
+    /// The body has ended. The decoder may still have items.
     Draining,
     Failed(StreamError),
 }
@@ -124,7 +124,7 @@ impl<D: Decoder> Items<D> {
         self.decoder.feed(bytes);
     }
 
-    /// The body is complete.
+    /// Records that the body is complete.
     pub(super) fn end(&mut self) {
         self.state = match self.decoder.finish(End::Complete) {
             Ok(()) => State::Draining,
@@ -133,7 +133,7 @@ impl<D: Decoder> Items<D> {
     }
 
     pub(super) fn cut_off(&mut self, error: TransportError) {
-        // The error of the body matters more than the error of an item that is cut off.
+        // The error of the body is more important than the error of an incomplete item.
         let _ = self.decoder.finish(End::Truncated);
         self.state = State::Failed(error.into());
     }
@@ -152,7 +152,7 @@ pub enum StreamError {
 impl fmt::Display for StreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Transport(error) => write!(f, "the stream broke off: {error}"),
+            Self::Transport(error) => write!(f, "the stream was cut off: {error}"),
             Self::Decode(error) => error.fmt(f),
         }
     }

@@ -1,4 +1,4 @@
-//! [`FlowError`]: why a flow ended without its goal, and what it knew by then.
+//! [`FlowError`]: why a flow ended before its goal, and what it knew.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -8,40 +8,40 @@ use std::sync::Arc;
 use super::{Applied, BuildError, CredentialError, ServiceError, TransportError};
 use crate::time::Timestamp;
 
-/// Why a flow ended without its goal.
+/// The reason why a flow ended before its goal. The [module](crate::error) says what to do about each variant.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum FlowError {
-    /// A request could not be built; nothing was sent for it.
+    /// A request could not be built. It was not sent.
     Build(BuildError),
-    /// No credential.
+    /// The credentials supplied no header.
     Credential(CredentialError),
-    /// No answer; the request was not sent, or carrying it out changes nothing.
+    /// No complete response arrived. The request was not sent, or it changes nothing on the server.
     Transport(TransportError),
     /// The service rejected the request, or its answer cannot be read.
     Service(ServiceError),
-    /// **It is not known whether the request was carried out**, and the flow could not find out.
+    /// **The outcome is unknown**: the request may or may not have been carried out, and the flow could not find out.
     Ambiguous(Ambiguity),
-    /// The service carried the request out, and what it started failed.
+    /// The service accepted the request, and what the request started failed.
     Failed(Failure),
-    /// The deadline passed while no request was unanswered. The service continues what it has started. Resume the flow
-    /// if its state was saved.
+    /// The deadline passed, and no request has an unknown outcome. The service continues what it has started. Resume
+    /// the flow if its state was saved.
     Deadline {
         /// The deadline.
         at: Timestamp,
         /// What the flow was waiting for.
         waiting: &'static str,
-        /// What the flow observed last, such as the connectors that are not finished; `None` if nothing.
+        /// What the flow observed last, such as the connectors that are not finished. `None` if it observed nothing.
         observed: Option<String>,
-        /// What the last attempt ran into.
+        /// The error of the last attempt; `None` if no attempt failed.
         last: Option<Box<FlowError>>,
         /// What the flow had reached by then: read it with [`evidence`](FlowError::evidence).
         evidence: Option<Evidence>,
     },
     /// A request failed after the flow had reached a part of its goal, such as a savepoint.
     Incomplete(Incomplete),
-    /// The listener to the flow's notices returned an error, such as that a state could not be saved. What the flow was
-    /// about to do was not done.
+    /// The listener returned an error, for example because it could not save a state. The flow did not send its next
+    /// request.
     Stopped(String),
     /// The caller broke a rule of this library.
     Misuse(Misuse),
@@ -53,14 +53,14 @@ pub enum FlowError {
 pub struct Ambiguity {
     /// The vendor's name of the operation.
     pub operation: &'static str,
-    /// What hides the outcome.
+    /// The error that leaves the outcome unknown.
     pub cause: Box<FlowError>,
     /// Whether at least one attempt got no answer from the service itself. Such an attempt may still be carried out
-    /// later. If false, the service has answered, and its answer does not tell.
+    /// later. If false, the service has answered, but its answer does not show the outcome.
     pub unanswered: bool,
     /// What a lookup after the unknown outcome showed, as text. `None` if no lookup was possible.
     pub found: Option<String>,
-    /// The same as values of the service's own type: read it with [`FlowError::evidence`].
+    /// The same as a type of the service: read it with [`FlowError::evidence`]. `None` if the flow knows nothing more.
     pub evidence: Option<Evidence>,
 }
 
@@ -74,7 +74,7 @@ pub struct Incomplete {
     pub evidence: Evidence,
 }
 
-/// Something that the service started for us and that then failed.
+/// The failure of something that the service started for the flow, such as a savepoint.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Failure {
@@ -82,7 +82,8 @@ pub struct Failure {
     pub what: String,
     /// The service's reason in one line.
     pub reason: String,
-    /// The service's whole account, such as a stack trace; bounded. `{:?}` tells its length, `{:#?}` shows it.
+    /// The service's full report, such as a stack trace. `{:?}` shows its length, `{:#?}` its text. `None` if the
+    /// service sent no report.
     pub details: Option<String>,
     pub(crate) cause: Option<Evidence>,
 }
@@ -98,7 +99,7 @@ impl fmt::Debug for Failure {
     }
 }
 
-/// A service's whole account: pages of it, which would bury what a program that ends with an error prints.
+/// Shows the length of a service's full report, which may have many pages. `{:#?}` shows the text.
 pub(super) struct Account<'a>(pub(super) Option<&'a str>);
 
 impl fmt::Debug for Account<'_> {
@@ -113,7 +114,7 @@ impl fmt::Debug for Account<'_> {
 /// What a flow knew when it ended, as a type of the service: Feldera's
 /// [`Interruption`](crate::feldera::Interruption), Flink's [`JobDiagnosis`](crate::flink::JobDiagnosis).
 ///
-/// [`FlowError::evidence`] finds it in any error. Two of them are equal if their texts are.
+/// [`FlowError::evidence`] finds it in any error. Two values are equal if they display the same text.
 #[derive(Clone)]
 pub struct Evidence(Arc<dyn Error + Send + Sync>);
 
@@ -121,12 +122,12 @@ pub struct Evidence(Arc<dyn Error + Send + Sync>);
 pub(crate) type Cause = Evidence;
 
 impl Evidence {
-    /// Wraps a value of the service's own type.
+    /// Wraps a value of a service's type.
     pub(crate) fn new(evidence: impl Error + Send + Sync + 'static) -> Self {
         Self(Arc::new(evidence))
     }
 
-    /// The value; downcast it to the service's type.
+    /// Returns the value. Downcast it to the service's type.
     pub fn get(&self) -> &(dyn Error + 'static) {
         &*self.0
     }
@@ -147,47 +148,47 @@ impl PartialEq for Evidence {
 impl Eq for Evidence {}
 
 impl Failure {
-    /// The reason as a type of the service's, where it has one: of Feldera an
-    /// [`Interruption`](crate::feldera::Interruption).
+    /// Returns the reason as a type of the service, such as Feldera's [`Interruption`](crate::feldera::Interruption).
+    /// `None` if the service has no such type for it.
     pub fn cause(&self) -> Option<&(dyn Error + 'static)> {
         self.cause.as_ref().map(Evidence::get)
     }
 }
 
-/// What a caller did wrong.
+/// A rule of this library that the caller broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Misuse {
-    /// A flow was polled again after it had handed out its result.
+    /// A flow was polled after it had returned its result.
     PolledAfterDone,
     /// An exchange was settled with a credential, or a credential request with a response.
     WrongReply,
     /// An operation with a streaming response was called, or another operation was opened.
     WrongMethod,
-    /// A saved state is not this flow's.
+    /// A saved state belongs to another flow, or to another version of this library.
     WrongState,
-    /// A row source gave another row number than the flow's, or said that the flow is full while no rows wait.
+    /// A row source returned a row number other than the flow's, or `Full` although no rows wait.
     WrongRow,
 }
 
 impl FlowError {
-    /// A failure whose reason is all that is known.
+    /// Creates a failure with a reason and no further information.
     pub(crate) fn failed(what: String, reason: String) -> Self {
         Self::Failed(Failure { what, reason, details: None, cause: None })
     }
 
-    /// Whether it is unknown if a request of this flow was carried out. Not so for [`Deadline`](Self::Deadline): the
-    /// service continues what it has acknowledged by then.
+    /// Returns whether a request of this flow may or may not have been carried out. False for
+    /// [`Deadline`](Self::Deadline): there the service has acknowledged every request.
     pub fn is_ambiguous(&self) -> bool {
         matches!(self, Self::Ambiguous(_))
     }
 
-    /// Whether the service says that it has carried the request out, although its answer is an error.
+    /// Returns whether the service carried the request out, although its answer is an error.
     pub(crate) fn says_applied(&self) -> bool {
         matches!(self, Self::Service(error) if error.applied() == Applied::Yes)
     }
 
-    /// The service's rejection, also when something else is wrapped around it.
+    /// Returns the service's rejection, even if another error wraps it.
     pub fn service(&self) -> Option<&ServiceError> {
         match self {
             Self::Service(error) => Some(error),
@@ -199,7 +200,7 @@ impl FlowError {
         }
     }
 
-    /// What the flow knew when it ended, as a type of the service.
+    /// Returns what the flow knew when it ended, as a type of the service; `None` if the error has no such evidence.
     ///
     /// ```
     /// use pipewright::error::FlowError;
@@ -221,7 +222,7 @@ impl FlowError {
         find(known).or_else(|| nested?.evidence())
     }
 
-    /// Adds what the flow knew. Evidence that the error has already is replaced: include it.
+    /// Adds what the flow knew. This replaces earlier evidence: include it.
     pub(crate) fn with_evidence(self, known: impl Error + Send + Sync + 'static) -> Self {
         let known = Evidence::new(known);
         match self {
@@ -231,14 +232,14 @@ impl FlowError {
                 Self::Deadline { at, waiting, observed, last, evidence: Some(known) }
             }
             Self::Incomplete(incomplete) => Self::Incomplete(Incomplete { evidence: known, ..incomplete }),
-            // The caller's own affair.
+            // These errors come from the caller, not from the service.
             error @ (Self::Stopped(_) | Self::Misuse(_)) => error,
             error => Self::Incomplete(Incomplete { cause: Box::new(error), evidence: known }),
         }
     }
 }
 
-/// The first of this type among an error and its sources.
+/// Returns the first error of this type among an error and its sources.
 fn find<'a, T: Error + 'static>(mut error: Option<&'a (dyn Error + 'static)>) -> Option<&'a T> {
     while let Some(this) = error {
         if let Some(found) = this.downcast_ref() {
@@ -270,7 +271,7 @@ impl fmt::Display for FlowError {
                     write!(f, "; last observed: {observed}")?;
                 }
                 if let Some(last) = last {
-                    write!(f, "; last: {last}")?;
+                    write!(f, "; last error: {last}")?;
                 }
                 match evidence {
                     Some(evidence) => write!(f, "; known: {}", evidence.get()),
@@ -280,16 +281,18 @@ impl fmt::Display for FlowError {
             Self::Incomplete(Incomplete { cause, evidence }) => write!(f, "{cause}; known: {}", evidence.get()),
             Self::Stopped(reason) => write!(f, "stopped by the listener to its notices: {reason}"),
             Self::Misuse(misuse) => f.write_str(match misuse {
-                Misuse::PolledAfterDone => "a flow was polled after it had given its result: drop it after Step::Done",
+                Misuse::PolledAfterDone => "a flow was polled after it had returned its result; drop it after Step::Done",
                 Misuse::WrongReply => {
-                    "an exchange was settled with the answer to something else: settle each step with what it asked for"
+                    "a step was settled with the wrong kind of reply; settle an exchange with a response, and a credential request \
+                     with a credential"
                 }
                 Misuse::WrongMethod => {
-                    "wrong method for this operation: use `open` for streaming responses and `call` for all others"
+                    "wrong method for this operation; use `open` for streaming responses and `call` for all others"
                 }
-                Misuse::WrongState => "the saved state belongs to another flow, or to another version of this library",
+                Misuse::WrongState => "the saved state belongs to another flow, or to another version of this library; pass it to `resume` of its own \
+                     goal",
                 Misuse::WrongRow => {
-                    "a row source gave a wrong number, or Full while no rows wait: return what the flow's push returns"
+                    "a row source returned a wrong row number, or Full although no rows wait; return what the flow's push returns"
                 }
             }),
         }
@@ -312,7 +315,7 @@ impl Error for FlowError {
     }
 }
 
-/// For saved states that every goal of a kind can be made of.
+/// For saved states whose conversion to a goal cannot fail.
 impl From<Infallible> for FlowError {
     fn from(never: Infallible) -> Self {
         match never {}

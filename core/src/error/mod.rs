@@ -1,12 +1,12 @@
-//! The five error types, and how they nest.
+//! Error types: what went wrong, what is known about the request, and what to do next.
 //!
-//! | type | what happened | it tells |
+//! | type | what happened | what it contains |
 //! |---|---|---|
-//! | [`BuildError`] | a request cannot be built from the caller's values; nothing was sent | which value is wrong, and what would be right |
-//! | [`TransportError`] | no response came, or not a whole response | [`Delivery`]: not sent, or unknown |
-//! | [`CredentialError`] | the credentials supplied no header | whether to ask again |
-//! | [`ServiceError`] | the server rejected the request, or its answer cannot be read | [`Applied`]: whether the request was carried out; whether to try again |
-//! | [`FlowError`] | a flow ended before its goal | one of the above, or what the table below lists |
+//! | [`BuildError`] | a request cannot be built from the caller's values; nothing was sent | the invalid value, and what is valid |
+//! | [`TransportError`] | no complete response arrived | [`Delivery`]: the request was not sent, or the outcome is unknown |
+//! | [`CredentialError`] | the credentials supplied no header | whether a later attempt may succeed |
+//! | [`ServiceError`] | the server rejected the request, or its answer cannot be read | [`Applied`]: whether the request was carried out; whether a later attempt may succeed |
+//! | [`FlowError`] | a flow ended before its goal | an error of the types above, or another variant of the table below |
 //!
 //! # What to do with a `FlowError`
 //!
@@ -16,12 +16,12 @@
 //! |---|---|---|
 //! | [`Build`](FlowError::Build) | this request was not sent | correct the value that the message names |
 //! | [`Credential`](FlowError::Credential) | no request was sent without a credential | check the credentials |
-//! | [`Transport`](FlowError::Transport) | the request was not sent, or carrying it out changes nothing | check the address and the network, then run the goal again |
-//! | [`Service`](FlowError::Service) | the server's status and message; [`ServiceError::applied`] tells whether the request was carried out | decide by the service's own code |
+//! | [`Transport`](FlowError::Transport) | the request was not sent, or it changes nothing on the server | check the address and the network, then run the goal again |
+//! | [`Service`](FlowError::Service) | the server's status and message; [`ServiceError::applied`] tells whether the request was carried out | decide by the service's error code, [`ServiceError::code`] |
 //! | [`Ambiguous`](FlowError::Ambiguous) | the request may or may not have been carried out | resume from the saved state, or look up the outcome; [`Ambiguity::found`] has what the flow found |
 //! | [`Failed`](FlowError::Failed) | the request was carried out, and what it started failed | read the reason; run the goal again when the cause is removed |
-//! | [`Deadline`](FlowError::Deadline) | the time is up, and the service continues what it has begun | resume from the saved state, or run the goal again with more time |
-//! | [`Incomplete`](FlowError::Incomplete) | a part of the goal is reached, such as a savepoint | read [`FlowError::evidence`], then resume |
+//! | [`Deadline`](FlowError::Deadline) | the timeout expired, and the service continues what it has begun | resume from the saved state, or run the goal again with more time |
+//! | [`Incomplete`](FlowError::Incomplete) | a part of the goal was reached, such as a savepoint | read [`FlowError::evidence`], then resume |
 //! | [`Stopped`](FlowError::Stopped) | the listener returned an error, and the next request was not sent | remove the cause, then resume |
 //! | [`Misuse`](FlowError::Misuse) | the program broke a rule of this library | correct the program |
 //!
@@ -31,7 +31,7 @@
 //! [`docs::unknown_outcomes`](crate::docs::unknown_outcomes) says what is repeated, and what to do about an unknown
 //! outcome.
 //!
-//! All errors are `Clone`, because a flow that failed returns the same error again.
+//! All errors are `Clone`: a flow that failed returns the same error at each further poll.
 
 mod flow;
 mod service;
@@ -47,26 +47,26 @@ pub use flow::{Ambiguity, Evidence, Failure, FlowError, Incomplete, Misuse};
 pub use service::{Applied, ErrorKind, RetryAfter, ServiceError};
 pub(crate) use service::{compressed, content_type};
 
-/// A request that cannot be built from what the caller gave. Nothing was sent.
+/// The error of a request that cannot be built from the caller's values. Nothing was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The base address of a service is unusable.
+    /// The base address of a service is invalid.
     Base {
-        /// The address, shortened; credentials in it are cut out.
+        /// The address, shortened and without credentials.
         address: String,
-        /// What is wrong, and what would be right.
+        /// The problem, and what is valid.
         problem: &'static str,
     },
-    /// A value cannot stand where the operation needs it.
+    /// A parameter of an operation has an invalid value.
     Value {
         /// The vendor's name of the operation, or of the type that was parsed.
         operation: &'static str,
-        /// The parameter.
+        /// The name of the parameter.
         parameter: &'static str,
         /// The value, shortened.
         value: String,
-        /// What is wrong, and what would be right.
+        /// The problem, and what is valid.
         problem: &'static str,
     },
     /// The request line would be longer than the service reads.
@@ -75,18 +75,18 @@ pub enum BuildError {
         operation: &'static str,
         /// The length of the request line in bytes.
         length: usize,
-        /// What the service takes.
+        /// The longest request line that the service reads, in bytes.
         limit: usize,
     },
-    /// A credential would travel in the clear.
+    /// A credential would be sent unencrypted to another machine.
     Plaintext {
-        /// Host and port that it would be sent to.
+        /// The host and port of the service.
         authority: String,
     },
 }
 
 impl BuildError {
-    /// A [`BuildError::Value`], with the value shortened.
+    /// Creates a [`BuildError::Value`], with the value shortened.
     pub fn value(operation: &'static str, parameter: &'static str, value: &str, problem: &'static str) -> Self {
         Self::Value { operation, parameter, value: excerpt(value.as_bytes(), 80), problem }
     }
@@ -101,11 +101,11 @@ impl fmt::Display for BuildError {
             }
             Self::TooLong { operation, length, limit } => write!(
                 f,
-                "{operation}: a request line of {length} bytes, and the service reads {limit}: ask for less at a time, or shorten the names"
+                "{operation}: the request line has {length} bytes, and the service reads at most {limit}; request less at a time, or shorten the names"
             ),
             Self::Plaintext { authority } => write!(
                 f,
-                "a credential would go to {authority} over plain http: use https, or allow it with Config::allow_plaintext_credentials"
+                "a credential would be sent to {authority} over plain http; use https, or allow it with Config::allow_plaintext_credentials"
             ),
         }
     }
@@ -113,44 +113,44 @@ impl fmt::Display for BuildError {
 
 impl Error for BuildError {}
 
-/// Whether the service may have seen a request.
+/// Whether the service may have received a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Delivery {
-    /// Not one byte that matters left: sending it again cannot do anything twice.
+    /// The service has not received the request. Sending it again cannot carry it out twice.
     NotSent,
-    /// It may have arrived and may have been carried out.
+    /// The request may have arrived, and may have been carried out.
     Unknown,
 }
 
-/// What went wrong between the request and its answer.
+/// The kind of a [`TransportError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TransportErrorKind {
     /// The host name has no address.
     Resolve,
-    /// No connection: refused, unreachable, not in time, or cut off before the request left, also during the TLS
+    /// No connection: refused, unreachable, too slow, or closed before the request was sent, also during the TLS
     /// handshake.
     Connect,
     /// The TLS handshake failed: the certificate, an alert, or an answer that is not TLS. A flow does not repeat the
     /// request if nothing has answered at the address yet.
     Tls,
-    /// Connected, but no complete answer in time.
+    /// The connection exists, but no complete response arrived in time.
     Timeout,
-    /// The connection ended before the answer was complete.
+    /// The connection ended before the response was complete.
     Closed,
-    /// What came is not HTTP, or breaks its rules.
+    /// The received bytes are not HTTP, or violate its rules.
     Protocol,
-    /// The answer is larger than the limit of the exchange.
+    /// The response body is larger than [`Exchange::body_limit`](crate::flow::Exchange::body_limit).
     TooLarge,
     /// A [`Source`](crate::Source) of the request body could not be read.
     Source,
-    /// The transport cannot do what the exchange asks for.
+    /// The transport does not support what the exchange requires.
     Unsupported,
     /// Anything else.
     Other,
 }
 
-/// No answer, or only a part of it.
+/// The error of a transport: no response arrived, or only a part of it.
 #[derive(Clone, Debug)]
 pub struct TransportError {
     kind: TransportErrorKind,
@@ -163,57 +163,57 @@ pub struct TransportError {
 }
 
 impl TransportError {
-    /// An error of a kind; `message` says what happened, with names and values.
+    /// Creates an error. `message` says what happened, with names and values.
     pub fn new(kind: TransportErrorKind, delivery: Delivery, message: impl Into<Box<str>>) -> Self {
         Self { kind, delivery, status: None, is_text: false, message: message.into(), source: None }
     }
 
-    /// Keeps the head of an answer whose body was lost: the status, and whether the body was text. A success with a web
+    /// Adds the head of a response whose body was lost: the status, and whether the body was text. A success with a web
     /// page does not prove that the request was carried out: a proxy may have sent it.
     pub fn with_head(mut self, status: StatusCode, headers: &HeaderMap) -> Self {
         self.is_text = service::is_text(headers);
         self.with_status(status)
     }
 
-    /// Keeps the status of an answer whose body was lost. Use [`with_head`](Self::with_head) if the headers are known.
+    /// Adds the status of a response whose body was lost. Use [`with_head`](Self::with_head) if the headers are known.
     pub fn with_status(mut self, status: StatusCode) -> Self {
         self.status = Some(status);
         self
     }
 
-    /// What happened.
+    /// Returns the message.
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
 
-    /// Adds what to do about it.
+    /// Adds to the message what to do.
     pub(crate) fn with_advice(mut self, advice: &str) -> Self {
         self.message = format!("{}; {advice}", self.message).into();
         self
     }
 
-    /// Keeps the error underneath.
+    /// Sets the underlying error.
     pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self
     }
 
-    /// What went wrong.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> TransportErrorKind {
         self.kind
     }
 
-    /// Whether the service may have seen the request.
+    /// Returns whether the service may have received the request.
     pub fn delivery(&self) -> Delivery {
         self.delivery
     }
 
-    /// Whether the lost body was a web page or other text.
+    /// Returns whether the lost body was a web page or other text.
     pub(crate) fn is_text(&self) -> bool {
         self.is_text
     }
 
-    /// The status, when the head of an answer came before the failure.
+    /// Returns the status, if the head of a response arrived before the failure.
     pub fn status(&self) -> Option<StatusCode> {
         self.status
     }
@@ -238,7 +238,7 @@ impl Error for TransportError {
     }
 }
 
-/// No credential to be had. The message must not hold one.
+/// The error of credentials that cannot supply a header. The message must not contain a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CredentialError {
     message: Box<str>,
@@ -246,17 +246,17 @@ pub struct CredentialError {
 }
 
 impl CredentialError {
-    /// Asking again is pointless.
+    /// Creates an error that a later attempt does not remove. The flow ends.
     pub fn permanent(message: impl Into<Box<str>>) -> Self {
         Self { message: message.into(), transient: false }
     }
 
-    /// Asking again later may help; the flow does, with its usual backoff.
+    /// Creates an error that a later attempt may remove. The flow asks again, with its usual backoff.
     pub fn transient(message: impl Into<Box<str>>) -> Self {
         Self { message: message.into(), transient: true }
     }
 
-    /// Whether asking again later may help.
+    /// Returns whether a later attempt may succeed.
     pub fn is_transient(&self) -> bool {
         self.transient
     }
@@ -270,7 +270,7 @@ impl fmt::Display for CredentialError {
 
 impl Error for CredentialError {}
 
-/// At most `limit` bytes of a text that may be anything, in one line and printable.
+/// Returns at most `limit` bytes of a body, in one line and printable.
 pub(crate) fn excerpt(bytes: &[u8], limit: usize) -> String {
     let mut text = String::new();
     for character in String::from_utf8_lossy(bytes.get(..limit + 4).unwrap_or(bytes)).chars() {

@@ -1,4 +1,4 @@
-//! [`ServiceError`]: what can be known from an answer that is not the one hoped for.
+//! [`ServiceError`]: an error response, or a success that cannot be read.
 
 use std::error::Error;
 use std::fmt;
@@ -12,21 +12,22 @@ use super::flow::Account;
 use crate::operation_info::OperationInfo;
 use crate::time::Timestamp;
 
-/// How much of a body that is not the service's is kept for the error message.
+/// How many bytes of a foreign or unreadable body the error message quotes.
 const EXCERPT: usize = 300;
-/// How much of a service's own account (stack traces) is kept.
+/// How many bytes of a service's full report (stack traces) an error keeps.
 const DETAILS: usize = 64 * 1024;
 
-/// What kind of answer it was.
+/// The kind of a [`ServiceError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// The service rejected the request, with a message of its own.
+    /// The service itself rejected the request, with its own message.
     Rejected,
-    /// A rejection that is not the service's own: from a proxy, a load balancer, another program on that port. Once the
-    /// service has answered, a [`Call`](crate::flow::call) takes a 401, 403 or 404 of this kind for transient.
+    /// An error response that the service did not write: a proxy, a load balancer or another program on that port sent
+    /// it. Once the service has answered, a [`Call`](crate::flow::call) treats a 401, 403 or 404 of this kind as
+    /// transient.
     Foreign,
-    /// The status says success, but the body is not what the operation answers: empty, cut off, compressed, HTML,
-    /// another type.
+    /// The status says success, but the body cannot be read as the operation's answer: it is empty, cut off,
+    /// compressed, HTML or of another type.
     Unreadable,
 }
 
@@ -37,23 +38,23 @@ pub enum Applied {
     Yes,
     /// The request was not carried out, and will not be.
     No,
-    /// The answer does not tell, such as a 502 of a proxy. A [`Call`](crate::flow::call) sends the request again if
+    /// The answer does not show it, such as a 502 of a proxy. A [`Call`](crate::flow::call) sends the request again if
     /// that is harmless; otherwise the error is [`FlowError::Ambiguous`](super::FlowError::Ambiguous). Look up the
     /// state of the resource before you send the request again.
     Unknown,
 }
 
-/// The `Retry-After` of an answer ([RFC 9110 §10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)).
+/// The `Retry-After` header of a response ([RFC 9110 §10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RetryAfter {
-    /// So long after the answer.
+    /// This long after the response.
     Delay(Duration),
-    /// Not before this moment.
+    /// At this time or later.
     At(Timestamp),
 }
 
 impl RetryAfter {
-    /// The moment, for an answer that came at `now`.
+    /// Returns the time, for a response that arrived at `now`.
     pub fn resolve(self, now: Timestamp) -> Timestamp {
         match self {
             Self::Delay(delay) => now + delay,
@@ -62,10 +63,10 @@ impl RetryAfter {
     }
 }
 
-/// The service's answer was not the one hoped for.
+/// An error response of a service, or a success that cannot be read.
 ///
-/// Keeps all that is needed to decide and to report: status, the service's code and message, its details, when to
-/// come again, and of a body that is not the service's own the beginning.
+/// It has the status, the service's code, message and details, and the `Retry-After`. If the service did not write the
+/// body, the message quotes its beginning.
 #[derive(Clone, PartialEq)]
 pub struct ServiceError(Box<Inner>);
 
@@ -81,20 +82,21 @@ struct Inner {
     retry_after: Option<RetryAfter>,
     applied: Applied,
     transient: bool,
-    /// Why it was not sent again: when the service asks to come again, and how long a flow waits at most.
+    /// Set if the request was not repeated: the time that `Retry-After` names, and how long a flow waits at most.
     not_before: Option<(Timestamp, Duration)>,
 }
 
 impl ServiceError {
-    /// A rejection by the service itself. Counts as not applied and final until a service says otherwise.
+    /// Creates an error of kind [`Rejected`](ErrorKind::Rejected). It counts as not applied and not transient; change
+    /// that with [`with_applied`](Self::with_applied) and [`with_transient`](Self::with_transient).
     pub fn rejected(info: &OperationInfo, response: &Response<Bytes>, code: Option<String>, message: String) -> Self {
         Self::new(ErrorKind::Rejected, info, response, code, message)
     }
 
     /// A rejection that is not the service's own.
     ///
-    /// 429 and 413 are rejected before anything is done. Anything else may come from a proxy that had passed
-    /// the request on: 503 too, because proxies send it when a connection breaks behind them.
+    /// 408 and all 5xx count as [`Applied::Unknown`]: a proxy may have forwarded the request before, also for 503. All
+    /// other statuses count as [`Applied::No`].
     pub fn foreign(info: &OperationInfo, response: &Response<Bytes>) -> Self {
         let status = response.status();
         let excerpt = excerpt(response.body(), EXCERPT);
@@ -113,9 +115,9 @@ impl ServiceError {
         error
     }
 
-    /// A success whose body cannot be read; `problem` says why. The status says that the request was applied, unless
-    /// the body is a page or other text: a proxy may have sent it by itself. Of a compressed body, that is the problem,
-    /// and it will not pass.
+    /// Creates an error of kind [`Unreadable`](ErrorKind::Unreadable); `problem` says why the body cannot be read. It
+    /// counts as applied, unless the body is a web page or other text, which a proxy may have sent by itself. It is
+    /// transient, unless the body is compressed: then the message says so instead of `problem`.
     pub fn unreadable(info: &OperationInfo, response: &Response<Bytes>, problem: &str) -> Self {
         let compressed = compressed(response);
         let body = if compressed.is_some() { String::new() } else { excerpt(response.body(), EXCERPT) };
@@ -150,7 +152,7 @@ impl ServiceError {
         }))
     }
 
-    /// Keeps the service's own account, up to 64 KiB.
+    /// Adds the service's full report, of which the first 64 KiB are kept.
     pub fn with_details(mut self, mut details: String) -> Self {
         let end = (0..=details.len().min(DETAILS)).rev().find(|&end| details.is_char_boundary(end)).unwrap_or(0);
         details.truncate(end);
@@ -158,78 +160,78 @@ impl ServiceError {
         self
     }
 
-    /// Keeps all of it, for an account that is of no use when its end is missing. The transport's body limit is its
-    /// bound.
+    /// Adds a full report of any length, because it is useless without its end. The transport's body limit bounds it.
     pub(crate) fn with_whole_details(mut self, details: String) -> Self {
         self.0.details = Some(details);
         self
     }
 
-    /// Says whether the request took effect all the same.
+    /// Sets whether the request was carried out.
     pub fn with_applied(mut self, applied: Applied) -> Self {
         self.0.applied = applied;
         self
     }
 
-    /// Says whether the same request may succeed later.
+    /// Sets whether the same request may succeed later.
     pub fn with_transient(mut self, transient: bool) -> Self {
         self.0.transient = transient;
         self
     }
 
-    /// Says that it was not sent again, because the service asks to come again at `at`, and a flow waits for no longer
-    /// than `longest`.
+    /// Records that the request was not repeated: `Retry-After` names the time `at`, and a flow waits at most
+    /// `longest`.
     pub(crate) fn not_before(mut self, at: Timestamp, longest: Duration) -> Self {
         self.0.not_before = Some((at, longest));
         self
     }
 
-    /// What kind of answer it was.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The service's name.
+    /// Returns the service's name.
     pub fn service(&self) -> &'static str {
         self.0.service
     }
 
-    /// The vendor's name of the operation.
+    /// Returns the vendor's name of the operation.
     pub fn operation(&self) -> &'static str {
         self.0.operation
     }
 
-    /// The HTTP status.
+    /// Returns the HTTP status.
     pub fn status(&self) -> StatusCode {
         self.0.status
     }
 
-    /// The service's error code, or what serves as one: of Flink the class of the exception.
+    /// Returns the service's error code; for Flink, the class of the exception. `None` if the answer has no code.
     pub fn code(&self) -> Option<&str> {
         self.0.code.as_deref()
     }
 
-    /// The service's message, or what its body began with.
+    /// Returns the service's message, or the beginning of a foreign body.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The service's whole account, such as a stack trace. `{:?}` tells its length, `{:#?}` shows it.
+    /// Returns the service's full report, such as a stack trace. `{:?}` of the error shows its length, `{:#?}` its
+    /// text.
     pub fn details(&self) -> Option<&str> {
         self.0.details.as_deref()
     }
 
-    /// When to come again, if the answer says so.
+    /// Returns the `Retry-After` of the response; `None` if it has no valid one.
     pub fn retry_after(&self) -> Option<RetryAfter> {
         self.0.retry_after
     }
 
-    /// Whether the server has carried the request out.
+    /// Returns whether the server has carried the request out.
     pub fn applied(&self) -> Applied {
         self.0.applied
     }
 
-    /// Whether the same request may succeed later.
+    /// Returns whether the same request may succeed later.
     pub fn is_transient(&self) -> bool {
         self.0.transient
     }
@@ -268,7 +270,7 @@ impl fmt::Display for ServiceError {
         match &self.0.not_before {
             Some((at, longest)) => write!(
                 f,
-                "; not sent again: the service asks to come again at {at}, and Retry::longest_retry_after is {longest:?}"
+                "; not sent again: the service allows a retry at {at}, and Retry::longest_retry_after is {longest:?}"
             ),
             None => Ok(()),
         }
@@ -277,7 +279,7 @@ impl fmt::Display for ServiceError {
 
 impl Error for ServiceError {}
 
-/// The media type of an answer, without parameters.
+/// Returns the media type of a response, without parameters.
 pub(crate) fn content_type(response: &Response<Bytes>) -> Option<&str> {
     media_type(response.headers())
 }
@@ -287,21 +289,21 @@ fn media_type(headers: &HeaderMap) -> Option<&str> {
     Some(value.split(';').next().unwrap_or(value).trim()).filter(|kind| !kind.is_empty())
 }
 
-/// Whether the body is a web page or other text, by its media type.
+/// Returns whether the body is a web page or other text, by its media type.
 pub(super) fn is_text(headers: &HeaderMap) -> bool {
     media_type(headers).and_then(|kind| kind.get(..5)).is_some_and(|kind| kind.eq_ignore_ascii_case("text/"))
 }
 
-/// Nothing asks for a compressed body, but some proxies compress all the same.
+/// Returns the problem if the body is compressed. No request asks for compression, but some proxies compress anyway.
 pub(crate) fn compressed(response: &Response<Bytes>) -> Option<String> {
     let value = response.headers().get(header::CONTENT_ENCODING)?;
     let encoding = excerpt(value.as_bytes().trim_ascii(), 40);
     let is_plain = encoding.is_empty() || encoding.eq_ignore_ascii_case("identity");
-    let what_to_do = "no request asks for that: switch compression off in the proxy";
+    let what_to_do = "disable compression in the proxy, because no request asks for it";
     (!is_plain).then(|| format!("it is compressed, content-encoding {encoding}; {what_to_do}"))
 }
 
-/// A `Retry-After` that is neither seconds nor a date counts as none.
+/// Reads `Retry-After`. A value that is neither seconds nor a date is ignored.
 fn retry_after(response: &Response<Bytes>) -> Option<RetryAfter> {
     let value = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -10,7 +10,7 @@ operations! { FelderaApi;
     /// [Reference](https://docs.feldera.com/api/list-api-keys).
     Safe GET "/v0/api_keys" ListApiKeys "list_api_keys" -> Vec<ApiKeyInfo> {}
 
-    /// Makes an API key. The answer is the only time that it is shown, so after a lost answer the key must be deleted.
+    /// Creates an API key. Only this answer contains the key. If the answer is lost, delete the key and create another.
     ///
     /// Rejected: 409 if the name is in use, 403 if the role is above `write`.
     /// [Reference](https://docs.feldera.com/api/create-api-key).
@@ -38,7 +38,7 @@ operations! { FelderaApi;
         path { api_key_name: String }
     }
 
-    /// Lists the issuers that the tenant trusts. For administrators. Since 0.327, as all that follows.
+    /// Lists the issuers that the tenant trusts. For administrators. Since 0.327, like all operations below.
     ///
     /// [Reference](https://docs.feldera.com/api/list-oidc-trust).
     Safe GET "/v0/oidc_trust" ListTrusts "list_oidc_trust" -> Vec<Trust> {}
@@ -50,15 +50,15 @@ operations! { FelderaApi;
     Once POST "/v0/oidc_trust" CreateTrust "post_oidc_trust" -> NewTrust {
         json {
             name: String,
-            /// Who issues the tokens.
+            /// The issuer of the tokens.
             issuer: String,
-            /// For whom.
+            /// The subject of the tokens.
             subject: String,
         }
         json? {
             audience: String,
             description: String,
-            /// What such a token allows, up to `Admin`.
+            /// The role that such a token has, up to `Admin`.
             role: Role,
         }
     }
@@ -70,8 +70,7 @@ operations! { FelderaApi;
         path { name: String }
     }
 
-    /// Deletes a trust. Rejected with 404 if the name does not exist, also when an earlier attempt did
-    /// it.
+    /// Deletes a trust. Rejected with 404 if the name does not exist, also when an earlier attempt deleted it.
     ///
     /// [Reference](https://docs.feldera.com/api/delete-oidc-trust).
     Fenced DELETE "/v0/oidc_trust/{name}" DeleteTrust "delete_oidc_trust" -> Accepted {
@@ -83,46 +82,46 @@ operations! { FelderaApi;
     /// [Reference](https://docs.feldera.com/api/list-tenant-members).
     Safe GET "/v0/tenant/users" ListMembers "list_tenant_users" -> Vec<Member> {}
 
-    /// Makes a user a member of the tenant, also before the first login.
+    /// Makes a user a member of the tenant. The user need not have logged in before.
     ///
     /// [Reference](https://docs.feldera.com/api/provision-tenant-member).
     Idempotent POST "/v0/tenant/users" AddMember "add_tenant_user" -> NewMember {
         json {
-            /// The subject of his tokens.
+            /// The subject of the user's tokens.
             subject: String,
-            /// What he may do, up to `Admin`.
+            /// The role of the member, up to `Admin`.
             role: Role,
         }
         json? {
-            /// His address.
             email: String,
         }
     }
 
-    /// Gives a member another role. Rejected with 404 if the user is not a member.
+    /// Changes the role of a member. Rejected with 404 if the user is not a member.
     ///
     /// [Reference](https://docs.feldera.com/api/assign-member-role).
     Idempotent PUT "/v0/tenant/users/{user_id}" SetMemberRole "put_tenant_user" -> Accepted {
         path { user_id: String }
         json {
-            /// What he may do, up to `Admin`.
+            /// The new role, up to `Admin`.
             role: Role,
         }
     }
 
-    /// Ends a membership. Rejected with 404 if the membership does not exist, also when an earlier attempt ended it.
+    /// Removes a member from the tenant. Rejected with 404 if the membership does not exist, also when an earlier
+    /// attempt ended it.
     ///
     /// [Reference](https://docs.feldera.com/api/remove-tenant-member).
     Fenced DELETE "/v0/tenant/users/{user_id}" RemoveMember "delete_tenant_user" -> Accepted {
         path { user_id: String }
     }
 
-    /// Lists all tenants. For owners, as are the others below.
+    /// Lists all tenants. For owners, like all operations below.
     ///
     /// [Reference](https://docs.feldera.com/api/list-tenants).
     Safe GET "/v0/tenants" ListTenants "list_tenants" -> Vec<Tenant> {}
 
-    /// Makes a tenant, or returns the tenant that has the name.
+    /// Creates a tenant, or returns the existing tenant with this name.
     ///
     /// [Reference](https://docs.feldera.com/api/create-tenant).
     Idempotent POST "/v0/tenants" CreateTenant "create_tenant" -> Tenant {
@@ -138,7 +137,7 @@ operations! { FelderaApi;
         path { tenant_id: String }
     }
 
-    /// Deletes a tenant that has nothing left.
+    /// Deletes a tenant without resources.
     ///
     /// Rejected: 409 while the tenant has resources, 404 if the tenant does not exist, also when an earlier attempt
     /// deleted it. [Reference](https://docs.feldera.com/api/delete-tenant).
@@ -146,28 +145,28 @@ operations! { FelderaApi;
         path { tenant_id: String }
     }
 
-    /// Gives a tenant another name. Rejected with 409 if another tenant has the name and may not be displaced.
+    /// Renames a tenant. Rejected with 409 if another tenant has the name, unless `displace_existing` is set.
     ///
     /// [Reference](https://docs.feldera.com/api/rename-tenant).
     Fenced PATCH "/v0/tenants/{tenant_id}" RenameTenant "patch_tenant" -> Renamed {
         path { tenant_id: String }
         json {
-            /// Its new name.
+            /// The new name.
             name: String,
         }
         json? {
-            /// A tenant that has the name already gets another.
+            /// Whether another tenant with this name gets another name. Otherwise the request is rejected with 409.
             displace_existing: bool,
         }
     }
 }
 
 string_enums! {
-    /// Where a membership comes from.
+    /// The origin of a membership.
     pub enum MembershipOrigin {
         /// A claim of the member's token.
         Claim = "claim",
-        /// What was known of the member otherwise.
+        /// Other information about the member.
         Derived = "derived",
         Api = "api",
     }
@@ -178,31 +177,31 @@ json_structs! {
     pub struct ApiKeyInfo {
         pub id: String,
         pub name: String,
-        /// What it allows. Since 0.327.
+        /// The role of the key. Since 0.327.
         pub role: Option<Role>,
-        /// What it allows. Before 0.327.
+        /// The scopes of the key. Before 0.327.
         pub scopes: Vec<String>,
     }
 
-    /// An API key.
+    /// A new API key.
     pub struct NewApiKey {
         pub id: String,
         pub name: String,
-        /// The key; it is not shown again.
+        /// The key. The server does not show it again.
         pub api_key: SecretText,
     }
 
-    /// An issuer that is trusted.
+    /// A trusted issuer of tokens.
     pub struct Trust {
         pub id: String,
         pub name: String,
-        /// Who issues the tokens.
+        /// The issuer of the tokens.
         pub issuer: Option<String>,
-        /// For whom.
+        /// The subject of the tokens.
         pub subject: Option<String>,
         pub audience: Option<String>,
         pub description: Option<String>,
-        /// What such a token allows.
+        /// The role that such a token has.
         pub role: Option<Role>,
     }
 
@@ -215,19 +214,15 @@ json_structs! {
     /// A member of a tenant.
     pub struct Member {
         pub user_id: String,
-        /// Who issues his tokens.
+        /// The issuer of the member's tokens.
         pub provider: Option<String>,
-        /// The subject of his tokens.
+        /// The subject of the member's tokens.
         pub subject: Option<String>,
-        /// What he may do.
         pub role: Option<Role>,
-        /// How he is called.
         pub display_name: Option<String>,
-        /// His address.
         pub email: Option<String>,
-        /// Whether the address is known to be his.
+        /// Whether the address is verified.
         pub email_verified: Option<bool>,
-        /// Where the membership comes from.
         pub origin: Option<MembershipOrigin>,
     }
 
@@ -240,13 +235,13 @@ json_structs! {
     pub struct Tenant {
         pub id: String,
         pub name: String,
-        /// Who issued the token of whom it was made for.
+        /// The issuer of the token of the user for whom the tenant was created.
         pub initial_provider: Option<String>,
     }
 
-    /// A tenant has another name.
+    /// The result of renaming a tenant.
     pub struct Renamed {
-        /// Who had it before, and has another now.
+        /// The tenant that had the name before, with its new name.
         pub displaced: Option<Tenant>,
     }
 }

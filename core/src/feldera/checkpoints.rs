@@ -7,18 +7,18 @@ use super::FelderaApi;
 use crate::schema::{json_structs, operations};
 
 operations! { FelderaApi;
-    /// Asks for a checkpoint; its number is the answer, see [`GetCheckpointStatus`].
+    /// Requests a checkpoint, and returns its number for [`GetCheckpointStatus`].
     ///
-    /// Requests that wait together are one checkpoint. Rejected: 501 by the open-source edition, 503 if the pipeline is
-    /// not deployed. [Reference](https://docs.feldera.com/api/checkpoint-now).
+    /// The process answers all waiting requests with one checkpoint. Rejected: 501 by the open-source edition, 503 if
+    /// the pipeline is not deployed. [Reference](https://docs.feldera.com/api/checkpoint-now).
     Once POST "/v0/pipelines/{pipeline_name}/checkpoint" StartCheckpoint "checkpoint_pipeline" -> CheckpointStarted {
         timeout 150;
         path { pipeline_name: String }
     }
 
-    /// The outcomes of checkpoints. Read it with [`CheckpointStatus::verdict`].
+    /// Returns the outcomes of checkpoints. Interpret them with [`CheckpointStatus::verdict`].
     ///
-    /// Rejected with 400 `IncarnationUuidMismatch` when another process answers.
+    /// Rejected with 400 `IncarnationUuidMismatch` if another process answers.
     /// [Reference](https://docs.feldera.com/api/get-checkpoint-status).
     Safe GET "/v0/pipelines/{pipeline_name}/checkpoint_status"
     GetCheckpointStatus "get_checkpoint_status" -> CheckpointStatus {
@@ -29,8 +29,8 @@ operations! { FelderaApi;
         }
     }
 
-    /// Sends the newest checkpoint to the object store; its id is the answer, see [`GetCheckpointSyncStatus`]. Since
-    /// 0.127.
+    /// Requests a copy of the newest checkpoint in the object store, and returns the checkpoint's id for
+    /// [`GetCheckpointSyncStatus`]. Since 0.127.
     ///
     /// Rejected: 400 with the code `400` if no checkpoint exists, 501 by the open-source edition, 503.
     /// [Reference](https://docs.feldera.com/api/sync-checkpoints-to-s-3).
@@ -40,9 +40,9 @@ operations! { FelderaApi;
         path { pipeline_name: String }
     }
 
-    /// The outcomes of checkpoints that were sent. Since 0.127.
+    /// Returns the outcomes of copies of checkpoints to the object store. Since 0.127.
     ///
-    /// Rejected with 400 `IncarnationUuidMismatch` when another process answers.
+    /// Rejected with 400 `IncarnationUuidMismatch` if another process answers.
     /// [Reference](https://docs.feldera.com/api/get-checkpoint-sync-status).
     Safe GET "/v0/pipelines/{pipeline_name}/checkpoint/sync_status"
     GetCheckpointSyncStatus "get_checkpoint_sync_status" -> CheckpointSyncStatus {
@@ -70,91 +70,91 @@ operations! { FelderaApi;
 }
 
 json_structs! {
-    /// A checkpoint was asked for.
+    /// A checkpoint that was requested.
     pub struct CheckpointStarted {
         pub checkpoint_sequence_number: u64,
-        /// The process that counts. Since 0.337.
+        /// The process that numbers the checkpoint. Since 0.337.
         pub incarnation_uuid: Option<String> = "incarnation_uuid" (decisive),
     }
 
-    /// The outcomes of checkpoints.
+    /// The outcomes of the checkpoints of a process.
     pub struct CheckpointStatus {
-        /// The highest number that succeeded.
+        /// The highest number that succeeded. `None` if no checkpoint succeeded.
         pub success: Option<u64> = "success" (decisive),
-        /// The failure with the highest number; never forgotten while the process lives.
+        /// The failure with the highest number. The process never clears it.
         pub failure: Option<CheckpointFailure> = "failure" (decisive),
     }
 
     /// A checkpoint that failed.
     pub struct CheckpointFailure {
         pub sequence_number: u64,
-        /// Why.
+        /// The error message.
         pub error: Option<String>,
-        /// When; RFC 3339. Since 0.288.
+        /// The time of the failure, in RFC 3339. Since 0.288.
         pub failed_at: Option<String>,
     }
 
-    /// A checkpoint is being sent.
+    /// A checkpoint that is being copied to the object store.
     pub struct CheckpointSyncStarted {
-        /// Its id.
+        /// The id of the checkpoint.
         pub checkpoint_uuid: String,
-        /// The process that sends. Since 0.337.
+        /// The process that copies. Since 0.337.
         pub incarnation_uuid: Option<String> = "incarnation_uuid" (decisive),
     }
 
-    /// The outcomes of checkpoints that were sent: the last of each kind.
+    /// The latest outcomes of copies of checkpoints to the object store.
     pub struct CheckpointSyncStatus {
-        /// The last that succeeded.
+        /// The id of the checkpoint that was copied last.
         pub success: Option<String> = "success" (decisive),
-        /// The last that failed.
+        /// The copy that failed last.
         pub failure: Option<CheckpointSyncFailure> = "failure" (decisive),
-        /// The last that the process sent by itself.
+        /// The id of the checkpoint that the process copied last without a request.
         pub periodic: Option<String>,
-        /// The checkpoints that the process is sending on request. `None` before 0.349.
+        /// The ids of the checkpoints that the process is copying on request. `None` before 0.349.
         pub running: Option<Vec<String>> = "running" (decisive),
     }
 
-    /// A checkpoint that could not be sent.
+    /// The copy of a checkpoint that failed.
     pub struct CheckpointSyncFailure {
-        /// Its id.
+        /// The id of the checkpoint.
         pub uuid: String,
-        /// Why.
+        /// The error message.
         pub error: Option<String>,
     }
 
     /// A checkpoint.
     pub struct CheckpointInfo {
-        /// Its id.
+        /// The id of the checkpoint.
         pub uuid: String,
         /// The name that a client gave to the checkpoint.
         pub identifier: Option<String>,
-        /// Of the program; all 64 bits are used.
+        /// The fingerprint of the program; all 64 bits are used.
         pub fingerprint: Option<u64>,
-        /// Bytes.
+        /// The size in bytes.
         pub size: Option<u64>,
-        /// Steps before it.
+        /// The number of steps before the checkpoint.
         pub steps: Option<u64>,
-        /// Records before it.
+        /// The number of records that were processed before the checkpoint.
         pub processed_records: Option<u64>,
     }
 
     /// A checkpoint in the object store.
     pub struct RemoteCheckpoint {
-        /// Its id.
+        /// The id of the checkpoint.
         pub uuid: String,
     }
 }
 
-/// What a [`CheckpointStatus`] says of one checkpoint.
+/// The outcome of one checkpoint, by a [`CheckpointStatus`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckpointVerdict<'a> {
-    /// What is durable is at least as new.
+    /// The checkpoint, or a newer checkpoint, succeeded.
     Done,
-    /// It failed.
+    /// The checkpoint failed.
     Failed(&'a CheckpointFailure),
     /// A later checkpoint failed, which hides the outcome of this checkpoint; no newer checkpoint succeeded.
     Redacted(&'a CheckpointFailure),
-    /// It waits or is being made.
+    /// The checkpoint waits or is being made.
     Running,
 }
 

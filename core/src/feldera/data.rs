@@ -20,11 +20,12 @@ use crate::schema::{self, json_structs, operations, string_enums};
 use crate::url::{Encoder, Parameter};
 
 operations! { FelderaApi;
-    /// Whether what a token covers has gone through: [`CompletionStatus::Complete`] when all outputs of it were
-    /// delivered.
+    /// Returns whether the input that a token covers is processed. [`CompletionStatus::Complete`] means that all its
+    /// outputs were delivered.
     ///
-    /// Rejected: 400 for an invalid token; 410 if it is from an earlier process, and the data may be lost; 500 when
-    /// the circuit has died. A circuit that is wedged answers `inprogress` for ever.
+    /// Rejected: 400 for an invalid token; 410 if the token is from an earlier process, and the data may be lost; 500
+    /// if the circuit has died. A wedged circuit answers `inprogress` for ever:
+    /// [`AwaitCompletion`](crate::feldera::AwaitCompletion) detects that.
     /// [Reference](https://docs.feldera.com/api/check-completion-status).
     Safe GET "/v0/pipelines/{pipeline_name}/completion_status" GetCompletionStatus "completion_status" -> Completion {
         path { pipeline_name: String }
@@ -50,7 +51,7 @@ operations! { FelderaApi;
         path { pipeline_name: String, table_name: String, connector_name: String, action: ConnectorAction }
     }
 
-    /// Opens a transaction: what comes in is taken together when it is committed. Since 0.116.
+    /// Opens a transaction: the input until its commit is processed together. Since 0.116.
     ///
     /// Rejected: 409 `TransactionInProgress`, 503 while bootstrapping or restoring.
     /// [Reference](https://docs.feldera.com/api/begin-transaction).
@@ -59,8 +60,8 @@ operations! { FelderaApi;
         path { pipeline_name: String }
     }
 
-    /// Begins to commit the transaction. When the commit is done, the statistics show another `transaction_id`. Since
-    /// 0.116.
+    /// Starts the commit of the transaction. When the commit is complete, the statistics show another `transaction_id`.
+    /// Since 0.116.
     ///
     /// Rejected with 400 `NoTransactionInProgress`. [Reference](https://docs.feldera.com/api/commit-transaction).
     Once POST "/v0/pipelines/{pipeline_name}/commit_transaction" CommitTransaction "commit_transaction" -> Accepted {
@@ -280,7 +281,7 @@ string_enums! {
         Parquet = "parquet",
         /// Records of Apache Avro. For ingress only, since 0.375.
         Avro = "avro",
-        /// The bytes as they are. For ingress only, since 0.375.
+        /// Unstructured bytes. For ingress only, since 0.375.
         Raw = "raw",
     }
 
@@ -320,69 +321,68 @@ string_enums! {
         Pause = "pause",
     }
 
-    /// How far it is.
+    /// Whether input is processed.
     pub enum CompletionStatus {
-        /// All outputs were delivered.
+        /// All outputs of the input were delivered.
         Complete = "complete",
-        /// Not yet.
+        /// Some input is not processed, or some outputs are not delivered.
         InProgress = "inprogress",
     }
 }
 
 json_structs! {
-    /// A token.
+    /// A completion token.
     pub struct Token {
         pub token: CompletionToken,
     }
 
-    /// How far what a token covers is.
+    /// The status of the input that a token covers.
     pub struct Completion {
-        /// How far.
         pub status: CompletionStatus,
-        /// How many steps must be completed until it is; `None` as long as some of the data is in no step. Since 0.242.
+        /// The number of steps that must be completed. `None` until all of the input is in a step. Since 0.242.
         ///
-        /// In the unit of [`Chunk::processed_steps`](super::stream::Chunk::processed_steps): a subscription that has
-        /// shown at least this number has delivered every change.
+        /// The unit is that of [`Chunk::processed_steps`](super::stream::Chunk::processed_steps): a subscription that
+        /// has shown at least this number has delivered every change.
         pub step: Option<u64>,
     }
 
-    /// A transaction is open.
+    /// A transaction that was opened.
     pub struct TransactionStarted {
-        /// Its id; not 1, 2, 3.
+        /// The id of the transaction. Ids are not consecutive.
         pub transaction_id: i64,
     }
 
-    /// The clock was moved.
+    /// The clock of a pipeline after it was advanced.
     pub struct ClockAdvanced {
-        /// What it shows; RFC 3339.
+        /// The time of the clock, in RFC 3339.
         pub now: Option<String>,
         /// The same in milliseconds since the epoch.
         pub now_ms: Option<i64>,
     }
 
-    /// What was wrong with rows.
+    /// The errors of records that could not be parsed.
     pub struct ParseErrors {
-        /// How many records.
+        /// The number of errors.
         pub num_errors: u64,
-        /// The last thousand of them.
+        /// The last thousand errors.
         pub errors: Vec<ParseError>,
     }
 
-    /// Why a record could not be parsed.
+    /// The error of a record that could not be parsed.
     pub struct ParseError {
         /// The server's message.
         pub description: Option<String>,
-        /// Which record, counted since the first use of this way of ingress, not in the request.
+        /// The number of the record, counted since the first use of this ingress endpoint, not in the request.
         pub event_number: Option<u64>,
         /// The column.
         pub field: Option<String>,
-        /// What it said. `Debug` does not show it.
+        /// The invalid text. `Debug` does not show it.
         pub invalid_text: Option<String> = "invalid_text" (private),
-        /// The same, if it was no text.
+        /// The invalid bytes, if they are not text.
         pub invalid_bytes: Option<Vec<u32>> = "invalid_bytes" (private),
-        /// What would be right.
+        /// Feldera's suggestion for a valid value.
         pub suggestion: Option<String>,
-        /// `text_event_err` for one record, `text_envelope_err` for what is around records.
+        /// `text_event_err` for an error of one record, `text_envelope_err` for an error outside of records.
         pub tag: Option<String>,
     }
 }
@@ -407,8 +407,8 @@ impl fmt::Display for ParseError {
     }
 }
 
-/// Stands for all rows that one way of ingress, or a connector, had taken in when it was made. A later token of the
-/// same origin covers the earlier tokens.
+/// A token for all rows that an ingress endpoint or a connector had ingested when the token was issued. A later token
+/// of the same origin covers the earlier tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CompletionToken(Box<str>);
 

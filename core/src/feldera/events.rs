@@ -9,7 +9,7 @@ use super::{ErrorResponse, FelderaApi, Json};
 use crate::schema::{json_structs, operations};
 
 operations! { FelderaApi;
-    /// What happened to a pipeline, newest first.
+    /// Lists the events of a pipeline, newest first.
     ///
     /// [Reference](https://docs.feldera.com/api/list-pipeline-events).
     Safe GET "/v0/pipelines/{pipeline_name}/events" ListPipelineEvents "list_pipeline_events" -> Vec<PipelineEvent> {
@@ -33,32 +33,31 @@ operations! { FelderaApi;
 }
 
 json_structs! {
-    /// What a pipeline was and was to be at a moment.
+    /// The status of a pipeline at a time.
     pub struct PipelineEvent {
         pub event_id: String = "event_id" | "id",
-        /// When; RFC 3339.
+        /// The time, in RFC 3339.
         pub recorded_at: Option<String>,
-        /// Whether it had a process.
+        /// The actual status of the pipeline's resources.
         pub deployment_resources_status: Option<ResourcesStatus>,
-        /// What the runner said of it. With `All` only.
+        /// The runner's details. Only with the selector `All`.
         pub deployment_resources_status_details: Option<Json>,
-        /// Whether it was to have one.
+        /// The desired status of the pipeline's resources.
         pub deployment_resources_desired_status: Option<ResourcesDesiredStatus>,
-        /// What the process was.
+        /// The actual status of the process.
         pub deployment_runtime_status: Option<RuntimeStatus>,
-        /// More about that. With `All` only.
+        /// Details of this status. Only with the selector `All`.
         pub deployment_runtime_status_details: Option<RuntimeStatusDetails>,
-        /// What the process was to be.
+        /// The desired status of the process.
         pub deployment_runtime_desired_status: Option<RuntimeStatus>,
-        /// An error had stopped it.
+        /// Whether an error had stopped the pipeline.
         pub deployment_has_error: Option<bool>,
-        /// That error. With `All` only.
+        /// This error. Only with the selector `All`.
         pub deployment_error: Option<ErrorResponse>,
-        /// How far compiling was.
+        /// The status of the compilation.
         pub program_status: Option<ProgramStatus>,
-        /// Whether storage was in use.
         pub storage_status: Option<StorageStatus>,
-        /// What was in storage. With `All` only.
+        /// The content of the storage. Only with the selector `All`.
         pub storage_status_details: Option<StorageDetails>,
     }
 }

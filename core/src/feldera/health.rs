@@ -10,9 +10,9 @@ use crate::json;
 use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext, Target};
 use crate::schema::json_structs;
 
-/// How the platform's own services are. Since 0.201.
+/// Returns the health of the platform's own services. Since 0.201.
 ///
-/// That one of them is not well comes as 503, with the same body, and is an answer all the same: see
+/// If a service is unhealthy, the server answers 503 with the same body. This operation treats that as a success: see
 /// [`Health::all_healthy`]. [Reference](https://docs.feldera.com/api/check-cluster-health).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -56,29 +56,28 @@ impl Operation for GetClusterHealth {
 }
 
 json_structs! {
-    /// How the platform's own services are.
+    /// The health of the platform's own services.
     pub struct Health {
-        /// All are well, and the monitor's data is fresh.
+        /// Whether all services are healthy, and the monitor's data is recent.
         pub all_healthy: Option<bool>,
         /// Whether the monitor has stopped recording events, so that the last recorded states are shown. Since 0.375.
         pub stale: Option<bool>,
-        /// The age from which on the monitor's data counts as stale; seconds. Since 0.375.
+        /// The age in seconds from which the monitor's data counts as stale. Since 0.375.
         pub stale_after_seconds: Option<u64>,
-        /// The API server.
+        /// The API server: Feldera's manager.
         pub api: ServiceHealth,
         pub compiler: ServiceHealth,
         pub runner: ServiceHealth,
     }
 
-    /// How one of them is.
+    /// The health of a service.
     pub struct ServiceHealth {
-        /// Whether it works.
         pub healthy: Option<bool>,
-        /// The server's description of it.
+        /// The server's description of the state.
         pub message: Option<String>,
-        /// Since when it is so; RFC 3339.
+        /// Since when the service has been in this state, in RFC 3339.
         pub unchanged_since: Option<String>,
-        /// When it was looked at last; RFC 3339.
+        /// When the service was checked last, in RFC 3339.
         pub checked_at: Option<String>,
     }
 }

@@ -6,17 +6,17 @@ use crate::operation::ServerVersion;
 use crate::schema::{json_structs, operations, string_enums};
 
 operations! { FelderaApi;
-    /// How to log in. Needs no credential; an empty answer means that none is asked for.
+    /// Returns how users log in. Needs no credential. If the answer is empty, the platform needs no authentication.
     ///
     /// [Reference](https://docs.feldera.com/api/get-auth-config).
     Safe GET "/config/authentication" GetAuthentication "get_config_authentication" -> Authentication {}
 
-    /// Which Feldera it is: version, edition, licence.
+    /// Returns the version, the edition and the license of the platform.
     ///
     /// [Reference](https://docs.feldera.com/api/get-platform-config).
     Safe GET "/v0/config" GetConfig "get_config" -> Configuration {}
 
-    /// Programs to learn from.
+    /// Lists demo programs.
     ///
     /// [Reference](https://docs.feldera.com/api/list-demos).
     Safe GET "/v0/config/demos" ListDemos "get_config_demos" -> Vec<Demo> {}
@@ -27,12 +27,12 @@ operations! { FelderaApi;
     /// [Reference](https://docs.feldera.com/api/get-configured-owners).
     Safe GET "/v0/config/owners" GetOwners "get_config_owners" -> Owners {}
 
-    /// Who one is: tenant and role.
+    /// Returns the tenant and the role of the credential.
     ///
     /// [Reference](https://docs.feldera.com/api/get-session).
     Safe GET "/v0/config/session" GetSession "get_config_session" -> Session {}
 
-    /// What happened to the platform's own services, newest first. Since 0.201.
+    /// Lists the events of the platform's own services, newest first. Since 0.201.
     ///
     /// [Reference](https://docs.feldera.com/api/list-cluster-events).
     Safe GET "/v0/cluster/events" ListClusterEvents "list_cluster_events" -> Vec<ClusterEvent> {}
@@ -50,50 +50,48 @@ operations! { FelderaApi;
 }
 
 string_enums! {
-    /// How much of an event is wanted.
+    /// The fields of an event that the server returns.
     pub enum EventSelector {
         All = "all",
-        /// What is short.
+        /// Only the status fields.
         Status = "status",
     }
 
-    /// What a principal may do; each may do what those before it may.
+    /// The role of a user or a key. Each role includes the roles before it.
     pub enum Role {
-        /// Look, but not query or subscribe.
+        /// Reads pipelines, but cannot query or subscribe.
         Read = "read",
-        /// Work with pipelines.
+        /// Controls pipelines.
         Write = "write",
-        /// Manage members of a tenant.
+        /// Manages the members of a tenant.
         Admin = "admin",
-        /// Manage tenants.
+        /// Manages tenants.
         Owner = "owner",
     }
 
-    /// How a service of the platform is.
+    /// The health of a service of the platform.
     pub enum MonitorStatus {
-        /// Not well yet, since it started.
+        /// The service has not been healthy since it started.
         InitialUnhealthy = "InitialUnhealthy",
-        /// Not well.
         Unhealthy = "Unhealthy",
-        /// Well.
         Healthy = "Healthy",
     }
 }
 
 tagged! {
-    /// How often to remind people.
+    /// How often the web console shows a reminder.
     pub enum DisplaySchedule {
         /// Once.
         Once = "Once",
-        /// In each session.
+        /// Once in each session.
         Session = "Session",
         /// Always.
         Always = "Always";
-        /// Again and again.
+        /// At this interval.
         Every(Interval) = "Every",
     }
 
-    /// Whether there is a licence.
+    /// Whether a license exists.
     pub enum LicenseValidity {
         ;
         /// The license exists.
@@ -104,175 +102,166 @@ tagged! {
 }
 
 json_structs! {
-    /// How to log in; all empty when no credential is asked for.
+    /// How users log in. Everything is `None` if the platform needs no authentication.
     pub struct Authentication {
-        /// By Amazon Cognito.
+        /// Amazon Cognito.
         pub aws_cognito: Option<AwsCognito> = "AwsCognito",
-        /// By any provider of `OpenID` Connect.
+        /// A provider of `OpenID` Connect.
         pub generic_oidc: Option<GenericOidc> = "GenericOidc",
-        /// By Google. Gone since 0.327.
+        /// Google. Removed in 0.327.
         pub google_identity: Option<GoogleIdentity> = "GoogleIdentity",
     }
 
     /// Amazon Cognito.
     pub struct AwsCognito {
-        /// Who issues tokens.
+        /// The issuer of the tokens.
         pub issuer: Option<String>,
-        /// Where its keys are. Older releases.
+        /// The address of the issuer's keys. Only older releases.
         pub jwk_uri: Option<String>,
-        /// Where to log in.
+        /// The address of the login page.
         pub login_url: Option<String>,
-        /// Where to log out.
+        /// The address of the logout page.
         pub logout_url: Option<String>,
     }
 
     /// A provider of `OpenID` Connect.
     pub struct GenericOidc {
-        /// Feldera's id there.
+        /// Feldera's client id at the provider.
         pub client_id: Option<String>,
-        /// Who issues tokens.
+        /// The issuer of the tokens.
         pub issuer: Option<String>,
-        /// Scopes to ask for besides the usual scopes.
+        /// Scopes to request in addition to the usual scopes.
         pub extra_oidc_scopes: Vec<String>,
     }
 
     /// Google.
     pub struct GoogleIdentity {
-        /// Feldera's id there.
+        /// Feldera's client id at Google.
         pub client_id: Option<String>,
-        /// Where its keys are.
+        /// The address of the issuer's keys.
         pub jwk_uri: Option<String>,
     }
 
-    /// Which Feldera it is.
+    /// The version, the edition and the license of the platform.
     pub struct Configuration {
         /// `Open source`, `Enterprise` or `EnterpriseDev`; see [`is_enterprise`](Self::is_enterprise).
         pub edition: Option<String>,
-        /// As in `0.337.0`.
+        /// The version, such as `0.337.0`.
         pub version: Option<String>,
-        /// The commit.
+        /// The Git commit.
         pub revision: Option<String>,
-        /// The commit of the runtime.
+        /// The Git commit of the runtime.
         pub runtime_revision: Option<String>,
         /// `source` or `docker`.
         pub build_source: Option<String>,
-        /// How it was built.
         pub build_info: Option<BuildInfo>,
-        /// Where its changes are described.
+        /// The address of the changelog.
         pub changelog_url: Option<String>,
-        /// Whether there is a licence.
         pub license_validity: Option<LicenseValidity>,
-        /// Whether there is a newer release.
+        /// Whether a newer release exists.
         pub update_info: Option<UpdateInfo>,
         /// Whether programs may have user-defined functions in Rust. Since 0.375.
         pub allow_rust_udfs: Option<bool>,
-        /// Features that are switched on although they are not done, with commas.
+        /// The enabled unstable features, separated by commas.
         pub unstable_features: Option<String>,
-        /// Key of an analytics service; empty for none.
+        /// The key of an analytics service; empty if none is used.
         pub posthog: Option<String> = "posthog" | "telemetry",
-        /// Key of a service of the web console.
+        /// The key of a service of the web console.
         pub conceptualhq: Option<String>,
-        /// Key of a service of the web console.
+        /// The key of a service of the web console.
         pub product_fruits: Option<String>,
     }
 
-    /// How a Feldera was built.
+    /// The build of a Feldera platform.
     pub struct BuildInfo {
-        /// When.
         pub build_timestamp: Option<String>,
-        /// On which processor.
         pub build_cpu: Option<String>,
-        /// On which system.
         pub build_os: Option<String>,
         pub cargo_dependencies: Option<String>,
         pub cargo_features: Option<String>,
-        /// Whether for debugging.
+        /// Whether it is a debug build.
         pub cargo_debug: Option<String>,
-        /// How optimised.
+        /// The optimization level.
         pub cargo_opt_level: Option<String>,
         pub cargo_target_triple: Option<String>,
-        /// By which compiler.
         pub rustc_version: Option<String>,
     }
 
-    /// A licence.
+    /// A license.
     pub struct License {
-        /// The server's time.
+        /// The time of the server.
         pub current: Option<String>,
-        /// Until when it is good.
+        /// The time at which the license expires.
         pub valid_until: Option<String>,
-        /// Whether it is to try Feldera out.
+        /// Whether it is a trial license.
         pub is_trial: Option<bool>,
-        /// Whether the licence permits development only. Since 0.375.
+        /// Whether the license permits development only. Since 0.375.
         pub is_dev: Option<bool>,
         pub description_html: Option<String>,
-        /// Where to get more time.
+        /// The address where the license can be extended.
         pub extension_url: Option<String>,
-        /// From when on people are reminded.
+        /// The time from which the web console reminds users of the expiry.
         pub remind_starting_at: Option<String>,
-        /// How often.
+        /// How often it reminds them.
         pub remind_schedule: Option<DisplaySchedule>,
     }
 
-    /// How often.
+    /// An interval.
     pub struct Interval {
-        /// Seconds in between.
         pub seconds: Option<u64>,
     }
 
-    /// Whether there is a newer release.
+    /// Whether a newer release exists.
     pub struct UpdateInfo {
-        /// Whether there is no newer release.
+        /// Whether the platform is the latest release.
         pub is_latest_version: Option<bool>,
-        /// The newest.
+        /// The latest release.
         pub latest_version: Option<String>,
-        /// How to update.
+        /// The address of the update instructions.
         pub instructions_url: Option<String>,
-        /// How often to remind people.
+        /// How often the web console reminds users of the update.
         pub remind_schedule: Option<DisplaySchedule>,
     }
 
-    /// A program to learn from.
+    /// A demo program.
     pub struct Demo {
-        /// A name for the pipeline.
+        /// The proposed name of the pipeline.
         pub name: String,
-        /// What it is called.
         pub title: Option<String>,
-        /// What it shows.
         pub description: Option<String>,
         /// The SQL.
         pub program_code: Option<String>,
-        /// User-defined functions in Rust.
+        /// The user-defined functions, in Rust.
         pub udf_rust: Option<String>,
-        /// What they depend on.
+        /// The dependencies of these functions.
         pub udf_toml: Option<String>,
     }
 
-    /// Owners by the platform's configuration.
+    /// The owners of the platform, from its configuration.
     pub struct Owners {
-        /// By their tokens' subjects.
+        /// The subjects of the owners' tokens.
         pub owners: Vec<String>,
-        /// By trust in an issuer.
+        /// The trusts whose tokens make their users owners.
         pub owner_trusts: Vec<OwnerTrust>,
     }
 
-    /// Whose tokens make an owner.
+    /// A trust whose tokens make their users owners.
     pub struct OwnerTrust {
-        /// Who issued them.
+        /// The issuer of the tokens.
         pub issuer: Option<String>,
-        /// For whom.
+        /// The subject of the tokens.
         pub subject: Option<String>,
         pub audience: Option<String>,
     }
 
-    /// Who one is.
+    /// The tenant and the role of a credential.
     pub struct Session {
-        /// The tenant one works in.
+        /// The current tenant.
         pub tenant_id: Option<String>,
         pub tenant_name: Option<String>,
-        /// What one may do there.
+        /// The role in this tenant.
         pub role: Option<Role>,
-        /// All tenants one is a member of.
+        /// All tenants that the user is a member of.
         pub memberships: Vec<Membership>,
         /// When the user became a member of the first tenant; RFC 3339. `None` for API keys and other principals that
         /// are not human, and before 0.375.
@@ -283,34 +272,31 @@ json_structs! {
     pub struct Membership {
         pub tenant_id: String,
         pub name: Option<String>,
-        /// What one may do there.
+        /// The role in this tenant.
         pub role: Option<Role>,
     }
 
-    /// How the platform's services were at a moment.
+    /// The health of the platform's services at a time.
     pub struct ClusterEvent {
         pub id: String,
-        /// When; RFC 3339.
+        /// The time, in RFC 3339.
         pub recorded_at: Option<String>,
-        /// All are well.
+        /// Whether all services are healthy.
         pub all_healthy: Option<bool>,
-        /// Whether the monitor has stopped recording events, so that this is not the present state. Since 0.375.
+        /// Whether the monitor has stopped recording events, so that the event does not show the current state. Since
+        /// 0.375.
         pub stale: Option<bool>,
-        /// The API server.
+        /// The health of the API server.
         pub api_status: Option<MonitorStatus>,
-        /// What it says of itself. With `All` only, as are the other five.
+        /// The service's report about itself. Only with the selector `All`, like the other five details.
         pub api_self_info: Option<String>,
-        /// What is known of its machine.
+        /// The report about the service's machine.
         pub api_resources_info: Option<String>,
         pub compiler_status: Option<MonitorStatus>,
-        /// What it says of itself.
         pub compiler_self_info: Option<String>,
-        /// What is known of its machine.
         pub compiler_resources_info: Option<String>,
         pub runner_status: Option<MonitorStatus>,
-        /// What it says of itself.
         pub runner_self_info: Option<String>,
-        /// What is known of its machine.
         pub runner_resources_info: Option<String>,
     }
 }

@@ -10,7 +10,7 @@ use crate::operation::{FromResponse, OperationInfo};
 use crate::schema::operations;
 
 operations! { FelderaApi;
-    /// Where the circuit's time and memory go: a zip of graphs, a graph for each worker.
+    /// Returns a performance profile of the circuit: a zip file with a graph for each worker.
     ///
     /// [Reference](https://docs.feldera.com/api/get-performance-profile).
     Safe GET "/v0/pipelines/{pipeline_name}/circuit_profile"
@@ -19,7 +19,7 @@ operations! { FelderaApi;
         path { pipeline_name: String }
     }
 
-    /// The same as JSON, for the web console. Since 0.193.
+    /// Returns the profile of [`GetCircuitProfile`] as JSON, for the web console. Since 0.193.
     ///
     /// [Reference](https://docs.feldera.com/api/performance-profile-json).
     Safe GET "/v0/pipelines/{pipeline_name}/circuit_json_profile"
@@ -36,7 +36,7 @@ operations! { FelderaApi;
         path { pipeline_name: String }
     }
 
-    /// The last profile that [`StartSamplyProfile`] took; gzip.
+    /// Returns the last profile that [`StartSamplyProfile`] took, compressed with gzip.
     ///
     /// Rejected: 400 `NoSamplyProfile`, 500 `SamplyProfilingFailure`.
     /// [Reference](https://docs.feldera.com/api/get-samply-profile).
@@ -53,7 +53,7 @@ operations! { FelderaApi;
         }
     }
 
-    /// Takes a profile of the process.
+    /// Starts a `samply` profile of the process.
     ///
     /// Rejected: 409 while a profile is being taken, 500 `SamplyProfilingFailure`.
     /// [Reference](https://docs.feldera.com/api/start-a-samply-profile).
@@ -62,7 +62,7 @@ operations! { FelderaApi;
         query? {
             /// The host, counted from 0.
             ordinal: u64,
-            /// For how long; 30 by default.
+            /// The duration in seconds; 30 by default.
             duration_secs: u64,
         }
     }
@@ -77,7 +77,7 @@ operations! { FelderaApi;
         query? {
             /// Whether to collect new data, which may take long; true by default.
             collect: bool,
-            /// How many collections, newest first.
+            /// The maximum number of collections, newest first.
             limit: u64,
             circuit_profile: bool,
             heap_profile: bool,

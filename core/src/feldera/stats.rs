@@ -7,9 +7,10 @@ use super::{FelderaApi, Json};
 use crate::schema::{json_structs, operations, string_enums};
 
 operations! { FelderaApi;
-    /// What the process has done, and its connectors. Includes an input for each way of ingress that was used.
+    /// Returns the statistics of a pipeline process and of its connectors. `inputs` also has each endpoint of HTTP
+    /// ingress that was used.
     ///
-    /// Rejected with 503 if the pipeline is not deployed, with 410 `Terminating` or 500 when the circuit has died.
+    /// Rejected: 503 if the pipeline is not deployed; 410 `Terminating`, or 500, if the circuit has died.
     /// [Reference](https://docs.feldera.com/api/get-pipeline-stats).
     Safe GET "/v0/pipelines/{pipeline_name}/stats" GetStats "get_pipeline_stats" -> ControllerStatus {
         path { pipeline_name: String }
@@ -36,7 +37,7 @@ operations! { FelderaApi;
         path { pipeline_name: String, view_name: String, connector_name: String }
     }
 
-    /// Records, memory and storage of the last minute, a sample each second. Since 0.129.
+    /// Returns records, memory and storage of the last minute, with a sample each second. Since 0.129.
     ///
     /// [Reference](https://docs.feldera.com/api/get-time-series-stats).
     Safe GET "/v0/pipelines/{pipeline_name}/time_series" GetTimeSeries "get_pipeline_time_series" -> TimeSeries {
@@ -45,405 +46,390 @@ operations! { FelderaApi;
 }
 
 string_enums! {
-    /// What a circuit does.
+    /// The state of a circuit.
     pub enum PipelineState {
-        /// Its connectors rest.
+        /// Its connectors do not read.
         Paused = "Paused",
-        /// It runs.
         Running = "Running",
-        /// It has ended.
+        /// The circuit has ended.
         Terminated = "Terminated",
     }
 
-    /// What the circuit does about a transaction. [`GlobalMetrics::open_transaction`] tells whether one is open.
+    /// The state of the circuit's transaction. [`GlobalMetrics::open_transaction`] tells whether a transaction is open.
     pub enum TransactionStatus {
-        /// The circuit is in no transaction. One that was started and has received no data yet also shows this.
+        /// No transaction is open, or an open transaction has received no data yet.
         NoTransaction = "NoTransaction",
-        /// It is open.
+        /// A transaction is open.
         TransactionInProgress = "TransactionInProgress",
-        /// It is being committed.
+        /// A transaction is being committed.
         CommitInProgress = "CommitInProgress",
     }
 
     /// The progress of one participant of a transaction.
     pub enum TransactionPhase {
-        /// Open.
+        /// The participant has opened the transaction.
         Started = "Started",
         Committed = "Committed",
     }
 
-    /// How little memory is left.
+    /// How close the process is to its memory limit.
     pub enum MemoryPressure {
-        /// Enough.
         Low = "low",
-        /// Less.
         Moderate = "moderate",
-        /// Little.
         High = "high",
-        /// Next to nothing.
         Critical = "critical",
     }
 
-    /// How far filling changed views beside the others is.
+    /// The phase of a backfill of changed views during which the other views are processed.
     pub enum BootstrapPhase {
-        /// Nothing of the kind.
+        /// No such backfill is running.
         Inactive = "Inactive",
-        /// They are being filled.
+        /// The changed views are being backfilled.
         ConcurrentBootstrapping = "ConcurrentBootstrapping",
-        /// The last part.
+        /// The last part of the backfill.
         Synchronizing = "Synchronizing",
     }
 
-    /// Whether a checkpoint is being made.
+    /// The state of checkpoints in a process.
     pub enum CheckpointActivityStatus {
-        /// No, and none waits.
+        /// No checkpoint is requested.
         Idle = "idle",
-        /// One waits.
+        /// A checkpoint is requested, and waits.
         Delayed = "delayed",
-        /// Yes.
+        /// A checkpoint is being made.
         InProgress = "in_progress",
     }
 
-    /// How a connector is.
+    /// The health of a connector.
     pub enum ConnectorHealthStatus {
-        /// Well.
         Healthy = "Healthy",
-        /// Not well.
         Unhealthy = "Unhealthy",
     }
 }
 
 tagged! {
-    /// Why no checkpoint can be made now.
+    /// The reason why a checkpoint has to wait.
     pub enum TemporarySuspendError {
         /// The input after the last checkpoint is being replayed.
         Replaying = "Replaying",
-        /// Changed views are being filled.
+        /// Changed views are being backfilled.
         Bootstrapping = "Bootstrapping",
         /// A transaction is open.
         TransactionInProgress = "TransactionInProgress",
-        /// Hosts agree with each other.
+        /// The hosts of the pipeline are coordinating.
         Coordination = "Coordination";
-        /// A connector has to get somewhere first.
+        /// The connector of this name has to reach a position from which it can resume.
         InputEndpointBarrier(String) = "InputEndpointBarrier",
     }
 
-    /// Why no checkpoint can be made at all.
+    /// The reason why a pipeline cannot make checkpoints.
     pub enum PermanentSuspendError {
-        /// There is no storage.
+        /// The pipeline has no storage.
         StorageRequired = "StorageRequired",
-        /// It is the open-source edition.
+        /// The server is the open-source edition.
         EnterpriseFeature = "EnterpriseFeature";
-        /// A connector cannot be continued.
+        /// The connector of this name cannot resume after a restart.
         UnsupportedInputEndpoint(String) = "UnsupportedInputEndpoint",
-        /// A connector that failed cannot reach a place to continue from. Since 0.375.
+        /// The connector of this name failed, and cannot reach a position from which it can resume. Since 0.375.
         FailedInputEndpointBarrier(String) = "FailedInputEndpointBarrier",
     }
 
-    /// Why no checkpoint can be made.
+    /// The reasons why no checkpoint can be made.
     pub enum SuspendError {
         ;
-        /// Not at all.
+        /// The pipeline cannot make checkpoints.
         Permanent(Vec<PermanentSuspendError>) = "Permanent",
-        /// Not now.
+        /// The checkpoint has to wait.
         Temporary(Vec<TemporarySuspendError>) = "Temporary",
     }
 }
 
 json_structs! {
-    /// What a process has done, and its connectors.
+    /// The statistics of a pipeline process and of its connectors.
     pub struct ControllerStatus {
-        /// The process.
+        /// The statistics of the process.
         pub global_metrics: GlobalMetrics,
-        /// Why it cannot be suspended.
+        /// Why the pipeline cannot be suspended now. `None` if it can be.
         pub suspend_error: Option<SuspendError>,
-        /// Whether a checkpoint is being made.
+        /// The state of checkpoints.
         pub checkpoint_activity: Option<CheckpointActivity>,
-        /// Why no checkpoint can be made at all.
+        /// Why the pipeline cannot make checkpoints.
         pub permanent_checkpoint_errors: Option<Vec<PermanentSuspendError>>,
-        /// Connectors of tables, and ways of ingress.
+        /// The connectors of tables, and the endpoints of HTTP ingress.
         pub inputs: Vec<InputStatus>,
-        /// Connectors of views.
+        /// The connectors of views.
         pub outputs: Vec<OutputStatus>,
         /// The hosts of a pipeline with several hosts, by their numbers. Since 0.375.
         pub host_metrics: Vec<HostMetrics>,
     }
 
-    /// What a host of a pipeline uses.
+    /// The disk of a host of a pipeline.
     pub struct HostMetrics {
-        /// Space that is left on the disk of the storage; bytes. `None` if it is not known.
+        /// The free space on the disk of the storage, in bytes. `None` if it is unknown.
         pub disk_available_bytes: Option<u64>,
-        /// Size of that disk; bytes. `None` if it is not known.
+        /// The size of this disk in bytes. `None` if it is unknown.
         pub disk_total_bytes: Option<u64>,
     }
 
-    /// What a process has done.
+    /// The statistics of a pipeline process.
     pub struct GlobalMetrics {
-        /// What its circuit does.
+        /// The state of the circuit.
         pub state: PipelineState,
-        /// Changed views are being filled.
+        /// Whether changed views are being backfilled.
         pub bootstrap_in_progress: Option<bool>,
-        /// What the circuit does about a transaction. [`open_transaction`](Self::open_transaction) tells whether one is
+        /// The state of the transaction. [`open_transaction`](Self::open_transaction) tells whether a transaction is
         /// open.
         pub transaction_status: Option<TransactionStatus> = "transaction_status" (decisive),
-        /// Its id; 0 for none.
+        /// The id of the transaction; 0 if no transaction is open.
         pub transaction_id: Option<i64> = "transaction_id" (decisive),
-        /// How long it has been open; milliseconds.
+        /// How long the transaction has been open, in milliseconds.
         pub transaction_msecs: Option<u64>,
-        /// What came in since.
+        /// The number of records that the transaction has received.
         pub transaction_records: Option<u64>,
-        /// How far committing is.
+        /// The progress of the commit.
         pub commit_progress: Option<CommitProgress>,
-        /// Who opened it.
+        /// Who opened the transaction: the API or connectors.
         pub transaction_initiators: Option<TransactionInitiators> = "transaction_initiators" (decisive),
-        /// How far filling changed views beside the others is.
+        /// The phase of a backfill during which the other views are processed.
         pub concurrent_bootstrap_phase: Option<BootstrapPhase>,
-        /// The same in numbers.
+        /// The progress of this backfill.
         pub concurrent_bootstrap_progress: Option<CommitProgress>,
-        /// Memory; bytes.
+        /// The memory of the process in bytes.
         pub rss_bytes: Option<u64>,
-        /// How little memory is left.
         pub memory_pressure: Option<MemoryPressure>,
-        /// How often that has changed.
+        /// How often the memory pressure has changed.
         pub memory_pressure_epoch: Option<u64>,
-        /// Processor time; milliseconds.
+        /// The processor time of the process in milliseconds.
         pub cpu_msecs: Option<u64>,
-        /// How long the process has run; milliseconds.
+        /// How long the process has run, in milliseconds.
         pub uptime_msecs: Option<u64>,
-        /// When it started; **seconds** since the epoch.
+        /// When the process started, in **seconds** since the epoch.
         pub start_time: Option<u64>,
-        /// This process: each process has another id.
+        /// The id of the process. Each process of a pipeline has another id.
         pub incarnation_uuid: Option<String> = "incarnation_uuid" (decisive),
-        /// When the first of its line started; seconds since the epoch.
+        /// When the first process started from whose checkpoints this process continues, in seconds since the epoch.
         pub initial_start_time: Option<u64>,
-        /// On disk; bytes.
+        /// The size of the state on disk in bytes.
         pub storage_bytes: Option<u64>,
-        /// Space that is left on the disk of the storage; bytes. `None` if it is not known, and before 0.375.
+        /// The free space on the disk of the storage, in bytes. `None` if it is unknown, and before 0.375.
         pub disk_available_bytes: Option<u64>,
-        /// Size of that disk; bytes. `None` if it is not known, and before 0.375.
+        /// The size of this disk in bytes. `None` if it is unknown, and before 0.375.
         pub disk_total_bytes: Option<u64>,
-        /// On disk over time; MB times seconds.
+        /// The size of the state on disk, integrated over time, in megabyte-seconds.
         pub storage_mb_secs: Option<u64>,
-        /// How long its workers have worked; milliseconds.
+        /// How long the workers have worked, in milliseconds.
         pub runtime_elapsed_msecs: Option<u64>,
-        /// Records that came in and wait.
+        /// The number of records that were received and are not processed yet.
         pub buffered_input_records: Option<u64>,
-        /// The same in bytes.
+        /// The size of these records in bytes.
         pub buffered_input_bytes: Option<u64>,
-        /// Records that came in.
+        /// The number of records that were received.
         pub total_input_records: Option<u64>,
-        /// The same in bytes.
+        /// The size of these records in bytes.
         pub total_input_bytes: Option<u64>,
-        /// Records that went through the circuit.
+        /// The number of records that the circuit has processed.
         pub total_processed_records: Option<u64>,
-        /// The same in bytes.
+        /// The size of these records in bytes.
         pub total_processed_bytes: Option<u64>,
-        /// Records whose outputs were delivered.
+        /// The number of records whose outputs were delivered.
         pub total_completed_records: Option<u64>,
-        /// How long outputs have kept the circuit waiting; milliseconds.
+        /// How long outputs have stalled the circuit, in milliseconds.
         pub output_stall_msecs: Option<u64>,
-        /// Steps that began.
+        /// The number of steps that have begun.
         pub total_initiated_steps: Option<u64>,
-        /// Steps whose outputs were delivered. Behind for ever when the circuit is wedged.
+        /// The number of steps whose outputs were delivered. On a wedged circuit it stays below
+        /// `total_initiated_steps`.
         pub total_completed_steps: Option<u64>,
-        /// All connectors have ended and all outputs were delivered.
+        /// Whether all connectors have ended, and all outputs were delivered.
         pub pipeline_complete: Option<bool>,
-        /// The platform that compiled the pipeline, as in `0.375.0+enterprise`. Since 0.375.
+        /// The version of the platform that compiled the pipeline, such as `0.375.0+enterprise`. Since 0.375.
         pub platform_version: Option<String>,
         /// The runtime of the pipeline: the platform's version, a tag, a commit, or `gen2`. Since 0.375.
         pub runtime_version: Option<String>,
     }
 
-    /// How far committing is.
+    /// The progress of a commit or a backfill.
     pub struct CommitProgress {
-        /// Operators that are done.
+        /// The number of operators that have finished.
         pub completed: Option<u64>,
-        /// At work.
+        /// The number of operators that are working.
         pub in_progress: Option<u64>,
-        /// Not begun.
+        /// The number of operators that have not begun.
         pub remaining: Option<u64>,
-        /// Records that those at work have done.
+        /// The number of records that the working operators have processed.
         pub in_progress_processed_records: Option<u64>,
-        /// Records that those at work have in all.
+        /// The number of records that the working operators have to process in total.
         pub in_progress_total_records: Option<u64>,
     }
 
     /// Who opened a transaction.
     pub struct TransactionInitiators {
         pub transaction_id: Option<i64> = "transaction_id" (decisive),
-        /// A client of this API.
+        /// The phase of the transaction, if a client of the API opened it.
         pub initiated_by_api: Option<TransactionPhase> = "initiated_by_api" (decisive),
-        /// Connectors, by name.
+        /// The connectors that opened it, by name.
         pub initiated_by_connectors: BTreeMap<String, ConnectorTransaction>,
     }
 
     /// A connector's part in a transaction.
     pub struct ConnectorTransaction {
-        /// How far it is.
         pub phase: TransactionPhase,
-        /// What the connector calls it.
+        /// The connector's own label for the transaction.
         pub label: Option<String>,
     }
 
-    /// Whether a checkpoint is being made.
+    /// The state of checkpoints in a process.
     pub struct CheckpointActivity {
-        /// Whether.
         pub status: CheckpointActivityStatus,
-        /// Since when it waits; RFC 3339.
+        /// Since when the checkpoint waits, in RFC 3339.
         pub delayed_since: Option<String>,
-        /// Why it waits.
+        /// Why the checkpoint waits.
         pub reasons: Vec<TemporarySuspendError>,
-        /// Since when it is being made; RFC 3339.
+        /// Since when the checkpoint is being made, in RFC 3339.
         pub started_at: Option<String>,
     }
 
-    /// A connector of a table, or a way of ingress.
+    /// The status of a connector of a table, or of an endpoint of HTTP ingress.
     pub struct InputStatus {
-        /// Its name, as in `t.c`.
+        /// The name, such as `t.c` for connector `c` of table `t`.
         pub endpoint_name: String,
-        /// What it feeds.
+        /// The table.
         pub config: StreamConfig,
-        /// What it has done.
         pub metrics: InputMetrics,
-        /// What ended it.
+        /// The error that ended the connector. `None` if it works.
         pub fatal_error: Option<String> = "fatal_error" (decisive),
-        /// How it is.
         pub health: Option<ConnectorHealth>,
-        /// It rests.
+        /// Whether a client has paused the connector.
         pub paused: Option<bool>,
-        /// It keeps a checkpoint waiting.
+        /// Whether the connector delays a checkpoint.
         pub barrier: Option<bool>,
-        /// Up to where all outputs were delivered.
+        /// The position in the source up to which all outputs were delivered.
         pub completed_frontier: Option<Watermark>,
-        /// Records that could not be parsed. On request.
+        /// The latest records that could not be parsed. `None` unless requested with `include_connector_errors`.
         pub parse_errors: Option<Vec<ConnectorError>>,
-        /// Errors of its source. On request.
+        /// The latest errors of the source. `None` unless requested with `include_connector_errors`.
         pub transport_errors: Option<Vec<ConnectorError>>,
     }
 
-    /// A connector of a view.
+    /// The status of a connector of a view.
     pub struct OutputStatus {
-        /// Its name, as in `v.c`.
+        /// The name, such as `v.c` for connector `c` of view `v`.
         pub endpoint_name: String,
-        /// What it writes.
+        /// The view.
         pub config: StreamConfig,
-        /// What it has done.
         pub metrics: OutputMetrics,
-        /// What ended it.
+        /// The error that ended the connector. `None` if it works.
         pub fatal_error: Option<String>,
-        /// How it is.
         pub health: Option<ConnectorHealth>,
-        /// The user has paused it: it discards its output. `None` before 0.349.
+        /// Whether a client has paused the connector, which then discards its output. `None` before 0.349.
         pub paused: Option<bool>,
-        /// Records that could not be written. On request.
+        /// The latest records that could not be written. `None` unless requested with `include_connector_errors`.
         pub encode_errors: Option<Vec<ConnectorError>>,
-        /// Errors of its sink. On request.
+        /// The latest errors of the sink. `None` unless requested with `include_connector_errors`.
         pub transport_errors: Option<Vec<ConnectorError>>,
     }
 
-    /// What a connector is for.
+    /// The table or view of a connector.
     pub struct StreamConfig {
-        /// The table or view, in quotes if its name is.
+        /// The name of the table or view, in quotes if it was declared in quotes.
         pub stream: Option<String>,
     }
 
-    /// How a connector is.
+    /// The health of a connector.
     pub struct ConnectorHealth {
-        /// Whether it is well.
         pub status: ConnectorHealthStatus,
         /// The connector's message.
         pub description: Option<String>,
     }
 
-    /// Up to where all outputs of a connector's data were delivered.
+    /// The position up to which all outputs of a connector's data were delivered.
     pub struct Watermark {
-        /// The place, as the connector describes it.
+        /// The position, as the connector describes it.
         pub metadata: Option<Json>,
-        /// When it came in; RFC 3339.
+        /// When the data was received, in RFC 3339.
         pub ingested_at: Option<String>,
-        /// When it went through; RFC 3339.
+        /// When the circuit processed the data, in RFC 3339.
         pub processed_at: Option<String>,
-        /// When all outputs were delivered; RFC 3339.
+        /// When all outputs were delivered, in RFC 3339.
         pub completed_at: Option<String>,
     }
 
     /// An error of a connector.
     pub struct ConnectorError {
-        /// Its number.
+        /// The number of the error.
         pub index: Option<u64>,
-        /// When; RFC 3339.
+        /// When the error occurred, in RFC 3339.
         pub timestamp: Option<String>,
-        /// What kind.
+        /// The kind of the error.
         pub tag: Option<String>,
-        /// The error message.
         pub message: Option<String>,
     }
 
-    /// What a connector of a table has done.
+    /// The counters of a connector of a table.
     pub struct InputMetrics {
-        /// Bytes that came in.
+        /// The number of bytes that were received.
         pub total_bytes: Option<u64>,
-        /// Records that came in.
+        /// The number of records that were received.
         pub total_records: Option<u64>,
-        /// Records that wait.
+        /// The number of records that are not processed yet.
         pub buffered_records: Option<u64>,
-        /// The same in bytes.
+        /// The size of these records in bytes.
         pub buffered_bytes: Option<u64>,
-        /// Errors of its source.
+        /// The number of errors of the source.
         pub num_transport_errors: Option<u64>,
-        /// Records that could not be parsed.
+        /// The number of records that could not be parsed.
         pub num_parse_errors: Option<u64>,
-        /// It has reached the end of its input.
+        /// Whether the connector has reached the end of its input.
         pub end_of_input: Option<bool>,
-        /// How long 99% of records took to go through, at the most; microseconds.
+        /// The 99th percentile of the time in which a record is processed, in microseconds.
         pub processing_latency_p99_micros: Option<u64>,
     }
 
-    /// What a connector of a view has done.
+    /// The counters of a connector of a view.
     pub struct OutputMetrics {
-        /// Records that were written.
+        /// The number of records that were written.
         pub transmitted_records: Option<u64>,
-        /// The same in bytes.
+        /// The size of these records in bytes.
         pub transmitted_bytes: Option<u64>,
-        /// Records that wait to be turned into the format.
+        /// The number of records that wait to be encoded.
         pub queued_records: Option<u64>,
-        /// The same in batches.
+        /// The number of batches with these records.
         pub queued_batches: Option<u64>,
-        /// Records that wait to be written.
+        /// The number of records that wait to be written.
         pub buffered_records: Option<u64>,
-        /// The same in batches.
+        /// The number of batches with these records.
         pub buffered_batches: Option<u64>,
-        /// Records of the present batch that were written.
+        /// The number of records of the current batch that were written.
         pub batch_records_written: Option<u64>,
-        /// Records that could not be written.
+        /// The number of records that could not be encoded.
         pub num_encode_errors: Option<u64>,
-        /// Errors of its sink.
+        /// The number of errors of the sink.
         pub num_transport_errors: Option<u64>,
-        /// Records that came in and whose outputs were delivered.
+        /// The number of input records whose outputs were delivered.
         pub total_processed_input_records: Option<u64>,
-        /// Steps whose outputs were delivered.
+        /// The number of steps whose outputs were delivered.
         pub total_processed_steps: Option<u64>,
-        /// Memory; bytes.
+        /// The memory of the connector in bytes.
         pub memory: Option<u64>,
     }
 
-    /// Samples of the last minute.
+    /// The samples of the last minute.
     pub struct TimeSeries {
-        /// When it was asked for; **milliseconds** since the epoch, whatever Feldera's description says.
+        /// The time of the answer, in **milliseconds** since the epoch; Feldera's description says otherwise.
         pub now: Option<u64>,
         /// The samples, oldest first.
         pub samples: Vec<Sample>,
     }
 
-    /// A moment of a process.
+    /// The state of a process at a time.
     pub struct Sample {
-        /// When; milliseconds since the epoch.
+        /// The time in milliseconds since the epoch.
         pub time: Option<u64> = "t",
-        /// Records that went through so far.
+        /// The number of records that were processed so far.
         pub records: Option<u64> = "r",
-        /// Memory; bytes.
+        /// The memory of the process in bytes.
         pub memory: Option<u64> = "m",
-        /// On disk; bytes.
+        /// The size of the state on disk in bytes.
         pub storage: Option<u64> = "s",
     }
 }

@@ -1,4 +1,4 @@
-//! Answers and values that are no records: raw JSON, bodies without one, downloads, secrets.
+//! Answers and values that are not records: raw JSON, messages, downloads and secrets.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use crate::operation::{self, FromResponse, OperationInfo, read_json};
 use crate::schema::plain_fields;
 use crate::secret::Secret;
 
-/// A JSON value as it came, for what is opaque by nature. This module uses it for these values only:
+/// An unparsed JSON value, for values without a known shape. Only these values have this type:
 ///
 /// | what | why |
 /// |---|---|
@@ -45,11 +45,11 @@ use crate::secret::Secret;
 pub struct Json(Box<RawValue>);
 
 impl Json {
-    /// Takes a JSON text.
+    /// Creates a value from a JSON text.
     ///
     /// # Errors
-    /// If the text is not one JSON value, or if readers disagree about it: a number beyond the range of a 64-bit float
-    /// (`1e999`), one half of a surrogate pair, or nesting of more than 120 levels. The error names the byte.
+    /// An error that names the byte if the text is not one JSON value, or if readers disagree about it: a number beyond
+    /// the range of a 64-bit float (`1e999`), an unpaired surrogate, or nesting of more than 120 levels.
     ///
     /// ```
     /// use pipewright::feldera::Json;
@@ -62,16 +62,16 @@ impl Json {
         RawValue::from_string(text).map(Self)
     }
 
-    /// Takes a text that was put together from JSON, however deep it is.
+    /// Creates a value from a text that was assembled from JSON, with any nesting.
     pub(super) fn assembled(text: String) -> Result<Self, serde_json::Error> {
         RawValue::from_string(text).map(Self)
     }
 
-    /// Writes a value.
+    /// Creates a value from a type that serializes.
     ///
     /// # Errors
-    /// If a number is `NaN` or infinite, which JSON cannot represent; the error names the field. If a key of a map
-    /// cannot be a string, or the value's own `Serialize` fails.
+    /// An error that names the field if a number is `NaN` or infinite, which JSON cannot represent. Also if a key of a
+    /// map cannot be a string, or if the value's `Serialize` fails.
     ///
     /// ```
     /// use pipewright::feldera::Json;
@@ -88,15 +88,15 @@ impl Json {
         Self::new(String::from_utf8(text).map_err(serde::ser::Error::custom)?)
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn get(&self) -> &str {
         self.0.get()
     }
 
-    /// Reads it as a type of the caller's.
+    /// Reads the value as a type of the caller.
     ///
     /// # Errors
-    /// When it is of another shape.
+    /// The error of the deserializer if the value has another shape.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.get())
     }
@@ -174,11 +174,11 @@ impl FromResponse for Accepted {
     }
 }
 
-/// A file: a zip of profiles or a support bundle, a pprof.
+/// A downloaded file, such as a profile or a support bundle.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Download {
-    /// Its content.
+    /// The content of the file.
     pub content: Bytes,
 }
 
@@ -210,7 +210,7 @@ impl FromResponse for Download {
     }
 }
 
-/// The web console answers addresses outside of `/v0` with its page, and 200.
+/// Rejects a web page: the web console answers addresses outside of `/v0` with its page and 200.
 pub(super) fn reject_page(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<(), ServiceError> {
     match content_type(response) {
         Some(kind) if kind.eq_ignore_ascii_case("text/html") => {
@@ -221,8 +221,8 @@ pub(super) fn reject_page(info: &'static OperationInfo, response: &Response<Byte
     }
 }
 
-/// A text that is or may be a secret, where it is part of a body: an API key in the one answer that ever shows it, the
-/// keys of a bucket, the value of an environment variable. `Debug` does not show it; serialised it is the text.
+/// A text in a body that may be a secret: an API key, the keys of a bucket, the value of an environment variable.
+/// `Debug` does not show it. Serialization writes the text.
 ///
 /// ```
 /// use pipewright::feldera::SecretText;
@@ -234,7 +234,7 @@ pub(super) fn reject_page(info: &'static OperationInfo, response: &Response<Byte
 pub struct SecretText(Secret);
 
 impl SecretText {
-    /// The secret, to be used as a credential or to be exposed.
+    /// Returns the secret.
     pub fn secret(&self) -> &Secret {
         &self.0
     }

@@ -1,48 +1,50 @@
-//! [`Call`]: one operation, carried through: credential, attempts, waits, deadline.
+//! [`Call`]: the flow of one operation, with its credential, attempts, waits and deadline.
 //!
 //! ```text
 //!                    ┌───────────────── wait over ─────────────────┐
 //!                    ▼                                             │
 //!  start ──────▶ Ready ──▶ Prepared ──▶ InFlight ──┬─▶ try again ─▶ Waiting
 //!                 │  ▲                             ├─▶ Succeeded
-//!     credential? ▼  │ granted                     └─▶ Failed (for good)
+//!     credential? ▼  │ granted                     └─▶ Failed
 //!              Authorizing ◀──── 401, once ────────┘
 //! ```
 //!
-//! | what came | `Safe` | `Idempotent` | `Fenced` | `Once` |
+//! | the attempt ended with | `Safe` | `Idempotent` | `Fenced` | `Once` |
 //! |---|---|---|---|---|
-//! | not sent | again | again | again | again |
-//! | no answer, outcome unknown | again | again | again | **ambiguous** |
-//! | rejected, transient, not applied (429, a service's own 503) | again | again | again | again |
-//! | rejected, transient, perhaps applied (502, 504, a proxy's 503) | again | again | again | **ambiguous** |
+//! | request not sent | retry | retry | retry | retry |
+//! | no answer, outcome unknown | retry | retry | retry | **ambiguous** |
+//! | rejected, transient, not applied (429, a service's own 503) | retry | retry | retry | retry |
+//! | rejected, transient, perhaps applied (502, 504, a proxy's 503) | retry | retry | retry | **ambiguous** |
 //! | rejected, and applied (Feldera's `ParseErrors`) | error | error | error | error |
-//! | rejected for good, not applied | error | error; **ambiguous** after an unanswered attempt | the same | error |
-//! | rejected for good, perhaps applied | error | **ambiguous** | **ambiguous** | **ambiguous** |
+//! | rejected, not transient, not applied | error | error; **ambiguous** after an unanswered attempt | as `Idempotent` | error |
+//! | rejected, not transient, perhaps applied | error | **ambiguous** | **ambiguous** | **ambiguous** |
 //! | attempts or time used up after an unanswered attempt | error | **ambiguous** | **ambiguous** | |
-//! | 2xx, but the body is cut off or garbled | again | again; after the last attempt **ambiguous**, or an error for PATCH and DELETE | the same | **ambiguous**; PATCH, DELETE: error |
-//! | 2xx, but the body is compressed or of another shape | error | **ambiguous**; PATCH, DELETE: error | the same | the same |
+//! | 2xx, but the body is cut off or garbled | retry | retry; after the last attempt **ambiguous**, or an error for PATCH and DELETE | as `Idempotent` | **ambiguous**; PATCH, DELETE: error |
+//! | 2xx, but the body is compressed or of another shape | error | **ambiguous**; PATCH, DELETE: error | as `Idempotent` | as `Idempotent` |
 //!
-//! A status alone never decides whether a rejection is transient: the service's own codes do.
+//! *Retry* waits and sends the request again. *Error* ends the call with the rejection, *ambiguous* with
+//! [`FlowError::Ambiguous`]. A status alone never decides whether a rejection is transient: the service's own codes do.
+//! The effects are the variants of [`Effect`](crate::Effect).
 //!
 //! A 2xx status says that the request was carried out, unless the body is a web page or other text, which a proxy may
-//! have sent by itself. The answer to PATCH and DELETE says no more than that, so the error is no ambiguity: its
-//! [`applied`](ServiceError::applied) is [`Applied::Yes`]. The answer to PUT and POST names what the caller needs next,
-//! such as a job or a token.
+//! have sent by itself. The answers to PATCH and DELETE contain nothing more that the caller needs. So the call ends
+//! with an error whose [`applied`](ServiceError::applied) is [`Applied::Yes`], and not as ambiguous. The answers to PUT
+//! and POST contain what the caller needs next, such as the id of a job or a token.
 //!
 //! What a [`Call`] does also depends on what the address has answered before, in any call with the same [`Config`]:
 //!
-//! | what came | before | after |
+//! | the attempt ended with | before the first answer | after it |
 //! |---|---|---|
-//! | 401, 403 or 404 without a body that identifies the service (a web page, an empty body, other JSON) | the *service* has never answered: error, because the address is probably wrong | transient and not applied, like 429: a proxy has lost the service for a moment |
-//! | no connection, or no address for the host name | no HTTP response has ever come: [`Retry::connect_attempts`](super::Retry::connect_attempts) attempts | [`Retry::attempts`](super::Retry::attempts) attempts |
-//! | the TLS handshake failed | no HTTP response has ever come: error; check the certificate, the port and `https` | again |
+//! | 401, 403 or 404 without a body that identifies the service (a web page, an empty body, other JSON) | while the *service* has never answered: error, because the address is probably wrong | transient and not applied, like 429: a proxy has lost the service for a moment |
+//! | no connection, or no address for the host name | while no HTTP response has ever arrived: [`Retry::connect_attempts`](super::Retry::connect_attempts) attempts | [`Retry::attempts`](super::Retry::attempts) attempts |
+//! | the TLS handshake failed | while no HTTP response has ever arrived: error; check the certificate, the port and `https` | retry |
 //!
-//! The service has answered if it sent a success that can be read, or a rejection that [identifies the
+//! The service has answered when it has sent a success that can be read, or a rejection that [identifies the
 //! service](Service::identifies_service). Exception: a 404 without a service code from a Snowpipe ingest host is always
 //! transient, because the account supplied the name of the host.
 //!
-//! After an attempt without an answer the next request asks for a
-//! [fresh connection](Exchange::wants_fresh_connection), whatever its effect.
+//! After an attempt without an answer, the next request asks for a [fresh
+//! connection](Exchange::wants_fresh_connection).
 
 use std::time::Duration;
 
@@ -57,7 +59,7 @@ use crate::operation::{Operation, Service};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
-/// One operation, carried through.
+/// The flow of one operation: it sends the request until an answer decides. The [module](self) has the rules.
 ///
 /// ```
 /// use pipewright::{Seed, Timestamp};
@@ -102,68 +104,68 @@ impl<O: Operation> Call<O> {
         identifies_service: O::Service::identifies_service,
     };
 
-    /// A call with a config's patience.
+    /// Creates the call of an operation, with the retries of a configuration.
     pub fn new(operation: O, config: &Config<O::Service>, seed: Seed) -> Self {
         let attempts = Attempts::new(Self::RULES, operation.effect(), config.settings(), seed);
         Self { operation, attempts, output: None }
     }
 
-    /// Ends the call at this moment at the latest, waits included.
+    /// Ends the call at this time at the latest, including waits.
     pub fn with_deadline(mut self, deadline: impl Into<Option<Timestamp>>) -> Self {
         self.attempts.deadline = deadline.into();
         self
     }
 
-    /// Moves the deadline by the waits that the service asks for (`Retry-After`), by this much altogether at most.
+    /// Extends the deadline by the waits that the service asks for (`Retry-After`), by at most this time in total.
     pub(crate) fn excusing(mut self, at_most: Duration) -> Self {
         self.attempts.excuse = at_most;
         self
     }
 
-    /// How long the service has asked to be left alone, beyond the call's own waits.
+    /// Returns how long the service has asked to wait, beyond the call's own waits.
     pub(crate) fn asked_to_wait(&self) -> Duration {
         self.attempts.asked_to_wait
     }
 
-    /// The operation.
+    /// Returns the operation.
     pub fn operation(&self) -> &O {
         &self.operation
     }
 
-    /// Never sends again after an attempt whose outcome is unknown, whatever the operation's effect.
+    /// Never sends the request again after an attempt whose outcome is unknown, even if the effect allows it.
     pub(crate) fn without_resending(mut self) -> Self {
         self.attempts.send_once();
         self
     }
 
-    /// Ends with such rejections although they pass, because the caller knows better when to come again.
+    /// Ends with these rejections although they are transient, because the caller decides when to retry.
     pub(crate) fn handing_back(mut self, these: fn(&ServiceError) -> bool) -> Self {
         self.attempts.handed_back = these;
         self
     }
 
-    /// Whether an attempt may have been carried out without the service having said so.
+    /// Returns whether an attempt has an unknown outcome.
     pub(crate) fn has_unanswered(&self) -> bool {
         self.attempts.has_unanswered()
     }
 
-    /// How many such attempts there are.
+    /// Returns the number of attempts with an unknown outcome.
     pub(crate) fn unanswered(&self) -> u32 {
         self.attempts.unanswered
     }
 
-    /// How many attempts were handed out.
+    /// Returns the number of attempts.
     pub(crate) fn sent(&self) -> u32 {
         self.attempts.sent
     }
 
-    /// Whether the service may have the request, also if its answer was not handed out yet.
+    /// Returns whether the service may have received the request, including an attempt in progress.
     pub(crate) fn may_have_arrived(&self) -> bool {
         self.attempts.may_have_arrived()
     }
 
-    /// Whether the next poll sends the request again. A flow that must look at the service before each attempt does so
-    /// now.
+    /// Returns whether the next poll sends the request again. A flow that must read the service's state before each
+    /// attempt does so now.
     pub(crate) fn is_about_to_repeat(&self) -> bool {
         self.attempts.is_about_to_repeat()
     }

@@ -1,4 +1,4 @@
-//! [`Config`]: what all flows of one service have in common.
+//! [`Config`]: the address of a service, and settings for all its flows.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -10,7 +10,7 @@ use super::{Contact, Retry};
 use crate::operation::{KnownVersion, ServerVersion, Service};
 use crate::url::Base;
 
-/// Where a service is and how to speak to it. Cheap to clone.
+/// The configuration of all flows of one service: address, headers, retries and limits. Cheap to clone.
 ///
 /// The clones of a config also share whether the address has ever answered. [`Call`](super::call) retries less before
 /// the first answer, when the address is probably wrong.
@@ -44,7 +44,8 @@ pub(super) struct Settings {
 }
 
 impl<S: Service> Config<S> {
-    /// The defaults: no credential, no extra headers, the default [`Retry`], bodies up to 64 MiB.
+    /// Creates a configuration with the defaults: no credential, no extra headers, the default [`Retry`], response
+    /// bodies up to 64 MiB.
     pub fn new(base: Base) -> Self {
         let settings = Settings {
             base,
@@ -65,9 +66,9 @@ impl<S: Service> Config<S> {
         self
     }
 
-    /// Headers for every request, such as those that a proxy in front of the service asks for. None of their values is
-    /// printed; `Authorization`, `Proxy-Authorization` and `Cookie` among them are treated as credentials, and so is
-    /// whatever is marked as sensitive.
+    /// Sets headers for every request, such as headers for a proxy in front of the service. `Debug` shows none of their
+    /// values. `Authorization`, `Proxy-Authorization`, `Cookie` and all headers marked as sensitive count as
+    /// credentials.
     pub fn with_headers(self, mut headers: HeaderMap) -> Self {
         let carries = CREDENTIAL_HEADERS.iter().any(|name| headers.contains_key(name))
             || headers.values().any(HeaderValue::is_sensitive);
@@ -77,39 +78,39 @@ impl<S: Service> Config<S> {
         this.change(|settings| settings.headers = headers)
     }
 
-    /// How patient to be.
+    /// Sets when and how often requests are repeated.
     pub fn with_retry(self, retry: Retry) -> Self {
         self.change(|settings| settings.retry = retry)
     }
 
-    /// The longest answer to take, in bytes.
+    /// Sets the maximum size of a response body in bytes; 64 MiB by default.
     pub fn with_body_limit(self, bytes: u64) -> Self {
         self.change(|settings| settings.body_limit = bytes)
     }
 
-    /// Flows ask for a credential before their first request, and again before they repeat a request after a wait: the
-    /// credential may have expired by then.
+    /// Makes flows ask for a credential before their first request, and again before they repeat a request after a
+    /// wait: the credential may have expired meanwhile.
     pub fn with_credentials(self) -> Self {
         self.change(|settings| settings.authorized = true)
     }
 
-    /// Credentials may travel over plain `http` to other machines. They can be read on the way.
+    /// Allows credentials over plain `http` to other machines. They can be read on the network.
     pub fn allow_plaintext_credentials(self) -> Self {
         self.change(|settings| settings.plaintext_allowed = true)
     }
 
     /// Sets the version of the server, for operations that depend on it: those of Feldera that send a `RuntimeConfig`.
     ///
-    /// The version stays as it is if the server is updated later: set it again then. `Deploy` requests it again if the
-    /// server seems to ignore settings.
+    /// If the server is updated later, set the version again. `Deploy` requests it again if the server seems to ignore
+    /// settings.
     pub fn with_server_version(self, version: ServerVersion) -> Self {
         let this = self.change(|_| {});
         this.learn_server_version(version);
         this
     }
 
-    /// Returns the version of the server: as it was set, or as a flow has found it out, which all clones of this config
-    /// then know. `None` if it is not known.
+    /// Returns the version of the server, as set by the caller or requested by a flow; all clones of this configuration
+    /// share it. `None` if it is unknown.
     pub fn server_version(&self) -> Option<ServerVersion> {
         self.settings.server_version.get()
     }
@@ -119,32 +120,32 @@ impl<S: Service> Config<S> {
         self.settings.server_version.set(version);
     }
 
-    /// Where the service is.
+    /// Returns the base address of the service.
     pub fn base(&self) -> &Base {
         &self.settings.base
     }
 
-    /// Headers for every request.
+    /// Returns the headers for every request.
     pub fn headers(&self) -> &HeaderMap {
         &self.settings.headers
     }
 
-    /// How patient to be.
+    /// Returns when and how often requests are repeated.
     pub fn retry(&self) -> &Retry {
         &self.settings.retry
     }
 
-    /// The longest answer to take, in bytes.
+    /// Returns the maximum size of a response body in bytes.
     pub fn body_limit(&self) -> u64 {
         self.settings.body_limit
     }
 
-    /// Whether flows ask for a credential.
+    /// Returns whether flows ask for a credential.
     pub fn is_authorized(&self) -> bool {
         self.settings.authorized
     }
 
-    /// What is known about the address.
+    /// Returns what is known about the address.
     pub(crate) fn contact(&self) -> &Contact {
         &self.settings.contact
     }
@@ -155,7 +156,7 @@ impl<S: Service> Config<S> {
 }
 
 impl Settings {
-    /// Whether a request would show a credential to other machines on the network.
+    /// Returns whether a request would show a credential to other machines on the network.
     pub(super) fn exposes_credentials(&self) -> bool {
         let carries = self.authorized || self.carries_credentials;
         carries && !self.plaintext_allowed && self.base.is_exposed()

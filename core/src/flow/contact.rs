@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// What earlier exchanges have shown about the address of a service. The clones of a [`Config`](super::Config) share
-/// it, so that all flows of a client know what one of them has found out.
+/// it, and so do all flows of a client.
 #[derive(Debug, Default)]
 pub(crate) struct Contact(AtomicU8);
 
-/// An HTTP response came, from the service or from a proxy.
+/// An HTTP response arrived, from the service or from a proxy.
 const REACHED: u8 = 1;
 /// The service itself answered: a success that can be read, or a rejection that only the service writes.
 const ANSWERED: u8 = 2;
@@ -15,22 +15,22 @@ const ANSWERED: u8 = 2;
 const SILENT: u8 = 4;
 
 impl Contact {
-    /// Whether an HTTP response has ever come from the address. Over `https` this means that TLS works.
+    /// Returns whether an HTTP response has ever arrived from the address. Over `https` this means that TLS works.
     pub(crate) fn is_reached(&self) -> bool {
         self.has(REACHED)
     }
 
-    /// Whether the service itself has ever answered, so that the address is right.
+    /// Returns whether the service itself has ever answered: then the address is right.
     pub(crate) fn has_answered(&self) -> bool {
         self.has(ANSWERED)
     }
 
-    /// Whether the last exchange got no response: kept connections may be dead.
+    /// Returns whether the last exchange got no response: kept connections may be dead.
     pub(super) fn is_silent(&self) -> bool {
         self.has(SILENT)
     }
 
-    /// Records that an HTTP response came.
+    /// Records that an HTTP response arrived.
     pub(super) fn reached(&self) {
         // Written only when something changes: threads share it.
         if self.0.load(Relaxed) & (REACHED | SILENT) != REACHED {
@@ -56,7 +56,7 @@ impl Contact {
     }
 }
 
-/// A copy that goes its own way, for a config that is changed.
+/// Copies the state for a configuration that is changed. The copy is independent.
 impl Clone for Contact {
     fn clone(&self) -> Self {
         Self(AtomicU8::new(self.0.load(Relaxed)))

@@ -38,7 +38,7 @@ pub struct FlowContext<S> {
     /// How long the whole flow may take, from its first poll.
     timeout: Option<Duration>,
     deadline: Option<Timestamp>,
-    /// By how much the waits that the service asks for may still move the deadline.
+    /// By how much the waits that the service asks for may still extend the deadline.
     pub(super) excuse: Duration,
     /// The phases of the flow, in the usual order.
     pub(super) phases: &'static [&'static str],
@@ -67,12 +67,12 @@ impl<S: Service> FlowContext<S> {
         }
     }
 
-    /// Ends the flow at this moment at the latest.
+    /// Ends the flow at this time at the latest.
     pub(crate) fn set_deadline(&mut self, deadline: Option<Timestamp>) {
         self.deadline = deadline;
     }
 
-    /// What every poll begins with.
+    /// Begins a poll: sets the time, and the deadline at the first poll.
     pub(crate) fn tick(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
         if !std::mem::replace(&mut self.started, true) {
@@ -85,17 +85,17 @@ impl<S: Service> FlowContext<S> {
         self.now
     }
 
-    /// How patient calls are.
+    /// Returns the retries of calls.
     pub(crate) fn retry(&self) -> &Retry {
         self.config.retry()
     }
 
-    /// Where the service is.
+    /// Returns the base address of the service.
     pub(crate) fn base(&self) -> &Base {
         self.config.base()
     }
 
-    /// The version of the server, if it is known.
+    /// Returns the version of the server, if it is known.
     pub(crate) fn server_version(&self) -> Option<ServerVersion> {
         self.config.server_version()
     }
@@ -105,7 +105,7 @@ impl<S: Service> FlowContext<S> {
         self.config.learn_server_version(version);
     }
 
-    /// Does something that has to end at this moment at the latest, if the flow does not end before.
+    /// Runs `act` with an earlier deadline, if `at` is before the flow's deadline.
     pub(crate) fn until<T>(&mut self, at: Option<Timestamp>, act: impl FnOnce(&mut Self) -> T) -> T {
         let own = self.deadline;
         self.deadline = own.into_iter().chain(at).min();
@@ -114,17 +114,17 @@ impl<S: Service> FlowContext<S> {
         result
     }
 
-    /// When the flow ends at the latest.
+    /// Returns the deadline of the flow.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         self.deadline
     }
 
-    /// The earlier of the flow's deadline and another.
+    /// Returns the earlier of the flow's deadline and `at`.
     pub(crate) fn no_later_than(&self, at: Timestamp) -> Timestamp {
         self.deadline.map_or(at, |deadline| deadline.min(at))
     }
 
-    /// The time is up.
+    /// Returns the error if the deadline has passed.
     pub(crate) fn expired(&self, waiting: &'static str) -> Option<FlowError> {
         let at = self.deadline.filter(|at| *at <= self.now)?;
         Some(FlowError::Deadline { at, waiting, observed: self.observed(), last: None, evidence: None })
@@ -134,7 +134,7 @@ impl<S: Service> FlowContext<S> {
         Call::new(operation, &self.config, self.seed.split()).with_deadline(self.deadline).excusing(self.excuse)
     }
 
-    /// What the service has asked a call to wait moves the flow's deadline too, if it may be moved.
+    /// Extends the flow's deadline by what the service asked a call to wait, if the goal allows it.
     pub(crate) fn excuse(&mut self, asked_to_wait: Duration) {
         let excused = asked_to_wait.min(self.excuse);
         self.excuse -= excused;
@@ -148,7 +148,7 @@ impl<S: Service> FlowContext<S> {
         self.notices.push_back(notice);
     }
 
-    /// Keeps an observation for the error that the time is up, without a notice.
+    /// Keeps an observation for the error that the timeout expired, without a notice.
     pub(crate) fn note(&mut self, what: String, state: String) {
         self.observed = Some(Box::new((what, state)));
     }
@@ -170,27 +170,27 @@ impl<S: Service> FlowContext<S> {
         child.poll(self.now, self.reply.take()).into_result()
     }
 
-    /// Whether there is a reply that no child has taken yet.
+    /// Returns whether a reply has arrived that no child has taken yet.
     pub(crate) fn has_reply(&self) -> bool {
         self.reply.is_some()
     }
 
-    /// Whether a reply to an exchange has arrived, which no child has taken yet.
+    /// Returns whether a reply to an exchange has arrived that no child has taken yet.
     pub(crate) fn has_exchange_reply(&self) -> bool {
         self.reply.as_ref().is_some_and(Reply::is_of_exchange)
     }
 
-    /// The reply, for a child whose steps the machine looks at before it passes them on.
+    /// Takes the reply, for a child whose steps the machine inspects before it passes them on.
     pub(crate) fn take_reply(&mut self) -> Option<Reply> {
         self.reply.take()
     }
 
-    /// A reply that the machine has made itself.
+    /// Sets the reply: the one just taken, or a reply that the machine made itself.
     pub(crate) fn put_reply(&mut self, reply: Reply) {
         self.reply = Some(reply);
     }
 
-    /// Waits until `at`, or until the deadline, which the next request then reports. `?` passes the wait on.
+    /// Waits until `at`, or until the deadline, which the next request then reports. `?` returns the step.
     pub(crate) fn pause<T>(&self, at: Timestamp) -> Transition<T> {
         let at = self.no_later_than(at);
         // With a reply of another flow, the runner hands that back first.
@@ -200,7 +200,7 @@ impl<S: Service> FlowContext<S> {
         ControlFlow::Continue(())
     }
 
-    /// Waits until `at`. `?` passes the wait on; at the deadline the flow ends.
+    /// Waits until `at`, or ends the flow at the deadline. `?` returns the step.
     pub(crate) fn wait<T>(&self, at: Timestamp, waiting: &'static str) -> Transition<T> {
         match self.wait_or_expire(at, waiting)? {
             Ok(()) => ControlFlow::Continue(()),
@@ -208,7 +208,7 @@ impl<S: Service> FlowContext<S> {
         }
     }
 
-    /// Waits until `at`, as [`wait`](Self::wait) does, but gives the error of the deadline to the machine.
+    /// Waits until `at` like [`wait`](Self::wait), but gives the error of the deadline to the machine.
     pub(crate) fn wait_or_expire<T>(&self, at: Timestamp, waiting: &'static str) -> Polled<T, ()> {
         match self.expired(waiting) {
             // With a reply of another flow, the runner hands that back first.

@@ -1,11 +1,11 @@
-//! The runner that the flows of all services share: [`GoalFlow`] for the caller, [`StateMachine`] for each flow.
-//! [`FlowContext`] is what a machine works with.
+//! The runner that the flows of all services share: [`GoalFlow`] for the caller, [`StateMachine`] for each flow, and
+//! [`FlowContext`] for what a machine uses.
 //!
-//! A machine makes one transition at a time. The runner repeats that until there is a step for the caller, and does
-//! what is the same for every flow:
+//! A machine makes one transition at a time. The runner repeats transitions until a step for the caller results. It
+//! applies the rules of all flows:
 //!
 //! * Notices go out before the next transition, and before the result or the next event.
-//! * A reply is given to the machine first. A reply that no transition takes is handed back as [`Step::Stray`].
+//! * The machine gets a reply first. A reply that no transition takes is returned as [`Step::Stray`].
 //! * The end is sticky: polled again, the flow returns its error, or [`Misuse::PolledAfterDone`] after a success.
 //! * The clock never goes back, and the deadline is the earlier of the goal's timeout and the caller's deadline.
 
@@ -48,7 +48,7 @@ pub trait StateMachine {
     /// The reply, if there is one, is in the context; [`FlowContext::poll`] gives it to a child.
     fn transition(&mut self, cx: &mut FlowContext<Self::Service>) -> Transition<Self::Output>;
 
-    /// Whether the flow ends with this output. An event flow ends with its last event only.
+    /// Returns whether the flow ends with this output. An event flow ends only with its last event.
     fn is_last(&self, _output: &Self::Output) -> bool {
         true
     }
@@ -63,9 +63,9 @@ pub trait StateMachine {
 pub(crate) struct Runner<M: StateMachine> {
     machine: M,
     cx: FlowContext<M::Service>,
-    /// What goes out when no reply and no notice is left. Boxed: it is large, and seldom there.
+    /// The step to return when no reply and no notice is left. Boxed, because it is large and rare.
     held: Option<Box<Step<M::Output>>>,
-    /// The exchange or credential request that is under way.
+    /// The exchange or credential request that is outstanding.
     outstanding: Option<Ticket>,
     ended: Option<End>,
 }
@@ -78,7 +78,7 @@ enum End {
 }
 
 impl End {
-    /// The error of every further poll.
+    /// Returns the error of every further poll.
     fn error(&self) -> &FlowError {
         match self {
             Self::Success => &FlowError::Misuse(Misuse::PolledAfterDone),
@@ -128,12 +128,12 @@ impl<M: StateMachine> Runner<M> {
         &self.machine
     }
 
-    /// The machine and its context, for what the caller of an event flow does between two polls.
+    /// Returns the machine and its context, for calls on an event flow between two polls.
     pub(crate) fn parts_mut(&mut self) -> (&mut M, &mut FlowContext<M::Service>) {
         (&mut self.machine, &mut self.cx)
     }
 
-    /// The error that the flow has ended with: [`Misuse::PolledAfterDone`] after a success.
+    /// Returns the error of a flow that has ended: [`Misuse::PolledAfterDone`] after a success.
     pub(crate) fn ended(&self) -> Option<&FlowError> {
         self.ended.as_ref().map(End::error)
     }
@@ -144,7 +144,7 @@ impl<M: StateMachine> Runner<M> {
         self
     }
 
-    /// Moves the deadline by the waits that the service asks for, by this much altogether at most.
+    /// Extends the deadline by the waits that the service asks for, by at most this time in total.
     pub(crate) fn excusing(mut self, at_most: Duration) -> Self {
         self.cx.excuse = at_most;
         self
@@ -154,7 +154,7 @@ impl<M: StateMachine> Runner<M> {
         self.cx.deadline()
     }
 
-    /// A result or an event, once all notices are out.
+    /// Returns a result or an event, after all notices.
     fn finish(&mut self, result: Result<M::Output, FlowError>) -> Step<M::Output> {
         let result = result.map_err(|mut error| {
             // A call knows only its own operation.
@@ -226,7 +226,7 @@ impl<M: StateMachine> Flow for Runner<M> {
 }
 
 impl<S: Service> FlowContext<S> {
-    /// A child flow, of a goal or of its machine, with the same deadline.
+    /// Creates a child flow from a goal or its machine, with the same deadline.
     pub(crate) fn child<M: StateMachine<Service = S>>(&mut self, goal: impl Into<M>) -> Runner<M> {
         Runner::new(goal.into(), &self.config, self.seed.split(), None).with_deadline(self.deadline())
     }

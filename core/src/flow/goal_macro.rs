@@ -1,4 +1,4 @@
-//! `goal!`: what is the same for every goal.
+//! `goal!`: the implementations that all goals share.
 
 /// Implements [`Goal`](super::Goal) for a goal, and its methods `timeout` and, if it can be resumed, `resume`.
 ///
@@ -72,8 +72,8 @@ macro_rules! goal {
         impl $Goal {
             /// Sets how long the flow may take, from its first poll; without a limit by default.
             ///
-            /// When the time is up, the flow ends with [`FlowError::Deadline`](crate::error::FlowError::Deadline), or
-            /// with [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous) if a request may have been carried
+            /// When the timeout expires, the flow ends with [`FlowError::Deadline`](crate::error::FlowError::Deadline),
+            /// or with [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous) if a request may have been carried
             /// out.
             pub fn timeout(mut self, timeout: std::time::Duration) -> Self {
                 self.timeout = Some(timeout);
@@ -83,7 +83,7 @@ macro_rules! goal {
     };
     (@resume $Goal:ty, $Machine:ty, $State:ty) => {
         impl $Goal {
-            /// Continues from a state that an earlier flow gave out with
+            /// Creates a goal that continues an interrupted flow, from the newest state of its
             /// [`Notice::Persist`](crate::flow::Notice::Persist).
             ///
             /// # Errors

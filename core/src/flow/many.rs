@@ -8,10 +8,10 @@ use super::{CredentialRequest, Exchange, Flow, Notice, Reply, Step, Ticket};
 use crate::error::{FlowError, Misuse};
 use crate::time::Timestamp;
 
-/// A set of flows that one event loop drives: knows which flow is due, and which flow a reply belongs to.
+/// A set of flows for one event loop. It finds the flow that is due, and the flow that a reply belongs to.
 ///
 /// Call [`poll`](Self::poll) until it returns [`ManyStep::Idle`]; then wait for the next reply or until the given time.
-/// Bring each reply with [`settle`](Self::settle). Flows of different types share a set as `Box<dyn Flow<Output = …> +
+/// Pass each reply to [`settle`](Self::settle). Flows of different types share a set as `Box<dyn Flow<Output = …> +
 /// Send>`.
 ///
 /// A flow leaves the set when it ends: with an error, or after its result. An event flow stays until its last event.
@@ -67,25 +67,25 @@ pub struct Many<F> {
     waiting: BTreeMap<Ticket, FlowId>,
 }
 
-/// Tells the flows of a [`Many`] apart. Never given twice by the same set.
+/// The id of a flow in a [`Many`]. A set never reuses an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowId(u64);
 
-/// What a flow of a [`Many`] wants, or that all of them wait.
+/// What the event loop of a [`Many`] does next.
 #[derive(Debug)]
 #[must_use = "a dropped step is an exchange that never happens"]
 pub enum ManyStep<T> {
-    /// Execute this exchange and bring the reply.
+    /// Execute this exchange, and settle the reply.
     Send(FlowId, Exchange),
-    /// Find a credential and bring the reply.
+    /// Find a credential, and settle the reply.
     Authorize(FlowId, CredentialRequest),
-    /// Progress to show, or a state to save before the next poll.
+    /// Show this progress, or save this state before the next poll.
     Notice(FlowId, Notice),
     /// The result of a flow, or an event of an event flow.
     Done(FlowId, Result<T, FlowError>),
     /// Every flow waits. Poll again at this time, or after a reply; `None` if no flow waits for a time.
     Idle {
-        /// When the first flow has something to do.
+        /// When the first flow is due.
         until: Option<Timestamp>,
     },
 }
@@ -96,7 +96,7 @@ struct Slot<F> {
     is_ready: bool,
     wake_at: Option<Timestamp>,
     ticket: Option<Ticket>,
-    /// Whether it has given a result or an event.
+    /// Whether it has returned a result or an event.
     has_yielded: bool,
 }
 
@@ -122,7 +122,7 @@ impl<F: Flow> Many<F> {
         id
     }
 
-    /// Takes a flow out. A reply that comes for it later is stray.
+    /// Removes and returns a flow. [`settle`](Self::settle) returns its later replies.
     pub fn remove(&mut self, id: FlowId) -> Option<F> {
         let slot = self.slots.remove(&id)?;
         if let Some(ticket) = slot.ticket {
@@ -152,9 +152,9 @@ impl<F: Flow> Many<F> {
         self.slots.get_mut(&id).map(|slot| &mut slot.flow)
     }
 
-    /// Brings a reply. The next [`poll`](Self::poll) gives it to its flow.
+    /// Takes a reply. The next [`poll`](Self::poll) gives it to its flow.
     ///
-    /// Returns the reply if no flow waits for it: its flow has given it up, was taken out, or belongs to another set.
+    /// Returns the reply if no flow waits for it: its flow no longer waits, was removed, or belongs to another set.
     pub fn settle(&mut self, reply: Reply) -> Option<Reply> {
         let Some(id) = self.waiting.remove(&reply.ticket) else { return Some(reply) };
         if let Some(slot) = self.slots.get_mut(&id) {
@@ -164,7 +164,7 @@ impl<F: Flow> Many<F> {
         None
     }
 
-    /// Polls the flows that are due, until one of them wants something.
+    /// Polls the flows that are due, until one of them has a step.
     pub fn poll(&mut self, now: Timestamp) -> ManyStep<F::Output> {
         loop {
             while let Some(Reverse((at, id))) = self.timers.peek().copied().filter(|Reverse((at, _))| *at <= now) {
@@ -194,7 +194,7 @@ impl<F: Flow> Many<F> {
                     self.make_ready(id);
                     return ManyStep::Notice(id, notice);
                 }
-                // The flow has given this reply up, and waits for another reply or for a time.
+                // The flow no longer waits for this reply, but for another reply or for a time.
                 Step::Stray(_) => self.make_ready(id),
                 // Only the flow knows whether that was its last event.
                 Step::Done(Ok(output)) => {
@@ -213,7 +213,7 @@ impl<F: Flow> Many<F> {
         }
     }
 
-    /// The first timer that still counts.
+    /// Returns the first timer that is not outdated.
     fn next_timer(&mut self) -> Option<Timestamp> {
         while let Some(Reverse((at, id))) = self.timers.peek().copied() {
             if self.slots.get(&id).is_some_and(|slot| slot.wake_at == Some(at)) {

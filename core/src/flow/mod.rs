@@ -1,4 +1,4 @@
-//! Flows: several exchanges over time, towards one goal, as state machines without I/O.
+//! Flows: state machines without I/O that reach a goal with several requests.
 //!
 //! A [`Flow`] has one method. Its driver calls [`poll`](Flow::poll) and carries out the [`Step`]:
 //!
@@ -8,7 +8,7 @@
 //!   Send(exchange) ──▶ execute it, exchange.settle(result) ──▶ reply ───────────────────┤
 //!   Authorize(request) ▶ find a credential, request.settle(result) ─▶ reply ────────────┤
 //!   WaitUntil(at) ────▶ sleep ──▶ no reply ─────────────────────────────────────────────┤
-//!   InFlight{until} ──▶ an exchange is out: wait for its reply, or until then ──────────┤
+//!   InFlight{until} ──▶ wait for the reply that is outstanding, or until then ──────────┤
 //!   Notice(notice) ───▶ show it, or save it ──▶ no reply ───────────────────────────────┤
 //!   Stray(reply) ─────▶ not this flow's reply: give it to the flow that it belongs to ──┘
 //!   Done(result)       the end
@@ -19,13 +19,13 @@
 //! rules hold for every flow:
 //!
 //! * At most one exchange is outstanding. Parallel work is several flows.
-//! * An exchange is settled by moving it, so that it cannot be answered twice; a reply of another flow, or one that
-//!   comes too late, is handed back as [`Step::Stray`] and changes nothing.
+//! * Settling an exchange consumes it, so it cannot be answered twice. A reply of another flow, or a late reply, is
+//!   returned as [`Step::Stray`] and changes nothing.
 //! * A request whose [`Effect`](crate::Effect) is `Once` is never sent again after an attempt whose outcome is unknown.
-//! * Polling more often than asked is harmless. A flow that failed gives the same error again.
-//! * Dropping a flow cancels it here; the service continues what it has begun.
+//! * Polling more often than necessary is harmless. A flow that failed returns the same error again.
+//! * Dropping a flow sends nothing: the service continues what it has begun.
 //!
-//! Flows nest: a flow polls its child and passes on, with [`ready!`](ready), every step but the child's result.
+//! Flows nest: a flow polls its child, and returns every step except the child's result, with [`ready!`](ready).
 //!
 //! [`docs::embedding`](crate::docs::embedding) shows how to embed flows in an event loop, and how to run 1,000 flows on
 //! one thread.
@@ -81,14 +81,14 @@ use crate::operation::{OperationInfo, Service};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
-/// Several exchanges over time, towards one goal.
+/// A state machine that reaches a goal with several requests, without I/O.
 pub trait Flow {
-    /// What the flow is for.
+    /// The result, or the event of an event flow.
     type Output;
 
-    /// Goes as far as possible without I/O, and says what it wants next.
+    /// Advances the flow as far as possible without I/O, and returns what to do next.
     ///
-    /// `reply` is the settled exchange or credential request of an earlier step, if there is one now.
+    /// `reply` is the settled exchange or credential request of an earlier step; `None` if no reply has arrived.
     fn poll(&mut self, now: Timestamp, reply: Option<Reply>) -> Step<Self::Output>;
 }
 
@@ -108,44 +108,45 @@ impl<F: Flow + ?Sized> Flow for Box<F> {
     }
 }
 
-/// What a flow is asked to reach, as data; [`start`](Goal::start) makes the flow.
+/// The description of a flow, as data. [`start`](Goal::start) creates the flow.
 pub trait Goal {
-    /// Which service it speaks to.
+    /// The service that the flow talks to.
     type Service: Service;
     /// The result.
     type Output;
     /// The state machine.
     type Flow: Flow<Output = Self::Output>;
 
-    /// Makes the flow. All its ids and its jitter come from the seed.
+    /// Creates the flow. It draws all its ids and its jitter from the seed.
     fn start(self, config: &Config<Self::Service>, seed: Seed) -> Self::Flow;
 }
 
-/// What a flow wants next.
+/// What the driver of a flow does next.
 #[derive(Debug)]
 #[must_use = "a dropped step is an exchange that never happens"]
 pub enum Step<T> {
-    /// Execute this exchange and bring the reply.
+    /// Execute this exchange, and poll with the reply.
     Send(Exchange),
-    /// Find a credential and bring the reply.
+    /// Find a credential, and poll with the reply.
     Authorize(CredentialRequest),
-    /// Poll again at this moment, without a reply.
+    /// Poll again at this time, without a reply.
     WaitUntil(Timestamp),
-    /// Something is outstanding: poll with its reply, or without one at this moment.
+    /// A reply is outstanding: poll with it, or at the given time without it.
     InFlight {
-        /// When the flow will stop waiting for it.
+        /// When the flow stops waiting for the reply.
         until: Timestamp,
     },
-    /// Progress to show, or a state to save before the next step. Poll again at once.
+    /// Show this progress, or save this state before the next poll. Then poll again at once.
     Notice(Notice),
-    /// This reply is not what the flow waits for. Nothing changed; poll again at once.
+    /// The flow does not wait for this reply. Nothing changed: give the reply to its own flow, and poll again at once.
     Stray(Reply),
-    /// The flow's result. An event flow yields one event each time: poll it again until its last event or an error.
+    /// The result of the flow. An event flow yields an event: poll it again until its last event or an error.
     Done(Result<T, FlowError>),
 }
 
 impl<T> Step<T> {
-    /// Returns the result, or the step for the caller of a parent flow. `?` passes that on, as [`ready!`](ready) does.
+    /// Returns the result, or the step that a parent flow returns to its caller. `?` returns the step, as
+    /// [`ready!`](ready) does.
     pub fn into_result<U>(self) -> ControlFlow<Step<U>, Result<T, FlowError>> {
         ControlFlow::Break(match self {
             Self::Done(result) => return ControlFlow::Continue(result),
@@ -159,9 +160,9 @@ impl<T> Step<T> {
     }
 }
 
-/// Passes every step of a child on to the parent's caller, and evaluates to the child's result.
+/// Evaluates to the result of a child flow. Returns every other step of the child to the caller.
 ///
-/// The `std::task::ready!` of steps, for flows of one's own:
+/// It corresponds to `std::task::ready!`, for your own flows:
 ///
 /// ```
 /// use pipewright::Timestamp;
@@ -202,7 +203,7 @@ macro_rules! ready {
 }
 pub use ready;
 
-/// Tells exchanges apart, across all flows of the process.
+/// Identifies an exchange among all flows of the process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Ticket(u64);
 
@@ -213,7 +214,7 @@ impl Ticket {
     }
 }
 
-/// A request on its way. Settle it with what came of it; dropping it counts as no answer.
+/// A request to execute. Settle it with the response or the error. A dropped exchange counts as unanswered.
 #[must_use = "an exchange that is not executed and settled leaves its flow waiting for the timeout"]
 pub struct Exchange {
     ticket: Ticket,
@@ -226,47 +227,46 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// The request, complete with its credential.
+    /// Returns the request, including its credential.
     pub fn request(&self) -> &Request<Body> {
         &self.request
     }
 
-    /// The operation's row in its table.
+    /// Returns the operation's name, method, path template and effect.
     pub fn info(&self) -> &'static OperationInfo {
         self.info
     }
 
-    /// How long the flow will wait for the answer. Of a streaming exchange: for its head.
+    /// Returns how long the flow waits for the response; for a streaming exchange, for its head.
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// The longest body that the flow takes, in bytes. Of a streaming exchange: of an error response.
+    /// Returns the maximum size of the response body in bytes; for a streaming exchange, of an error response.
     pub fn body_limit(&self) -> u64 {
         self.body_limit
     }
 
-    /// Whether a successful answer is a stream, to be handed over unread.
+    /// Returns whether a successful response is a stream, whose body the transport must not read.
     pub fn is_streaming(&self) -> bool {
         self.streaming
     }
 
-    /// Whether the request should go over a new connection. True for operations with
-    /// [`Effect::Once`](crate::Effect::Once): if the server closes a kept connection while the request is on its way,
-    /// its outcome is unknown. True for every operation after an attempt that got no answer: the other kept connections
-    /// may be dead, too.
+    /// Returns whether the request should use a new connection. True for operations with
+    /// [`Effect::Once`](crate::Effect::Once): if the server closes a kept connection during the request, the outcome is
+    /// unknown. Also true after an attempt without an answer: other kept connections may be dead, too.
     pub fn wants_fresh_connection(&self) -> bool {
         self.fresh
     }
 
-    /// The end of the exchange: the answer, or why no answer came. Of a streaming exchange: the head with an empty
-    /// body, or the rejection with its body.
+    /// Ends the exchange with the response, or with the reason why no response arrived. For a streaming exchange, pass
+    /// the head with an empty body, or the error response with its body.
     pub fn settle(self, result: Result<Response<Bytes>, TransportError>) -> Reply {
         Reply { ticket: self.ticket, outcome: Outcome::Answer(result) }
     }
 }
 
-/// Names the exchange. Headers, and the values of the query, are not shown: they may be credentials or other secrets.
+/// Shows the operation and the URI. Does not show headers and the values of the query, which may be secrets.
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exchange")
@@ -287,7 +287,7 @@ fn without_query_values(uri: &Uri) -> String {
     format!("{before}?{}", names.map(|name| format!("{name}=…")).collect::<Vec<_>>().join("&"))
 }
 
-/// A flow asks for a credential.
+/// A request for a credential.
 #[derive(Debug)]
 #[must_use = "without a credential the flow waits for its deadline"]
 pub struct CredentialRequest {
@@ -298,22 +298,24 @@ pub struct CredentialRequest {
 }
 
 impl CredentialRequest {
-    /// The service's name, as in [`OperationInfo::service`].
+    /// Returns the service's name, as in [`OperationInfo::service`].
     pub fn service(&self) -> &'static str {
         self.service
     }
 
-    /// Host and port that the credential will be sent to.
+    /// Returns the host and port that the credential will be sent to.
     pub fn authority(&self) -> &Authority {
         &self.authority
     }
 
-    /// The credential that the service has just rejected with 401, if that is why. Return another credential.
+    /// Returns the credential that the service has just rejected with 401; `None` if it rejected none. Supply another
+    /// credential.
     pub fn rejected(&self) -> Option<&HeaderValue> {
         self.rejected.as_ref()
     }
 
-    /// The value of the `Authorization` header, or why there is no credential. It is marked as sensitive.
+    /// Ends the request with the value of the `Authorization` header, or with the reason why no credential is
+    /// available. The header is marked as sensitive.
     pub fn settle(self, result: Result<HeaderValue, CredentialError>) -> Reply {
         let result = result.map(|mut header| {
             header.set_sensitive(true);
@@ -324,7 +326,7 @@ impl CredentialRequest {
 }
 
 impl Reply {
-    /// Whether it belongs to an exchange, and not to a credential request.
+    /// Returns whether it belongs to an exchange, and not to a credential request.
     pub(crate) fn is_of_exchange(&self) -> bool {
         matches!(self.outcome, Outcome::Answer(_))
     }
@@ -336,7 +338,7 @@ impl fmt::Debug for Ticket {
     }
 }
 
-/// A settled exchange or credential request, for the flow it came from.
+/// A settled exchange or credential request, for the flow that it belongs to.
 #[derive(Debug)]
 #[must_use = "the flow waits for this reply"]
 pub struct Reply {

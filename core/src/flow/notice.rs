@@ -1,4 +1,4 @@
-//! [`Notice`]: what a flow says on its way.
+//! [`Notice`]: what a flow tells its caller before it ends.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::operation::OperationInfo;
 use crate::schema::json_structs;
 use crate::time::Timestamp;
 
-/// What a flow tells its caller on the way: for progress bars, logs, and for resuming after a crash.
+/// What a flow tells its caller before it ends: for progress bars and logs, and to resume after a crash.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Notice {
@@ -22,7 +22,7 @@ pub enum Notice {
     Sending {
         /// The operation: its name, method and path template.
         operation: &'static OperationInfo,
-        /// How many attempts came before.
+        /// The number of earlier attempts.
         attempt: u32,
     },
     /// A response came, and the call ends with it.
@@ -34,7 +34,7 @@ pub enum Notice {
         attempt: u32,
         /// The status of the response.
         status: StatusCode,
-        /// The time since the request was handed out.
+        /// The time since the request was sent.
         elapsed: Duration,
     },
     /// An attempt failed, and the flow will make another attempt.
@@ -44,7 +44,7 @@ pub enum Notice {
         operation: &'static OperationInfo,
         /// The number of attempts before the failed attempt.
         attempt: u32,
-        /// The time since the request, or the request for a credential, was handed out.
+        /// The time since the request, or the request for a credential, was sent.
         elapsed: Duration,
         /// The error of the attempt.
         cause: Arc<FlowError>,
@@ -63,7 +63,7 @@ pub enum Notice {
         /// How many phases the flow has at most; 0 if they are not numbered.
         total: u32,
     },
-    /// The flow saw something that is worth showing, such as the state of a job.
+    /// The flow observed something to show, such as the state of a job.
     #[non_exhaustive]
     Observed {
         /// What was observed, as in `job 4c7e…`.
@@ -71,22 +71,22 @@ pub enum Notice {
         /// Its state.
         state: String,
     },
-    /// A state to keep **before polling again**, if the flow is to be resumed after a crash.
+    /// A state to save **before the next poll**, if the flow is to be resumed after a crash.
     Persist(SavedState),
 }
 
 impl Notice {
-    /// A [`Notice::Observed`], for a flow of your own.
+    /// Creates a [`Notice::Observed`], for a flow of your own.
     pub fn observed(what: impl Into<String>, state: impl Into<String>) -> Self {
         Self::Observed { what: what.into(), state: state.into() }
     }
 
-    /// A [`Notice::Phase`] without numbers, for a flow of your own.
+    /// Creates a [`Notice::Phase`] without numbers, for a flow of your own.
     pub fn phase(flow: &'static str, phase: &'static str) -> Self {
         Self::numbered_phase(flow, phase, &[])
     }
 
-    /// A phase with its place in the list of the flow's phases.
+    /// Creates a phase with its place in the list of the flow's phases.
     pub(crate) fn numbered_phase(flow: &'static str, phase: &'static str, phases: &[&str]) -> Self {
         let index = phases.iter().position(|listed| *listed == phase).map_or(0, |place| place + 1);
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
@@ -98,8 +98,8 @@ impl Notice {
 json_structs! {
     /// The state of a flow between two exchanges, small and serialisable.
     ///
-    /// Only the flow's `resume` reads its content. It may hold what the goal was given, including arguments and
-    /// configuration of a program: protect it as you protect those. `Debug` does not show it.
+    /// Only the flow's `resume` reads its content. It may contain the arguments and the configuration of a program:
+    /// protect it like those. `Debug` does not show it.
     ///
     /// ```
     /// use pipewright::flow::SavedState;

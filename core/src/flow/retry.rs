@@ -1,4 +1,4 @@
-//! When to try again.
+//! [`Retry`]: when and how often to repeat a request.
 
 use std::time::Duration;
 
@@ -13,28 +13,28 @@ use crate::seed::Seed;
 /// let retry = Retry::default().with_attempts(5).with_attempt_timeout(Duration::from_secs(10));
 /// ```
 ///
-/// Waits are exponential with full jitter and capped: after *n* failed attempts a random time up to
-/// `min(cap, base · 2ⁿ⁻¹)` ([Brooker 2015](https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/)).
-/// A `Retry-After` of the service is waited for instead when it is longer.
+/// Waits are exponential with full jitter and capped: after *n* failed attempts a random time up to `min(cap, base ·
+/// 2ⁿ⁻¹)` ([Brooker 2015](https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/)). If the service
+/// sends a longer `Retry-After`, the call waits for that time instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retry {
-    /// How often a request is sent at the most; once more when the last attempt only told that the credential had
-    /// expired (401). 20 by default, which with the other defaults is about half a minute. A 401, 403 or 404 of a proxy
-    /// is retried as often, once the service has answered.
+    /// The maximum number of attempts; 20 by default, which take about half a minute with the other defaults. If the
+    /// last attempt showed that the credential had expired (401), the call makes one more. Once the service has
+    /// answered, a 401, 403 or 404 of a proxy is retried as often.
     pub attempts: u32,
-    /// How often a connection is tried at an address that has never answered: the address is probably wrong. 8 by
-    /// default, which with the other defaults is about three seconds. Raise it to wait for a service that is being
-    /// started.
+    /// The maximum number of connection attempts at an address that has never answered, because it is probably wrong; 8
+    /// by default, which take about three seconds with the other defaults. Raise it to wait for a service that is
+    /// starting.
     pub connect_attempts: u32,
-    /// The longest first wait. 50 ms by default.
+    /// The longest first wait; 50 ms by default.
     pub base: Duration,
-    /// The longest wait of all. 5 s by default.
+    /// The longest wait of all; 5 s by default.
     pub cap: Duration,
-    /// How long to wait for one answer. 30 s by default.
+    /// How long to wait for the response to one attempt; 30 s by default.
     pub attempt_timeout: Duration,
-    /// A `Retry-After` that is longer than this ends the call with the service's error, which says that the request was
-    /// not sent again and when the service asks to come again. 5 min by default.
+    /// The longest `Retry-After` that a call waits for; 5 min by default. A longer `Retry-After` ends the call with the
+    /// service's error, which names the time when a retry is allowed.
     pub longest_retry_after: Duration,
 }
 
@@ -52,7 +52,7 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// One attempt, no more.
+    /// Creates a configuration with one attempt.
     pub fn never() -> Self {
         Self { attempts: 1, ..Self::default() }
     }
@@ -93,13 +93,13 @@ impl Retry {
         self
     }
 
-    /// The longest wait after `failed` attempts (at least 1).
+    /// Returns the longest wait after `failed` attempts (at least 1).
     pub fn longest_wait(&self, failed: u32) -> Duration {
         let factor = 1_u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX);
         self.base.saturating_mul(factor).min(self.cap)
     }
 
-    /// A wait after `failed` attempts, drawn from the seed.
+    /// Returns a wait after `failed` attempts, drawn from the seed.
     pub fn wait(&self, failed: u32, seed: &mut Seed) -> Duration {
         let longest = u64::try_from(self.longest_wait(failed).as_micros()).unwrap_or(u64::MAX);
         Duration::from_micros(seed.below(longest.saturating_add(1)))

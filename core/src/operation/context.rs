@@ -1,4 +1,4 @@
-//! [`RequestContext`]: where a request goes to.
+//! [`RequestContext`]: the destination of a request.
 
 use super::{ServerVersion, Service};
 use crate::url::Base;
@@ -10,7 +10,7 @@ pub struct RequestContext<'a> {
     base: &'a Base,
     attempt: u32,
     server_version: Option<ServerVersion>,
-    /// Of another service than the operation's: its prefix, and whether it decodes twice.
+    /// The prefix of another service than the operation's, and whether it decodes twice.
     paths: Option<(&'static str, bool)>,
 }
 
@@ -33,19 +33,19 @@ impl<'a> RequestContext<'a> {
     }
 
     /// Builds paths as service `S` reads them: with its [`PREFIX`](Service::PREFIX) and
-    /// [`DECODES_TWICE`](Service::DECODES_TWICE), not those of the operation's own service. For a server that has
-    /// operations of another service.
+    /// [`DECODES_TWICE`](Service::DECODES_TWICE), and not with the values of the operation's own service. Use it for a
+    /// server that serves operations of another service.
     pub fn with_paths_of<S: Service>(mut self) -> Self {
         self.paths = Some((S::PREFIX, S::DECODES_TWICE));
         self
     }
 
-    /// Stands between the base address and the template.
+    /// Returns the path between the base address and the template.
     pub(super) fn prefix<S: Service>(&self) -> &'static str {
         self.paths.map_or(S::PREFIX, |(prefix, _)| prefix)
     }
 
-    /// Whether the server percent-decodes path segments twice.
+    /// Returns whether the server percent-decodes path segments twice.
     pub(super) fn decodes_twice<S: Service>(&self) -> bool {
         self.paths.map_or(S::DECODES_TWICE, |(_, twice)| twice)
     }
@@ -60,7 +60,7 @@ impl<'a> RequestContext<'a> {
         self.server_version
     }
 
-    /// Returns how many attempts came before.
+    /// Returns the number of earlier attempts.
     pub fn attempt(&self) -> u32 {
         self.attempt
     }

@@ -22,10 +22,10 @@ pub use self::target::Target;
 pub(crate) use self::version::KnownVersion;
 pub use self::version::{InvalidVersion, ServerVersion};
 
-/// One HTTP exchange with a service, as data: how to ask and how to read the answer.
+/// One HTTP exchange with a service, as data: it builds the request and reads the response.
 ///
-/// Operations are plain structs. They can be used without anything else of this crate: build the request, send
-/// it by whatever means, parse the answer. [`Call`](crate::flow::Call) adds credentials, retries and deadlines.
+/// Operations are plain structs. You can use them without the rest of this crate: build the request, send it with any
+/// HTTP client, and parse the response. [`Call`](crate::flow::Call) adds credentials, retries and deadlines.
 ///
 /// ```
 /// use pipewright::{Base, Operation, operation::RequestContext};
@@ -44,66 +44,69 @@ pub use self::version::{InvalidVersion, ServerVersion};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Operation {
-    /// What the answer says.
+    /// The type of the answer.
     type Output;
-    /// Whose operation it is.
+    /// The service of the operation.
     type Service: Service;
-    /// Its row in the service's table.
+    /// Name, method, path template and effect.
     const INFO: &'static OperationInfo;
-    /// Whether the answer is a stream, and `Output` its [`Decoder`](crate::decode::Decoder).
+    /// Whether the response is a stream. Then `Output` is its [`Decoder`](crate::decode::Decoder).
     const STREAMING: bool = false;
 
-    /// What sending this value twice does.
+    /// Returns what happens if this request is sent twice.
     fn effect(&self) -> Effect {
         Self::INFO.effect
     }
 
-    /// How long to wait for one answer, where others are waited for `usual`.
+    /// Returns how long to wait for the response to one attempt. Most operations return `usual`.
     fn timeout(&self, usual: Duration) -> Duration {
         usual
     }
 
-    /// The request, complete but for the credential.
+    /// Builds the request, without the credential.
     ///
     /// # Errors
-    /// When a value of the operation cannot stand where it has to.
+    /// A [`BuildError`] if a value of the operation is invalid, such as an empty name in the path.
     fn request(&self, cx: RequestContext<'_>) -> Result<Request<Body>, BuildError>;
 
-    /// Reads the complete answer. Of a [`STREAMING`](Self::STREAMING) operation: its head, and the body of a rejection.
+    /// Reads the complete response; for a [`STREAMING`](Self::STREAMING) operation its head, or a complete error
+    /// response.
     ///
     /// # Errors
-    /// When the service rejected the request, or the answer cannot be read.
+    /// A [`ServiceError`] if the service rejected the request, or if the response cannot be read.
     fn parse(&self, response: Response<Bytes>) -> Result<Self::Output, ServiceError>;
 }
 
 /// What the operations of one service have in common. Implemented by a marker type for each service.
 pub trait Service: 'static {
-    /// As in [`OperationInfo::service`].
+    /// The name of the service, as in [`OperationInfo::service`].
     const NAME: &'static str;
-    /// Stands between the base address and each template.
+    /// The path between the base address and each template.
     const PREFIX: &'static str = "";
-    /// The longest request line that the service reads.
+    /// The longest request line that the service reads, in bytes.
     const MAX_REQUEST_LINE: usize = 8000;
     /// Whether the servers percent-decode path segments twice.
     const DECODES_TWICE: bool = false;
-    /// The versions of the API, as they begin its paths. No base address ends with one: every request adds it.
+    /// The path segments of the API's versions, such as `v1`. A base address must not end with one, because every
+    /// request adds it.
     const VERSIONS: &'static [&'static str] = &[];
-    /// The query parameter that says how many attempts came before; it stands last.
+    /// The name of the last query parameter, which has the number of earlier attempts. `None` if the service has no
+    /// such parameter.
     const ATTEMPTS: Option<&'static str> = None;
 
-    /// Adds what every request carries.
+    /// Adds the headers of every request.
     fn default_headers(_headers: &mut HeaderMap) {}
 
-    /// Reads an answer whose status is no success.
+    /// Reads a response whose status is not a success.
     fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError;
 
-    /// Whether a rejection of the kind [`Rejected`](crate::error::ErrorKind::Rejected) proves that the service has
-    /// answered. By default it does. Return `false` for those that a gateway could have written as well.
+    /// Returns whether a rejection of the kind [`Rejected`](crate::error::ErrorKind::Rejected) proves that the service
+    /// has answered; true by default. Return `false` for rejections that a gateway may write, too.
     fn identifies_service(_rejection: &ServiceError) -> bool {
         true
     }
 
-    /// Whether another credential might do. The request was not carried out then.
+    /// Returns whether another credential may be accepted. Such a request was not carried out.
     fn is_auth_error(rejection: &ServiceError) -> bool {
         rejection.status() == StatusCode::UNAUTHORIZED
     }

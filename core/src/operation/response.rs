@@ -1,4 +1,4 @@
-//! Reads the response of an operation.
+//! [`FromResponse`] and [`parse_json`]: read the response of an operation.
 
 use bytes::Bytes;
 use http::Response;
@@ -9,19 +9,19 @@ use crate::error::ServiceError;
 use crate::json::{self, JsonError};
 use crate::schema::{Value, WireField};
 
-/// A type that can be the answer of an operation. Records are; see their table.
+/// A type that an operation reads from its response. All JSON records of this crate implement it.
 pub trait FromResponse: Sized {
     /// Reads the body of a success.
     ///
     /// # Errors
-    /// When it is not what the operation answers.
+    /// A [`ServiceError`] if the body is not of this type.
     fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError>;
 }
 
-/// Of a streaming operation: the decoder for the lines that follow the head.
+/// For streaming operations: the decoder for the lines of the body.
 impl FromResponse for Lines {
     fn from_response(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<Self, ServiceError> {
-        // What a proxy says in a page of its own is not what was asked for.
+        // A web page comes from a proxy, and not from the service.
         match crate::error::content_type(response) {
             Some(kind) if kind.eq_ignore_ascii_case("text/html") => {
                 Err(ServiceError::unreadable(info, response, &format!("expected text/plain, got {kind}")))
@@ -39,7 +39,7 @@ impl<T: WireField> FromResponse for T {
     }
 }
 
-/// Sorts an answer by its status and reads it. What the table's operations do.
+/// Reads a response: a success as `T`, any other status as the service's error.
 pub(crate) fn parse<S: Service, T: FromResponse>(
     info: &'static OperationInfo,
     response: &Response<Bytes>,
@@ -47,7 +47,7 @@ pub(crate) fn parse<S: Service, T: FromResponse>(
     parse_by::<S, T>(info, response, T::from_response)
 }
 
-/// The same with a reader that is not the type's own.
+/// Does the same with another reader of the body.
 pub(crate) fn parse_by<S: Service, T>(
     info: &'static OperationInfo,
     response: &Response<Bytes>,
@@ -56,7 +56,7 @@ pub(crate) fn parse_by<S: Service, T>(
     if response.status().is_success() { read(info, response) } else { Err(S::parse_error(info, response)) }
 }
 
-/// Reads a JSON body; a body said to be of another type is rejected, one without a type is tried.
+/// Reads a JSON body. Rejects a body with another content type; accepts a body without a content type.
 pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
     info: &'static OperationInfo,
     response: &Response<Bytes>,
@@ -64,7 +64,7 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
     read_json_by(info, response, json::read)
 }
 
-/// The same; what does not fit in the answer is left out, if it can be.
+/// Does the same, and leaves out parts of the answer that do not fit, if they are optional.
 pub(crate) fn read_answer<T: serde::de::DeserializeOwned>(
     info: &'static OperationInfo,
     response: &Response<Bytes>,
@@ -87,15 +87,15 @@ fn read_json_by<T>(
     }
     read(response.body()).map_err(|error| {
         let unreadable = ServiceError::unreadable(info, response, &error.to_string());
-        // What is whole and still of another shape will be so next time.
+        // A complete answer of another shape would have the same shape at the next attempt.
         let transient = matches!(error, JsonError::Malformed(_) | JsonError::NotUtf8 { .. });
         let transient = transient && unreadable.is_transient();
         unreadable.with_transient(transient)
     })
 }
 
-/// Reads a response as an operation of service `S` does: a success as JSON, anything else with the service's own error
-/// parsing. For [`Operation::parse`](super::Operation::parse) of operations of your own.
+/// Reads a response as an operation of service `S` does: a success as JSON, any other status with the service's error
+/// parsing. Use it in [`Operation::parse`](super::Operation::parse) of your own operations.
 ///
 /// ```
 /// use pipewright::flink::{Flink, FlinkRest};
@@ -139,7 +139,7 @@ pub fn parse_json<S: Service, T: serde::de::DeserializeOwned>(
     parse_by::<S, T>(info, response, read_json)
 }
 
-/// For bodies that are handed on as they are.
+/// Rejects a compressed body, for operations that return the body unread.
 pub(crate) fn reject_compressed(info: &'static OperationInfo, response: &Response<Bytes>) -> Result<(), ServiceError> {
     match crate::error::compressed(response) {
         Some(problem) => Err(ServiceError::unreadable(info, response, &problem)),
@@ -147,7 +147,8 @@ pub(crate) fn reject_compressed(info: &'static OperationInfo, response: &Respons
     }
 }
 
-/// `application/json` and what is built on it ([RFC 6839 §3.1](https://www.rfc-editor.org/rfc/rfc6839#section-3.1)).
+/// Returns whether a media type is `application/json`, or another type with JSON syntax ([RFC 6839
+/// §3.1](https://www.rfc-editor.org/rfc/rfc6839#section-3.1)).
 fn is_json(kind: &str) -> bool {
     kind.eq_ignore_ascii_case("application/json")
         || kind.rsplit_once('+').is_some_and(|(_, suffix)| suffix.eq_ignore_ascii_case("json"))

@@ -1,7 +1,7 @@
-//! [`Target`]: a request, written from a path template in one buffer.
+//! [`Target`]: builds a request from a path template.
 //!
-//! Nothing that a name holds can leave its path segment: every parameter is percent-encoded as one segment. What no
-//! encoding can save (an empty name, `.` and `..`, which URL parsers drop) is a [`BuildError`].
+//! Every parameter is percent-encoded as one path segment, so a name cannot change the path. A segment that encoding
+//! cannot protect is a [`BuildError`]: an empty name, and `.` and `..`, which URL parsers drop.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use crate::body::Body;
 use crate::error::BuildError;
 use crate::url::{self, Base, Encoder, Parameter};
 
-/// A request target under construction, from the template of an operation.
+/// A builder for the request of an operation, from its path template.
 ///
 /// ```
 /// use pipewright::{Base, operation::{RequestContext, Target}};
@@ -32,14 +32,14 @@ use crate::url::{self, Base, Encoder, Parameter};
 pub struct Target<'a> {
     info: &'static OperationInfo,
     base: &'a Base,
-    /// Text.
+    /// The text of the target.
     buffer: Vec<u8>,
-    /// What of the template is not written yet.
+    /// The rest of the template.
     template: &'static [u8],
     decoded_twice: bool,
     max_line: usize,
     has_query: bool,
-    /// Where and what the number of the attempt is.
+    /// The query parameter for the number of the attempt, and the number.
     attempts: Option<(&'static str, u32)>,
     default_headers: fn(&mut HeaderMap),
     /// The first value of the query that cannot be sent.
@@ -47,7 +47,7 @@ pub struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    /// Starts with the base's prefix and the service's.
+    /// Starts a target with the prefixes of the base address and of the service.
     #[inline]
     pub fn new<S: Service>(info: &'static OperationInfo, cx: RequestContext<'a>) -> Self {
         let (base, prefix) = (cx.base(), cx.prefix::<S>());
@@ -69,10 +69,10 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Writes the template up to and with its next parameter, which must be `name`.
+    /// Writes the template up to its next parameter, which must be `name`, and then the value.
     ///
     /// # Errors
-    /// When the value is empty, `.` or `..`.
+    /// [`BuildError::Value`] if the value is empty, `.` or `..`.
     #[inline]
     pub fn segment<P: Parameter + ?Sized>(&mut self, name: &'static str, value: &P) -> Result<(), BuildError> {
         self.literal(name);
@@ -88,7 +88,7 @@ impl<'a> Target<'a> {
     /// Writes the template up to its next parameter, and skips that.
     fn literal(&mut self, name: &'static str) {
         let (literal, rest) = split_at(self.template, b'{');
-        // Where the name says that it ends, or wherever it does.
+        // The name gives the end of the parameter; otherwise search for it.
         let (parameter, rest) = match rest.split_at_checked(name.len()) {
             Some((parameter, [b'}', rest @ ..])) => (parameter, rest),
             _ => split_at(rest, b'}'),
@@ -98,7 +98,7 @@ impl<'a> Target<'a> {
         self.template = rest;
     }
 
-    /// For a segment that has no effect, or an effect that was not meant.
+    /// Returns the error for a segment that would lead to another resource.
     #[cold]
     fn invalid(&self, name: &'static str, start: usize, displayed: bool) -> BuildError {
         let value = String::from_utf8_lossy(self.buffer.get(start..).unwrap_or_default());
@@ -110,7 +110,7 @@ impl<'a> Target<'a> {
         BuildError::value(self.info.name, name, &value, problem)
     }
 
-    /// Appends `key=value` to the query. A value that has a [`problem`](Parameter::problem) makes the request an error.
+    /// Appends `key=value` to the query. If the value has a [`problem`](Parameter::problem), `finish` returns it.
     #[inline]
     pub fn query<P: Parameter + ?Sized>(&mut self, key: &'static str, value: &P) {
         self.key(key);
@@ -118,7 +118,8 @@ impl<'a> Target<'a> {
             let text = value.to_string();
             self.error.get_or_insert_with(|| BuildError::value(self.info.name, key, &text, problem));
         }
-        // A `Display` that fails leaves a shorter value, which the service refuses; ours do not fail.
+        // A `Display` that fails leaves a shorter value, which the service rejects. The types of this crate do not
+        // fail.
         let _ = value.encode(&mut Encoder::new(&mut self.buffer, false));
     }
 
@@ -138,7 +139,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// The request, with a JSON body if one is given.
+    /// Builds the request, with a JSON body or without a body.
     ///
     /// # Errors
     /// When the request line is longer than the service reads, or a value of the query cannot be sent.
@@ -150,7 +151,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// The request, with a body of some type.
+    /// Builds the request, with a body of this content type.
     ///
     /// # Errors
     /// When the request line is longer than the service reads, or a value of the query cannot be sent.
@@ -202,17 +203,17 @@ impl fmt::Debug for Target<'_> {
     }
 }
 
-/// A base address that ends with the version of the API: `/v1/v1/…` does not exist.
+/// Returns the error for a base address that ends with a version of the API: `/v1/v1/…` does not exist.
 #[cold]
 fn repeats_version<S: Service>(base: &Base) -> Option<BuildError> {
-    let problem = "it ends with the version of the API, which every request adds: leave that out";
+    let problem = "it ends with the version of the API, which every request adds; leave it out";
     S::VERSIONS
         .iter()
         .any(|version| base.prefix().ends_with(version))
         .then(|| url::invalid_base(&base.to_string(), problem))
 }
 
-/// What stands before a byte and what behind it. Literals are short, so that a search by words takes longer.
+/// Splits at a byte. Literals are short, so a search by machine words takes longer.
 fn split_at(template: &'static [u8], byte: u8) -> (&'static [u8], &'static [u8]) {
     let end = template.iter().position(|each| *each == byte).unwrap_or(template.len());
     (template.get(..end).unwrap_or_default(), template.get(end + 1..).unwrap_or_default())

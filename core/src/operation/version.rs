@@ -1,4 +1,4 @@
-//! [`ServerVersion`]: which release of a service answers.
+//! [`ServerVersion`]: the release of a server.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -22,7 +22,7 @@ const BITS: u32 = 21;
 const LARGEST: u64 = (1 << BITS) - 1;
 
 impl ServerVersion {
-    /// A version of three numbers. Each counts up to 2,097,151.
+    /// Creates a version of three numbers. Larger numbers than 2,097,151 count as this number.
     pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
         const fn bits(number: u32) -> u64 {
             let number = number as u64;
@@ -54,7 +54,7 @@ impl fmt::Debug for ServerVersion {
     }
 }
 
-/// A text that is not the version of a server.
+/// The error of a text that is not a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidVersion(String);
 
@@ -73,7 +73,7 @@ impl std::error::Error for InvalidVersion {}
 impl FromStr for ServerVersion {
     type Err = InvalidVersion;
 
-    /// Reads a version. A `v` before it and all that follows the third number are skipped.
+    /// Reads a version. Skips a `v` before it, and everything after the third number.
     fn from_str(text: &str) -> Result<Self, InvalidVersion> {
         let invalid = || InvalidVersion(crate::error::excerpt(text.as_bytes(), 40));
         let mut numbers = text.strip_prefix('v').unwrap_or(text).splitn(3, '.').map(leading_number);

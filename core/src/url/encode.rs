@@ -1,10 +1,11 @@
-//! What stands in a path or a query, percent-encoded while it is written.
+//! [`Parameter`]: a value of a path or a query, percent-encoded while it is written.
 
 use std::fmt::{self, Display, Write as _};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// All but the unreserved characters of [RFC 3986 §2.3](https://www.rfc-editor.org/rfc/rfc3986#section-2.3).
+/// All characters except the unreserved characters of [RFC 3986
+/// §2.3](https://www.rfc-editor.org/rfc/rfc3986#section-2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// For each byte, whether it is unreserved.
@@ -19,7 +20,7 @@ static UNRESERVED: [bool; 256] = {
     unreserved
 };
 
-/// A value that can stand in a path or a query.
+/// A value of a path or a query.
 ///
 /// ```
 /// use pipewright::url::Parameter;
@@ -36,7 +37,7 @@ static UNRESERVED: [bool; 256] = {
 /// impl Parameter for Topic {}
 /// ```
 pub trait Parameter: Display {
-    /// Writes the value's text. What holds its text writes it as it is, which takes a third of the time of its
+    /// Writes the value's text. Types that hold their text write it directly, which is three times as fast as
     /// `Display`.
     ///
     /// # Errors
@@ -45,14 +46,14 @@ pub trait Parameter: Display {
         write!(out, "{self}")
     }
 
-    /// Why the service would take it for something else, and no encoding helps; `None` for all that can be sent.
+    /// Returns why the service would misread the value, even if it is encoded. `None` if the value can be sent.
     #[inline]
     fn problem(&self) -> Option<&'static str> {
         None
     }
 }
 
-/// For what holds its text.
+/// Implements [`Parameter`] for types that hold their text.
 macro_rules! texts {
     ($($type:ty),*) => {$(
         impl Parameter for $type {
@@ -80,7 +81,7 @@ impl Parameter for u16 {}
 impl Parameter for u32 {}
 impl Parameter for u64 {}
 
-/// How many bytes a value takes in a query.
+/// Returns how many bytes a value needs in a query.
 pub(crate) fn query_length(value: &dyn Parameter) -> usize {
     let mut buffer = Vec::new();
     // As in `Target::query`.
@@ -88,7 +89,7 @@ pub(crate) fn query_length(value: &dyn Parameter) -> usize {
     buffer.len()
 }
 
-/// Percent-encodes whatever is written to it.
+/// A writer that percent-encodes its input.
 #[derive(Debug)]
 pub struct Encoder<'a> {
     out: &'a mut Vec<u8>,
@@ -97,7 +98,7 @@ pub struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    /// Writes behind what `out` holds; `twice` if the server decodes twice.
+    /// Creates an encoder that appends to `out`. `twice` is for servers that decode twice.
     #[inline]
     pub(crate) fn new(out: &'a mut Vec<u8>, twice: bool) -> Self {
         Self { out, twice }
@@ -122,7 +123,7 @@ impl Encoder<'_> {
     fn escape(&mut self, text: &str) {
         for piece in utf8_percent_encode(text, RESERVED) {
             let piece = match piece {
-                // What means something to a server that reads the path once more, after decoding it.
+                // Characters with a meaning for a server that decodes the path a second time.
                 "%25" if self.twice => "%2525",
                 "%2B" if self.twice => "%252B",
                 "%2F" if self.twice => "%252F",

@@ -210,7 +210,7 @@ fn a_retry_after_that_is_too_long_ends_the_call() {
             assert!(error.service().expect("the refusal").retry_after().is_some());
             let text = error.to_string();
             let told = text.contains("not sent again") && text.contains("Retry::longest_retry_after is 300s");
-            assert!(told && (value != "301" || text.contains("come again at 1994-11-06T08:54:38.000Z")), "{text}");
+            assert!(told && (value != "301" || text.contains("allows a retry at 1994-11-06T08:54:38.000Z")), "{text}");
         }
         let trace = drive(Idempotent, &[Lost, Rejected("nt", Some(value.into()))]);
         assert_eq!((trace.verdict(), trace.sent()), ("ambiguous", 2), "{value}");
@@ -242,7 +242,7 @@ fn a_wait_is_cut_at_the_deadline() {
     let text = trace.result.expect_err("out of time").to_string();
     assert_eq!(
         text,
-        "the deadline 1994-11-06T08:49:42.000Z passed while waiting for probe; last: probe: status 503: refused nt"
+        "the deadline 1994-11-06T08:49:42.000Z passed while waiting for probe; last error: probe: status 503: refused nt"
     );
 }
 

@@ -91,7 +91,7 @@ fn an_address_that_nobody_listens_on_fails_within_seconds() {
             assert_eq!((trace.verdict(), trace.sent()), ("transport", 8), "{answer:?}");
             assert!(trace.end.since(START) < Duration::from_secs(7), "{:?}", trace.end.since(START));
             let text = trace.result.expect_err("no server").to_string();
-            assert!(text.contains("nothing has answered at this address yet: check http or https"), "{text}");
+            assert!(text.contains("nothing has answered at this address yet; check http or https"), "{text}");
         }
         // A server that answered before is only away for a while.
         for answered in [Fine, Answer::rejected("nf"), Proxy(502)] {

@@ -223,7 +223,7 @@ fn limits_are_exact() {
         }
     }
     let error = DecodeError::TooLong { item: 1, limit: 5 }.to_string();
-    assert!(error.contains("item 1") && error.contains("5 bytes") && error.contains("raise it"), "{error}");
+    assert!(error.contains("item 1") && error.contains("5 bytes") && error.contains("raise the limit"), "{error}");
 }
 
 /// What the decoder shows of itself grows with what it holds, so that this sees a buffer that is not emptied.

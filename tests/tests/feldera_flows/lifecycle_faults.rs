@@ -137,7 +137,7 @@ fn needs_enterprise<T>(trial: &Trial<T>, error: &FlowError) -> bool {
         method == "POST" && target.ends_with("/stop") && *status == 501
     };
     failure.what.starts_with("stop ")
-        && failure.reason.starts_with("only the enterprise edition can make the checkpoint")
+        && failure.reason.starts_with("only the enterprise edition makes checkpoints")
         && error.evidence::<ServiceError>().and_then(error_code) == Some(ErrorCode::EnterpriseFeature)
         && trial.history.iter().filter_map(|moment| moment.request.as_ref()).any(is_rejected)
 }

@@ -5,7 +5,7 @@
 //!            ▼                           │
 //!  Poll ──awaits approval──▶ Approve ────┘
 //!   ▲ │
-//!   ├─┤ starting, or filling views
+//!   ├─┤ starting, or backfilling
 //!   │ ├─▶ failed
 //!   │ └─ up ─▶ Confirm ──▶ done
 //!   └────────────┘ the process does not answer
@@ -37,11 +37,14 @@ use crate::flow::{FlowContext, goal};
 use crate::time::Timestamp;
 
 /// Approves the backfill of changed views of a starting pipeline, and waits until the pipeline has its desired status.
-/// Since 0.164. Returns the pipeline as of the last poll. Succeeds also if no approval is needed.
+/// Since 0.164. Returns the pipeline as of the last poll. Also succeeds if no approval is needed.
 ///
 /// # Errors
-/// [`FlowError::Failed`](crate::error::FlowError::Failed) with an [`Interruption`](super::Interruption) if the pipeline
-/// is not being started, fails, or is stopped or replaced by another client.
+/// [`FlowError::Failed`](crate::error::FlowError::Failed) with an [`Interruption`](super::Interruption):
+///
+/// * `Stopped` if the pipeline is not being started, or another client stops it;
+/// * `Crashed` if it ends with an error;
+/// * `Replaced` if another client stops it and starts it again.
 ///
 /// ```
 /// # let awaits = r#"{"deployment_status":"AwaitingApproval","deployment_desired_status":"Running"}"#;
@@ -79,13 +82,13 @@ impl ApproveBootstrap {
         Self { pipeline: pipeline.into(), silent: None, concurrent: None, timeout: None }
     }
 
-    /// Sets whether the backfill writes no output.
+    /// Sets whether the backfill writes no output; false by default.
     pub fn silent(mut self, silent: bool) -> Self {
         self.silent = Some(silent);
         self
     }
 
-    /// Sets whether the other views are processed during the backfill.
+    /// Sets whether the other views are processed during the backfill; false by default.
     pub fn concurrent(mut self, concurrent: bool) -> Self {
         self.concurrent = Some(concurrent);
         self
@@ -103,7 +106,7 @@ impl Plan for ApprovePlan {
     const NAME: &'static str = "ApproveBootstrap";
 
     fn labels(&self) -> Labels {
-        Labels { goal: Self::NAME, what: "bootstrap", waiting: "the pipeline to fill its views" }
+        Labels { goal: Self::NAME, what: "bootstrap", waiting: "the pipeline to backfill its views" }
     }
 
     fn pipeline(&self) -> &str {

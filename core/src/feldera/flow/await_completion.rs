@@ -14,13 +14,13 @@
 //! | Ask | 200 `inprogress` | Wait, longer each time |
 //! | Ask | 410: another process | failed: [`Restarted`](super::Interruption::Restarted) |
 //! | Ask, Stats | 410 `Terminating`, 500 with the code of a panic | Diagnosis, for up to 10 s; failed: [`Crashed`](super::Interruption::Crashed) |
-//! | Ask, Stats | 503 for good, not deployed | Diagnosis; failed: stopped, crashed, awaiting approval |
+//! | Ask, Stats | 503 until the retries are used up, not deployed | Diagnosis; failed: stopped, crashed, awaiting approval |
 //! | Stats | no progress, paused, no step is open | failed: [`Paused`](super::Interruption::Paused) |
 //! | Stats | no progress for the stall timeout | failed: [`Wedged`](super::Interruption::Wedged) |
 //! | Stats | a transaction is open, or views are being backfilled | Ask: that may take any time |
 //!
-//! Invariants: all requests are safe, so that nothing is ambiguous. `complete` ends the flow at any time,
-//! whatever other problem exists. A token belongs to one process, so another process cannot answer for it.
+//! Invariants: all requests are safe, so no outcome is ambiguous. `complete` ends the flow at any time, even if the
+//! pipeline has another problem. A token belongs to one process, so another process cannot answer for it.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -45,9 +45,9 @@ use crate::time::Timestamp;
 /// # Errors
 /// [`FlowError::Failed`] with an [`Interruption`](super::Interruption):
 ///
-/// * if the process was replaced or stopped, or the circuit has died;
-/// * if a running circuit makes no progress for [a minute](Self::stall_timeout);
-/// * if the pipeline is paused, and no step is in progress.
+/// * `Restarted`, `Stopped` or `Crashed` if the process that issued the token has ended;
+/// * `Wedged` if a running circuit makes no progress for [a minute](Self::stall_timeout);
+/// * `Paused` if the pipeline is paused, and no step is in progress.
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([
@@ -79,8 +79,9 @@ impl AwaitCompletion {
         Self { pipeline: pipeline.into(), token, stall_timeout: Some(STALL_TIMEOUT), even_paused: false, timeout: None }
     }
 
-    /// Sets how long the circuit may make no progress; a minute by default. `None` disables the limit. Set a longer
-    /// time if a step computes almost nothing for longer, or if an output writes nothing for longer.
+    /// Sets how long the circuit may make no progress; a minute by default. `None` disables the limit. Processor time,
+    /// completed steps and written output count as progress. Set a longer time if a step or an output can stay idle for
+    /// longer.
     pub fn stall_timeout(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.stall_timeout = time.into();
         self
@@ -105,7 +106,7 @@ impl From<AwaitCompletion> for AwaitCompletionMachine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Completed {
-    /// The step of the last input. `None` on servers before 0.242.
+    /// The number of steps that had to be completed. `None` on servers before 0.242.
     pub step: Option<u64>,
 }
 
@@ -116,7 +117,7 @@ pub struct AwaitCompletionMachine {
     stall_detector: StallDetector,
     /// When statistics are due; `None` before the first answer.
     poll_at: Option<Timestamp>,
-    /// What the last statistics named as holding steps back.
+    /// What delays the steps, by the last statistics.
     obstacle: Option<&'static str>,
     /// The number of steps that must be completed; `None` until the process reports it.
     step: Option<u64>,
@@ -128,7 +129,7 @@ pub struct AwaitCompletionMachine {
 enum State {
     Ask(Option<Call<GetCompletionStatus>>),
     Wait(Timestamp),
-    /// And when they were asked for.
+    /// With the time of the request.
     Stats(Call<GetStats>, Timestamp),
     Diagnosis(Diagnosis),
 }
@@ -150,7 +151,7 @@ impl AwaitCompletionMachine {
         format!("processing of rows by pipeline {}", self.goal.pipeline)
     }
 
-    /// Keeps in mind how far the rows are, for the error that the time is up.
+    /// Records how far the rows are, for the error that the timeout expired.
     fn noted(&self, step: Option<u64>, cx: &mut FlowContext<FelderaApi>) {
         let mut state = match step {
             Some(step) => format!("the rows are in step {step}, which is not completed"),
@@ -168,12 +169,12 @@ impl AwaitCompletionMachine {
     }
 }
 
-/// What holds all steps back, if the statistics say so.
+/// Returns what delays all steps, if the statistics show it.
 fn obstacle(metrics: &GlobalMetrics) -> Option<&'static str> {
     if metrics.open_transaction().is_some() {
         Some("a transaction is open")
     } else if metrics.bootstrap_in_progress == Some(true) {
-        Some("the pipeline fills changed views")
+        Some("the pipeline backfills changed views")
     } else if metrics.state == PipelineState::Paused {
         Some("the pipeline is paused")
     } else {

@@ -10,13 +10,13 @@
 //! |---|---|
 //! | another process than at first | failed: [`Restarted`](super::Interruption::Restarted) |
 //! | a connector that is waited for does not exist | failed, with the names of the existing connectors |
-//! | a connector of which the server does not tell whether it has reached its end | failed |
+//! | a connector without `end_of_input`: the server does not report whether it has ended | failed |
 //! | a fatal error of a connector | failed: [`ConnectorFailed`](super::Interruption::ConnectorFailed) |
-//! | the pipeline is paused | failed: [`Paused`](super::Interruption::Paused), unless it may be |
+//! | the pipeline is paused | failed: [`Paused`](super::Interruption::Paused); with `even_paused`, Wait |
 //! | steps are open, and there is no progress | failed: [`Wedged`](super::Interruption::Wedged) |
 //! | all connectors have reached their end | Token, Process: wait until their input is processed |
 //! | otherwise | Wait: a source may be slow |
-//! | nothing: 410 `Terminating`, 500 with the code of a panic, 503 for good | failed: why, after polling the pipeline for up to 10 s |
+//! | 410 `Terminating`, 500 with the code of a panic, 503 until the retries are used up | failed, with the cause, after polling the pipeline for up to 10 s |
 //!
 //! Invariants: all requests are safe. HTTP ingress has no end, and does not count as a connector here.
 
@@ -52,7 +52,7 @@ use crate::time::Timestamp;
 /// # Errors
 /// * [`FlowError::Failed`] with an [`Interruption`] if a connector has failed, if the pipeline is paused, stopped or
 ///   crashed, or if another process answers.
-/// * `Failed` without an interruption if a named connector does not exist, or if the server does not tell whether a
+/// * `Failed` without an interruption if a named connector does not exist, or if the server does not report whether a
 ///   connector has reached its end.
 /// * [`FlowError::Deadline`] if the timeout expires. It names the unfinished connectors, and which of them are paused.
 ///
@@ -123,11 +123,11 @@ impl AwaitConnectorsFinished {
 pub struct FinishedConnector {
     /// The name of the connector, such as `items.backfill`.
     pub name: String,
-    /// Records that it has read. `None` if the server does not tell.
+    /// The number of records that it has read. `None` if the server does not report it.
     pub records: Option<u64>,
-    /// Records that could not be parsed. `None` if the server does not tell.
+    /// The number of records that could not be parsed. `None` if the server does not report it.
     pub parse_errors: Option<u64>,
-    /// Errors of its source from which it has recovered. `None` if the server does not tell.
+    /// The number of errors of its source from which it has recovered. `None` if the server does not report it.
     pub transport_errors: Option<u64>,
 }
 
@@ -208,7 +208,7 @@ impl AwaitConnectorsMachine {
         self.state = State::Diagnosis(Diagnosis::new(&self.goal.pipeline, self.what(), rejection, had_process, cx));
     }
 
-    /// The result, if it has come.
+    /// Decides by the statistics. Returns the result when all input is processed.
     fn polled(
         &mut self,
         stats: &ControllerStatus,
@@ -225,8 +225,8 @@ impl AwaitConnectorsMachine {
             self.goal.names.iter().find(|name| connectors.iter().all(|input| input.endpoint_name != **name))
         {
             let names: Vec<_> = connectors.iter().map(|input| &*input.endpoint_name).collect();
-            let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            return Err(self.failed(format!("there is no input connector {name}; there are: {there}")));
+            let there = if names.is_empty() { "no input connectors".to_owned() } else { names.join(", ") };
+            return Err(self.failed(format!("input connector {name} does not exist; the pipeline has: {there}")));
         }
         let is_meant =
             |input: &&InputStatus| self.goal.names.is_empty() || self.goal.names.contains(&input.endpoint_name);
@@ -237,8 +237,8 @@ impl AwaitConnectorsMachine {
         }
         if let Some(input) = meant.iter().find(|input| input.metrics.end_of_input.is_none()) {
             return Err(self.failed(format!(
-                "the server does not tell whether the connector {} has reached the end of its input, or in a form that \
-                this version of the library does not know; update the library, or read the statistics",
+                "the server does not report in a known form whether connector {} has reached the end of its input; update \
+                 the library, or read the statistics with GetStats",
                 input.endpoint_name
             )));
         }
@@ -291,7 +291,7 @@ fn records(number: Option<u64>) -> String {
     number.map_or_else(|| "an unknown number of records".to_owned(), |number| format!("{number} records"))
 }
 
-/// Ways of ingress are listed among the connectors.
+/// The statistics list the endpoints of HTTP ingress among the connectors.
 fn is_http(input: &InputStatus) -> bool {
     place(input).1.starts_with("api-ingress-")
 }

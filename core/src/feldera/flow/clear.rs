@@ -11,7 +11,7 @@
 //!
 //! | desired status | actual status | storage | then |
 //! |---|---|---|---|
-//! | up | any | any | failed: `StorageInUse` |
+//! | any other than stopped | any | any | failed: `StorageInUse` |
 //! | stopped | not stopped yet | any | wait |
 //! | stopped | stopped | `Cleared` | done |
 //! | stopped | stopped | `Clearing` | wait |
@@ -35,14 +35,14 @@ use crate::flow::{FlowContext, goal};
 use crate::time::Timestamp;
 
 /// Clears the storage of a stopped pipeline, **including its checkpoints**, and waits until it is empty. Only a
-/// pipeline with clear storage can be deleted, or get another name or another number of workers or hosts, or another
-/// fault tolerance.
+/// pipeline with clear storage can be deleted or renamed, or get another number of workers or hosts, or another fault
+/// tolerance.
 ///
 /// Returns the pipeline as of the last poll. If the pipeline is stopping, the flow waits.
 ///
 /// # Errors
-/// * [`FlowError::Failed`](crate::error::FlowError::Failed) with [`Interruption::StorageInUse`] if the pipeline is to
-///   be up. Stop it first.
+/// * [`FlowError::Failed`](crate::error::FlowError::Failed) with [`Interruption::StorageInUse`] if the desired status
+///   is not `Stopped`. Stop the pipeline first.
 /// * [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous) if the answer to a clear was lost, and another client
 ///   may have used the storage since. The flow does not clear that client's data.
 ///

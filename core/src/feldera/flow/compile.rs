@@ -12,9 +12,9 @@
 //! | another version than at the first poll, or than the caller gave | failed: `Edited` |
 //! | `Success` | done |
 //! | `SqlError`, `RustError` | failed: `NotCompiled` |
-//! | `SystemError`, or `RustError` without a diagnostic; with `recompile`, for the first time | recompile: a line feed is added to the SQL and removed |
-//! | the same otherwise | failed: `CompilerFailed` |
-//! | any other, also statuses of later releases | wait |
+//! | `SystemError`, or `RustError` without a diagnostic; for the first time, and `recompile` is set | recompile: a line feed is added to the SQL and removed |
+//! | `SystemError`, or `RustError` without a diagnostic, otherwise | failed: `CompilerFailed` |
+//! | any other, including statuses that later releases add | wait |
 //!
 //! Feldera has no request that repeats a compilation: `update_runtime` does nothing for a pipeline of the current
 //! release. A change of the SQL, of any kind, sets `program_status` to `Pending`. If the flow ends between the two
@@ -41,7 +41,8 @@ use crate::time::Timestamp;
 /// [`FlowError::Failed`] with one of these interruptions:
 ///
 /// * [`Interruption::NotCompiled`] if the program has errors; it has their lines and columns.
-/// * [`Interruption::CompilerFailed`] if the platform failed, and not the program: see [`recompile`](Self::recompile).
+/// * [`Interruption::CompilerFailed`] if the platform failed to compile the program: see
+///   [`recompile`](Self::recompile).
 /// * [`Interruption::Edited`] if another client changes the program in the meantime.
 ///
 /// ```
@@ -76,7 +77,7 @@ impl Compile {
         Self { pipeline: pipeline.into(), version: None, recompile: false, timeout: None }
     }
 
-    /// Sets whether the program is compiled again, once, if the platform failed to compile it
+    /// Sets whether the flow has the program compiled again, once, if the platform failed to compile it
     /// ([`Interruption::CompilerFailed`]); false by default. A program with errors is never compiled again.
     ///
     /// Feldera 0.337 keeps a `SystemError` until the program changes, and has no request that repeats a compilation. So
@@ -89,14 +90,15 @@ impl Compile {
     /// [`FlowError::Ambiguous`].
     ///
     /// Verified on a real 0.337.0: a change of the SQL increments `program_version` and sets `program_status` to
-    /// `Pending`; `update_runtime` changes nothing. Read in the server's source only: any difference counts, a line
-    /// feed too. Not tried out on a real server: a `SystemError` that is compiled again after the cause was removed.
+    /// `Pending`; `update_runtime` changes nothing. Read in the server's source only: a line feed counts as a change.
+    /// Not tried on a real server: compiling again after a `SystemError`.
     pub fn recompile(mut self, recompile: bool) -> Self {
         self.recompile = recompile;
         self
     }
 
-    /// The `program_version` that was just written; any other version is from another client.
+    /// Sets the `program_version` to wait for, as the server returned it for your last change. If the pipeline has any
+    /// other version, the flow fails with [`Interruption::Edited`]. By default, the version of the first poll.
     pub fn version(mut self, program_version: i64) -> Self {
         self.version = Some(program_version);
         self
@@ -115,7 +117,7 @@ impl From<Compile> for CompileMachine {
 pub struct CompileMachine {
     goal: Compile,
     compiling: Reconciler<CompilePlan>,
-    /// The program is being compiled again.
+    /// Set while the program is being compiled again.
     recompile: Option<Recompile>,
 }
 

@@ -1,4 +1,4 @@
-//! [`Confirmation`]: whether the process of a pipeline answers that the manager shows as up.
+//! [`Confirmation`]: asks the process of a pipeline whether it runs, after the manager has shown that.
 //!
 //! | the request for statistics was answered with | then |
 //! |---|---|
@@ -36,7 +36,6 @@ json_structs! {
 
     /// The state among the metrics.
     struct Metrics {
-        /// What the circuit does.
         pub state: PipelineState,
     }
 }
@@ -65,7 +64,7 @@ impl Operation for GetState {
     }
 }
 
-/// Whether the process of a pipeline answers that the manager shows as up.
+/// Asks the process of a pipeline whether it runs, after the manager has shown that.
 #[derive(Debug, Default)]
 pub(super) struct Confirmation {
     /// Since when the manager has shown that the pipeline is up, and its process has not confirmed it.
@@ -115,7 +114,7 @@ impl Confirmation {
                 };
                 match (confirms, told) {
                     (true, _) if is_repeated && !is_over => return None,
-                    (false, Some(told)) => unconfirmed(what(), shown, &format!("its process says {told}")),
+                    (false, Some(told)) => unconfirmed(what(), shown, &format!("its process reports {told}")),
                     _ => return Some(Ok(())),
                 }
             }

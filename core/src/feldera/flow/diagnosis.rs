@@ -41,10 +41,11 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub(super) struct Diagnosis {
     pipeline: String,
-    /// A description of what cannot be done any more.
+    /// A description of the failed activity.
     what: String,
     rejection: FlowError,
-    /// Whether the flow has asked a process before, so that a process that is only starting is another process.
+    /// Whether the flow has got an answer of a process before. If so, a process that is still starting is another
+    /// process.
     had_process: bool,
     /// Until when the pipeline is polled.
     until: Timestamp,
@@ -60,12 +61,12 @@ pub(super) struct Diagnosis {
 enum State {
     Poll(Call<GetPipeline>),
     Wait(Timestamp),
-    /// The rejection says it all.
+    /// The rejection explains itself.
     Conclude,
 }
 
 impl Diagnosis {
-    /// Makes an inquiry about a rejection, for a flow that has, or has not, asked a process of the pipeline before.
+    /// Starts the diagnosis of a rejection. `had_process` tells whether the flow has got an answer of a process before.
     pub(super) fn new(
         pipeline: &str,
         what: String,
@@ -98,7 +99,7 @@ impl Diagnosis {
                     self.state = State::Wait(self.pace.next(cx.now()));
                 }
                 State::Wait(at) => match cx.wait_or_expire(*at, "the end of the pipeline")? {
-                    // The rejection says more than that the time is up.
+                    // The rejection says more than an expired timeout.
                     Err(_) => return ControlFlow::Continue(self.conclude(None)),
                     Ok(()) => self.state = State::Poll(get_pipeline(&self.pipeline, self.until, cx)),
                 },
@@ -107,7 +108,7 @@ impl Diagnosis {
         }
     }
 
-    /// Returns what explains the rejection in what a poll shows.
+    /// Returns the cause of the rejection, if a poll shows it.
     fn found(&mut self, pipeline: &Pipeline) -> Option<Interruption> {
         let found = interruption(pipeline).filter(|found| self.explains(found));
         let deployment = pipeline.deployment_id.clone();
@@ -118,7 +119,7 @@ impl Diagnosis {
 
     fn conclude(&mut self, found: Option<Interruption>) -> FlowError {
         let found = found.or_else(|| self.provisional.take());
-        // What the process itself says of its end beats a stop that came later.
+        // The process's own error counts more than a later stop.
         let found = match (found, self.rejection.service().and_then(Interruption::told_by)) {
             (Some(Interruption::Crashed(error)), _) => Some(Interruption::Crashed(error)),
             (found, told) => told.or(found),
@@ -137,7 +138,7 @@ impl Diagnosis {
         }
     }
 
-    /// Whether a cause that is found can be believed at once: no end of the process can hide another cause behind it.
+    /// Returns whether a cause is final: the end of the process cannot hide another cause behind it.
     fn is_final(&self, found: &Interruption, pipeline: &Pipeline) -> bool {
         let is_stopping = matches!(pipeline.deployment_status, PipelineStatus::Stopped | PipelineStatus::Stopping);
         match found {
@@ -147,8 +148,8 @@ impl Diagnosis {
         }
     }
 
-    /// Whether the rejection says that the process has ended or cannot be reached. One that took too long to answer, as
-    /// a paused process does with rows, is alive as far as is known.
+    /// Returns whether the rejection says that the process has ended or cannot be reached. A process that takes too
+    /// long to answer may be alive: a paused process holds rows back.
     fn may_have_ended(&self) -> bool {
         let Some(rejection) = self.rejection.service() else { return false };
         match error_code(rejection) {
@@ -162,9 +163,9 @@ impl Diagnosis {
     /// Returns whether the finding explains why the pipeline rejected the request.
     fn explains(&self, found: &Interruption) -> bool {
         match found {
-            // A first process that takes long to start has taken in nothing.
+            // The first process of a pipeline, which is still starting, has ingested nothing.
             Interruption::Restarted => self.had_process,
-            // It holds rows, and does everything else.
+            // A paused process holds rows back, and serves all other requests.
             Interruption::Paused => {
                 self.rejection.service().is_some_and(|rejection| rejection.operation() == HttpInput::INFO.name)
             }
@@ -182,7 +183,8 @@ fn get_pipeline(pipeline: &str, until: Timestamp, cx: &mut FlowContext<FelderaAp
     cx.until(Some(until + LAST_POLL_TIMEOUT), |cx| cx.call(GetPipeline::new(pipeline).selector(Selector::Status)))
 }
 
-/// Whether a rejection leaves open why the process does not do its work, or tells it before the manager does.
+/// Returns whether a rejection does not show why the process cannot serve requests, or shows it before the manager
+/// does.
 fn says_too_little(code: &ErrorCode) -> bool {
     is_end_of_process(code)
         || matches!(
@@ -195,8 +197,8 @@ fn says_too_little(code: &ErrorCode) -> bool {
         )
 }
 
-/// Whether a rejection is about the process that was asked, and not about the request: another poll at the pipeline
-/// tells more.
+/// Returns whether a rejection is about the process, and not about the request: another poll of the pipeline shows
+/// more.
 pub(super) fn is_of_process(rejection: &ServiceError) -> bool {
     error_code(rejection).is_some_and(|code| {
         says_too_little(&code)
@@ -210,7 +212,7 @@ pub(super) fn is_of_process(rejection: &ServiceError) -> bool {
     })
 }
 
-/// What a pipeline's object says about why its process does not do its work.
+/// Returns why a process cannot serve requests, if the pipeline object shows it.
 pub(super) fn interruption(pipeline: &Pipeline) -> Option<Interruption> {
     let ends =
         matches!(

@@ -66,8 +66,9 @@ use crate::time::Timestamp;
 /// Returns the pipeline as of the last poll. If the flow was interrupted, run it again.
 ///
 /// # Errors
-/// * [`FlowError::Failed`] with an [`Interruption`] if the program does not compile, if the start fails, if a bootstrap
-///   has to be approved first, or if another client requests another status.
+/// * [`FlowError::Failed`] with an [`Interruption`]: `NotCompiled` or `CompilerFailed` if there is no compiled program,
+///   `Crashed` if the start fails, `AwaitingApproval` if a backfill has to be approved first, `Overruled`, `Stopped` or
+///   `Replaced` if another client interferes.
 /// * [`FlowError::Service`] if the pipeline does not exist, or if the credential does not allow the request.
 /// * [`FlowError::Deadline`] if the timeout expires. The server keeps the desired status.
 ///
@@ -97,8 +98,8 @@ pub struct EnsureRunning {
     timeout: Option<Duration>,
 }
 
-/// Starts a pipeline as paused, or pauses it, and waits until it is paused: its process exists, but its connectors do
-/// not read. Otherwise like [`EnsureRunning`].
+/// Starts a pipeline as paused, or pauses it, and waits until it is paused: its process runs, but its connectors do not
+/// read. In all else like [`EnsureRunning`].
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([
@@ -140,7 +141,7 @@ impl Ensure {
 macro_rules! ensure {
     ($($goal:ident, $paused:literal;)*) => {$(
         impl $goal {
-            /// Acts on the pipeline with this name.
+            /// Starts, pauses or resumes the pipeline with this name.
             pub fn new(pipeline: impl Into<String>) -> Self {
                 Self { ensure: Ensure::new(pipeline.into()), timeout: None }
             }
@@ -151,13 +152,13 @@ macro_rules! ensure {
                 self
             }
 
-            /// Sets whether the backfill writes no output.
+            /// Sets whether the backfill writes no output; false by default.
             pub fn silent_bootstrap(mut self, silent: bool) -> Self {
                 self.ensure.silent_bootstrap = Some(silent);
                 self
             }
 
-            /// Sets whether the other views are processed during the backfill.
+            /// Sets whether the other views are processed during the backfill; false by default.
             pub fn concurrent_bootstrap(mut self, concurrent: bool) -> Self {
                 self.ensure.concurrent_bootstrap = Some(concurrent);
                 self
@@ -179,7 +180,7 @@ ensure! {
     EnsurePaused, true;
 }
 
-/// The requests for which the server is too old, as far as its answers show.
+/// The age of the server, as far as its answers show it: an old server lacks some requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Release {
     /// Before 0.148.

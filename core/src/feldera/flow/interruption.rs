@@ -1,4 +1,4 @@
-//! [`Interruption`]: the cause if a flow cannot reach its goal.
+//! [`Interruption`]: why a flow cannot reach its goal.
 
 use std::error::Error;
 use std::fmt;
@@ -9,8 +9,8 @@ use crate::error::{Cause, Failure, FlowError, ServiceError};
 use crate::feldera::pipelines::{DesiredStatus, ProgramError, ProgramStatus};
 use crate::feldera::{ErrorClass, ErrorCode, ErrorResponse, error_code};
 
-/// The reason why a pipeline cannot carry out a request or reach a status: the cause of a [`FlowError::Failed`] of the
-/// flows.
+/// The reason why a pipeline cannot carry out a request or reach a status. Flows report it as the cause of
+/// [`FlowError::Failed`]: read it with [`Interruption::of`].
 ///
 /// ```
 /// use pipewright::error::FlowError;
@@ -31,7 +31,7 @@ pub enum Interruption {
     /// Another process of the pipeline answers than before. Input of the previous process is lost, unless a checkpoint
     /// or fault tolerance kept it.
     Restarted,
-    /// The pipeline was stopped on request.
+    /// A client stopped the pipeline. Start it with [`EnsureRunning`](super::EnsureRunning).
     Stopped,
     /// The pipeline ended with this error.
     Crashed(ErrorResponse),
@@ -92,8 +92,8 @@ pub enum Interruption {
     /// The storage cannot be cleared, because the pipeline is to be deployed, or was deployed in the meantime. Stop it
     /// first.
     StorageInUse,
-    /// The circuit makes no progress, although no other problem is known. It has died without an error, or an output is
-    /// not read.
+    /// The circuit makes no progress, and the pipeline reports no problem. Either the circuit has died without an
+    /// error, or an output does not accept data.
     Wedged {
         /// The time without progress.
         stalled: Duration,
@@ -166,21 +166,21 @@ impl fmt::Display for Interruption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Restarted => f.write_str(
-                "another process answers than before: the rows that the earlier process had ingested are lost, unless a \
-                 checkpoint kept them",
+                "the process of the pipeline was replaced; rows that the previous process ingested are lost unless a checkpoint \
+                 or fault tolerance kept them",
             ),
-            Self::Stopped => f.write_str("the pipeline was stopped; EnsureRunning starts it again"),
+            Self::Stopped => f.write_str("the pipeline was stopped; start it with EnsureRunning"),
             Self::Crashed(error) => {
                 let message = error.message.lines().next().unwrap_or_default();
                 write!(f, "the pipeline ended with {}: {message}", error.error_code)
             }
-            Self::Paused => f.write_str("the pipeline is paused: resume it first"),
+            Self::Paused => f.write_str("the pipeline is paused; resume it with EnsureRunning"),
             Self::Standby => f.write_str(
-                "the pipeline is a standby, which is neither paused, nor resumed, nor stopped with a checkpoint: \
-                 ActivatePipeline ends that, and Stop::forced stops it",
+                "the pipeline is a standby, which cannot be paused, resumed, or stopped with a checkpoint; activate it with \
+                 ActivatePipeline, or stop it with Stop::forced",
             ),
             Self::AwaitingApproval => {
-                f.write_str("the pipeline waits for its bootstrap to be approved: ApproveBootstrap does")
+                f.write_str("the pipeline waits for approval of its bootstrap; approve it with ApproveBootstrap")
             }
             Self::NotCompiled { status, error } => {
                 let text = error.to_string();
@@ -196,36 +196,36 @@ impl fmt::Display for Interruption {
                 let since = since.unwrap_or_default();
                 write!(
                     f,
-                    "the platform failed to compile the program ({status}{since}): {reason}; the program may be fine: repair \
+                    "the platform failed to compile the program ({status}{since}): {reason}; the program may be correct: repair \
                      the platform, then compile again with Compile::recompile or Deploy::recompile"
                 )
             }
             Self::Overruled { desired } => write!(
                 f,
-                "another client wants the pipeline to be {desired}; let one client at a time control it, then run the flow \
-                 again"
+                "another client set the desired status to {desired}; let only one client control the pipeline, then run the \
+                 flow again"
             ),
             Self::Replaced { was, is } => write!(
                 f,
-                "another client has replaced deployment {was} by {is}; run the flow again to wait for the new deployment"
+                "another client replaced deployment {was} by {is}; run the flow again to wait for the new deployment"
             ),
             Self::SettingsIgnored { names } => write!(
                 f,
-                "the server does not know these settings of runtime_config, and ignores them: {}; leave them out, or \
-                 update the server, and deploy again: a pipeline that was stopped for this change stays stopped",
+                "the server does not know these settings of runtime_config, and ignores them: {}; leave them out or update \
+                 the server, then deploy again: a pipeline that was stopped for this change stays stopped",
                 names.join(", ")
             ),
             Self::Resized => f.write_str(
-                "another client has changed the sizes of the running pipeline; run the flow again to set them",
+                "another client resized the running pipeline; run the flow again to set the sizes",
             ),
             Self::StorageInUse => f.write_str(
-                "the storage is in use: stop the pipeline first, with Stop, and let no other client start it meanwhile",
+                "the storage is in use; stop the pipeline with Stop, and let no other client start it meanwhile",
             ),
             Self::Edited { was, is } => {
                 write!(
                     f,
-                    "another client has changed the program: it was version {was} and is version {is}; run the flow again \
-                     to replace it"
+                    "another client changed the program from version {was} to version {is}; run the flow again to \
+                     replace it"
                 )
             }
             Self::Wedged { stalled, initiated, completed, outputs } => {
@@ -236,7 +236,7 @@ impl fmt::Display for Interruption {
                 )?;
                 match outputs.as_slice() {
                     [] => Ok(()),
-                    outputs => write!(f, "; not written out: {}", outputs.join(", ")),
+                    outputs => write!(f, "; outputs that hold data back: {}", outputs.join(", ")),
                 }
             }
             Self::Undelivered(reason) => reason.fmt(f),

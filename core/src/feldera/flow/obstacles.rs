@@ -8,7 +8,7 @@ use crate::feldera::tuning::{DELAY_QUERY_AFTER, DELAY_QUERY_TIMEOUT, STATS_INTER
 use crate::flow::{Call, FlowContext, Notice};
 use crate::time::Timestamp;
 
-/// What delays a pipeline that is to be suspended, asked for after a second and then each five seconds.
+/// Asks the process what delays its suspension, after a second and then every five seconds.
 #[derive(Debug, Default)]
 pub(super) struct Delay {
     ask_at: Option<Timestamp>,
@@ -16,7 +16,7 @@ pub(super) struct Delay {
 }
 
 impl Delay {
-    /// The question, if it is time for it. An answer has to come before the next question.
+    /// Returns the request, if it is due. Only one request is in progress at a time.
     pub(super) fn ask(&mut self, pipeline: &str, cx: &mut FlowContext<FelderaApi>) -> Option<Call<GetStats>> {
         let now = cx.now();
         if *self.ask_at.get_or_insert(now + DELAY_QUERY_AFTER) > now {
@@ -28,8 +28,8 @@ impl Delay {
         Some(call.handing_back(is_of_process))
     }
 
-    /// Says what delays `what`, if that is new. Without an answer the flow waits as before: the process may just have
-    /// ended.
+    /// Tells the listener what delays `what`, if that has changed. Without an answer the flow continues to wait: the
+    /// process may just have ended.
     pub(super) fn answered(
         &mut self,
         what: String,
@@ -45,7 +45,7 @@ impl Delay {
     }
 }
 
-/// What keeps a pipeline from being suspended.
+/// Describes what delays or prevents a suspension.
 fn of_suspend(error: &SuspendError) -> String {
     match error {
         SuspendError::Temporary(reasons) => temporary(reasons),
@@ -54,7 +54,7 @@ fn of_suspend(error: &SuspendError) -> String {
     }
 }
 
-/// What keeps a checkpoint waiting.
+/// Describes what delays a checkpoint.
 pub(super) fn temporary(reasons: &[TemporarySuspendError]) -> String {
     join(reasons.iter().map(not_yet))
 }
@@ -62,7 +62,7 @@ pub(super) fn temporary(reasons: &[TemporarySuspendError]) -> String {
 fn not_yet(reason: &TemporarySuspendError) -> String {
     match reason {
         TemporarySuspendError::Replaying => "the pipeline replays its input".to_owned(),
-        TemporarySuspendError::Bootstrapping => "the pipeline fills changed views".to_owned(),
+        TemporarySuspendError::Bootstrapping => "the pipeline backfills changed views".to_owned(),
         TemporarySuspendError::TransactionInProgress => "a transaction is open".to_owned(),
         TemporarySuspendError::Coordination => "the hosts of the pipeline coordinate".to_owned(),
         TemporarySuspendError::InputEndpointBarrier(name) => format!("connector {name} holds it back"),

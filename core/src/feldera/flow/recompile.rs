@@ -1,4 +1,4 @@
-//! [`Recompile`]: has a program compiled again that the platform failed to compile.
+//! [`Recompile`]: makes the server compile a program again that the platform failed to compile.
 //!
 //! ```text
 //!  Read ──▶ Touch ──▶ Check ──▶ Restore ──▶ done: the version that is being compiled
@@ -9,7 +9,7 @@
 //! | step | answer | then |
 //! |---|---|---|
 //! | Read | the program that failed | Touch: a line feed is added to the SQL |
-//! | Read | another program, or one that is compiled | done: [`Compile`](super::Compile) decides |
+//! | Read | another program, or a compiled program | done: [`Compile`](super::Compile) decides |
 //! | Touch | the next version | Check |
 //! | Touch | a later version | failed: `Edited` |
 //! | Touch | unknown outcome, or applied with an unreadable answer | Check |
@@ -25,8 +25,8 @@
 //! | Verify | the version and the SQL of Touch | **ambiguous**: one line feed is left |
 //! | Verify | anything else | failed: `Edited` |
 //!
-//! Feldera has no conditional change. The versions tell afterwards whether another client has changed the program in
-//! between; Check keeps the time short in which that could happen.
+//! Feldera has no conditional change. The versions show afterwards whether another client has changed the program in
+//! between. Check shortens the time in which that can happen.
 
 use std::ops::ControlFlow;
 
@@ -40,7 +40,8 @@ use crate::secret::Private;
 const LINE_FEED: &str =
     "the SQL has one line feed more at its end, which Deploy accepts, and removes once the pipeline is stopped";
 
-/// A program on its way to being compiled again. Returns the version to wait for; `None` if it is not known.
+/// The steps that make the server compile a program again. They end with the version to wait for; `None` if it is
+/// unknown.
 #[derive(Debug)]
 pub(super) struct Recompile {
     pipeline: String,
@@ -177,8 +178,8 @@ impl Recompile {
         Err(Err(self.edited(seen.program_version, "it may have been overwritten")))
     }
 
-    /// Takes note of the version that a change of this flow has made. A version later than the next shows that another
-    /// client changed the program.
+    /// Records the version that a change of this flow has made. A version later than the next shows that another client
+    /// changed the program.
     fn made(&mut self, changed: &Pipeline, what: &str) -> Result<(), Result<Option<i64>, FlowError>> {
         let expected = next(self.version);
         match (expected, changed.program_version) {
@@ -202,14 +203,14 @@ impl Recompile {
         format!("compilation of pipeline {}", self.pipeline)
     }
 
-    /// The end because another client has changed the program.
+    /// Returns the error if another client has changed the program.
     fn edited(&self, is: Option<i64>, what: &str) -> FlowError {
         let was = self.version.unwrap_or_default();
         let details = format!("another client has changed the program while it was being compiled again; {what}");
         Interruption::Edited { was, is: is.unwrap_or_default() }.into_error(self.what(), Some(details))
     }
 
-    /// The end by an error that says nothing about the program: the compiler's failure stays the cause.
+    /// Returns the error if a change was rejected: the compiler's failure stays the cause.
     fn failed(&self, left: &str, error: FlowError) -> FlowError {
         if matches!(error, FlowError::Deadline { .. } | FlowError::Ambiguous(_)) {
             return error;
@@ -229,13 +230,13 @@ fn next(version: Option<i64>) -> Option<i64> {
     version.map(|version| version.saturating_add(1))
 }
 
-/// Whether a reading shows this version of the program, as far as the server tells versions.
+/// Returns whether a reading shows this version of the program, if the server reports versions.
 fn shows(seen: &Pipeline, version: Option<i64>, code: &str) -> bool {
     seen.program_version.zip(version).is_none_or(|(is, wanted)| is == wanted)
         && seen.program_code.as_deref() == Some(code)
 }
 
-/// Whether a change was or may have been made although there is no answer that can be read.
+/// Returns whether a change was or may have been made, although no readable answer arrived.
 fn is_unknown(error: &FlowError) -> bool {
     error.is_ambiguous() || error.says_applied()
 }

@@ -10,12 +10,10 @@
 //!             └── the process does not answer ◀────────── Confirming ──▶ done
 //! ```
 //!
-//! A goal that claims that a pipeline is up reads the statistics of its process before it succeeds. The manager alone
-//! does not prove that: for up to five seconds after the end of a process it still shows `Running`. [`Confirmation`]
-//! has the table.
+//! Before a goal succeeds because a pipeline is up, it reads the statistics of its process. The manager alone does not
+//! prove that: it shows `Running` for up to five seconds after the end of a process. [`Confirmation`] has the table.
 //!
-//! While the flow waits for something that the process may delay, it asks the process now and then what the obstacle
-//! is.
+//! While the process may delay the goal, the flow asks it from time to time what the obstacle is.
 //!
 //! Each goal supplies a [`Plan`]: a function from the pipeline's status and the flow's [`Memory`] to the next step.
 //!
@@ -123,7 +121,7 @@ pub enum PendingAction {
     Stop,
     /// Clear its storage.
     Clear,
-    /// Approve that its views are filled.
+    /// Approve the backfill of changed views.
     Approve,
 }
 
@@ -150,7 +148,7 @@ pub struct Memory {
     pub(super) alive: bool,
     /// Whether the last poll read the whole pipeline object.
     pub(super) whole: bool,
-    /// What has changed, of a pipeline that awaits approval; JSON.
+    /// The changes of a pipeline that awaits approval, as JSON.
     pub(super) diff: Option<String>,
     /// The deployment that earlier polls have shown.
     deployment: Option<String>,
@@ -211,12 +209,12 @@ pub(super) fn uncompiled(status: ProgramStatus, error: ProgramError, since: Opti
     }
 }
 
-/// Ends the flow with a rejection, unless the next poll will tell.
+/// Ends the flow with a rejection, unless the status has changed since the poll.
 pub(super) fn unless_overtaken(error: ServiceError) -> Result<(), FlowError> {
     if is_overtaken(&error) { Ok(()) } else { Err(error.into()) }
 }
 
-/// Returns whether a rejection says that the status has changed since the poll, so that the next poll will tell.
+/// Returns whether a rejection says that the status has changed since the poll: then the next poll decides.
 fn is_overtaken(error: &ServiceError) -> bool {
     use ErrorCode::{
         AwaitingApproval, BootstrapPolicyImmutableUnlessStopped, CannotStartWhileClearingStorage,
@@ -309,7 +307,7 @@ impl<P: Plan> Reconciler<P> {
                 self.poller.whole();
             }
             Next::Act(_) if self.actions == MAX_ACTIONS => {
-                // Accepted each time, and without an effect.
+                // The server accepts the action each time, and does nothing.
                 let found = found.unwrap_or(Interruption::Stopped);
                 let pending_error = self.pending_error.take().unwrap_or_else(|| self.interrupted(found));
                 return Some(Err(self.found(pending_error)));
@@ -331,7 +329,7 @@ impl<P: Plan> Reconciler<P> {
         answer: Result<Accepted, FlowError>,
         now: Timestamp,
     ) -> Result<(), FlowError> {
-        // What an edition does not do it has not done at an earlier attempt either.
+        // An edition without this feature did not carry out an earlier attempt either.
         let answer = answer.map_err(|error| match error.service() {
             Some(rejection) if error_code(rejection) == Some(ErrorCode::EnterpriseFeature) => rejection.clone().into(),
             _ => error,
@@ -356,7 +354,7 @@ impl<P: Plan> Reconciler<P> {
             }
             Err(FlowError::Service(error)) => {
                 let result = self.plan.rejected(action, error.clone());
-                // An unknown outcome is not forgotten over a later rejection.
+                // A later rejection does not settle an unknown outcome.
                 if !self.pending_error.as_ref().is_some_and(FlowError::is_ambiguous) {
                     self.pending_error = Some(error.into());
                 }

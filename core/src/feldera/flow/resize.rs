@@ -61,9 +61,9 @@ use crate::flow::{Call, FlowContext, StateMachine, Transition, done, goal};
 /// reports. Feldera does not show whether a process has its new processors and its new minimum memory, so the flow
 /// cannot wait for them.
 ///
-/// The flow sends no request if the sizes are stored already and the process uses the wanted `memory_max`. If it was
-/// interrupted, run it again from the beginning. Set a [`timeout`](Self::timeout): if the runner cannot provide the
-/// memory, the process never reports it, and without a timeout the flow waits forever.
+/// The flow sends no request if the sizes are stored already and the process uses the wanted `memory_max`. If the flow
+/// was interrupted, run it again. Set a [`timeout`](Self::timeout): if the runner cannot provide the memory, the flow
+/// waits forever otherwise.
 ///
 /// # Errors
 /// * [`FlowError::Service`] with 400 `InvalidDeploymentPatch` if the sizes contradict each other: see `details.reason`.
@@ -121,20 +121,20 @@ impl Resize {
         self
     }
 
-    /// Sets the maximum number of processors. Feldera does not show whether the process has it.
+    /// Sets the maximum number of processors. Feldera does not show whether the process has them.
     pub fn cpu_cores_max(mut self, cores: f64) -> Self {
         self.wanted.cpu_cores_max = Some(cores);
         self
     }
 
-    /// Sets the minimum number of processors. Feldera does not show whether the process has it.
+    /// Sets the minimum number of processors. Feldera does not show whether the process has them.
     pub fn cpu_cores_min(mut self, cores: f64) -> Self {
         self.wanted.cpu_cores_min = Some(cores);
         self
     }
 }
 
-/// The result of [`Resize`].
+/// The result of a [`Resize`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Resized {
@@ -296,8 +296,8 @@ impl ResizeMachine {
             Ok(patched) if self.is_stored(&patched) => self.progress = Progress::Accepted(patched.deployment_id),
             Ok(_) => {
                 return Err(self.failed(
-                    "the server accepted the request, but does not show the new sizes: it is probably older than 0.375, \
-                     which ignores them, or so new that it shows them in another form; stop the pipeline and change \
+                    "the server accepted the request, but does not show the new sizes: probably it is older than 0.375, which \
+                     ignores them, or a later release shows them in another form; stop the pipeline and change \
                      `runtime_config.resources` instead, for example with Deploy",
                 ));
             }

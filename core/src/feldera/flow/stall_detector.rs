@@ -1,4 +1,4 @@
-//! [`StallDetector`]: tells whether a circuit makes progress.
+//! [`StallDetector`]: detects a circuit that makes no progress.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use super::Interruption;
 use crate::feldera::stats::{CommitProgress, ControllerStatus, PipelineState, TransactionStatus};
 use crate::time::Timestamp;
 
-/// The statistics of a circuit when they changed last. Only they tell a dead circuit from a slow circuit: the pipeline
-/// keeps its status `Running`.
+/// Remembers when the statistics of a circuit changed last. Only the statistics distinguish a dead circuit from a slow
+/// circuit: the pipeline keeps its status `Running`.
 #[derive(Debug)]
 pub(super) struct StallDetector {
     /// How long the circuit may make no progress; without a limit if `None`.
@@ -20,7 +20,7 @@ pub(super) struct StallDetector {
 #[derive(Debug)]
 struct Last {
     signs: Signs,
-    /// When an answer with these signs came first.
+    /// When an answer first had these signs.
     since: Timestamp,
     /// When the latest statistics were requested.
     asked: Timestamp,
@@ -48,22 +48,22 @@ impl StallDetector {
         self
     }
 
-    /// Records statistics that were read while the circuit has work to do, and returns what stops it, if anything does.
-    /// The statistics are not older than `asked`, but may be older than now.
+    /// Records statistics that were read while the circuit has work to do. Returns the interruption if it makes no
+    /// progress. The statistics are not older than `asked`, but may be older than now.
     pub(super) fn observe(
         &mut self,
         stats: &ControllerStatus,
         asked: Timestamp,
         now: Timestamp,
     ) -> Option<Interruption> {
-        // A transaction stays open for as long as its clients like.
+        // Clients may keep a transaction open for any time.
         let metrics = &stats.global_metrics;
         let rests = metrics.transaction_status == Some(TransactionStatus::TransactionInProgress)
             || metrics.open_transaction().is_some() && !metrics.is_committing();
         self.observe_unless(rests, stats, asked, now)
     }
 
-    /// The same while the circuit has a transaction to commit.
+    /// Does the same as [`observe`](Self::observe) while the circuit has a transaction to commit.
     pub(super) fn observe_commit(
         &mut self,
         stats: &ControllerStatus,
@@ -92,12 +92,11 @@ impl StallDetector {
         let is_paused = metrics.state == PipelineState::Paused && !metrics.has_open_steps();
         // Without a counter that moves, a working circuit looks like one that stands still.
         let is_blind = signs.steps.is_none() && signs.processed.is_none() && signs.completed.is_none();
-        // Filling the views may take any time.
+        // A backfill may take any time.
         let rests = rests || metrics.bootstrap_in_progress == Some(true) || is_paused && self.even_paused;
         let before = self.last.take();
         let cpu_msecs = metrics.cpu_msecs;
-        // A step may take long: nothing moves before its end but the processor, of which an idle process takes next to
-        // nothing.
+        // A step may take long. Until its end only the processor time grows; an idle process uses almost none.
         let computes = |last: &Last| {
             let spent =
                 last.cpu_msecs.zip(cpu_msecs).map(|(before, is)| Duration::from_millis(is.saturating_sub(before)));

@@ -5,7 +5,7 @@
 //!            ▼                   │
 //!  Poll ──is to be up──▶ Stop ───┘
 //!   ▲ │
-//!   └─┤ on the way
+//!   └─┤ stopping
 //!     └─▶ done, or failed
 //! ```
 //!
@@ -54,8 +54,10 @@ use crate::time::Timestamp;
 /// [`Notice::Observed`](crate::flow::Notice::Observed) shows what delays the checkpoint.
 ///
 /// # Errors
-/// * [`FlowError::Failed`] with an [`Interruption`] if the checkpoint fails, or if another client starts the pipeline
-///   again. Without one if the edition makes no checkpoints.
+/// * [`FlowError::Failed`] with an [`Interruption`]: `Crashed` if the checkpoint fails, `Overruled` or `Replaced` if
+///   another client starts the pipeline again, `AwaitingApproval` or `Standby` if a pipeline in this status has to make
+///   a checkpoint.
+/// * `Failed` without an interruption if the edition makes no checkpoints: use [`Stop::forced`].
 /// * [`FlowError::Deadline`] if the timeout expires. It shows what delays the checkpoint. The pipeline continues to
 ///   stop.
 ///
@@ -113,8 +115,8 @@ impl From<Stop> for Reconciler<StopPlan> {
 pub struct Stopped {
     /// The pipeline at the last poll.
     pub pipeline: Pipeline,
-    /// The newest checkpoint that was made since the flow began. `None` means that all changes
-    /// since the last checkpoint are lost.
+    /// The newest checkpoint that was made since the flow began. If `None`, all changes since the last checkpoint are
+    /// lost.
     pub checkpoint: Option<CheckpointInfo>,
 }
 
@@ -127,7 +129,7 @@ pub struct StopPlan {
 }
 
 impl StopPlan {
-    /// The checkpoints, and which of them are new since the first poll.
+    /// Returns the newest checkpoint that is not in the first poll.
     fn checkpoint(&mut self, seen: &Pipeline) -> Option<CheckpointInfo> {
         let all = seen.storage_status_details.iter().flat_map(|details| &details.checkpoints);
         let known = self.known.get_or_insert_with(|| all.clone().map(|checkpoint| checkpoint.uuid.clone()).collect());
@@ -211,8 +213,8 @@ impl Plan for StopPlan {
             self.goal.force = true;
             return Ok(());
         }
-        let reason = "only the enterprise edition can make the checkpoint; a forced stop (Stop::forced, Deploy::force_stop) \
-                      makes none, and what the pipeline has computed is lost";
+        let reason = "only the enterprise edition makes checkpoints; stop by force (Stop::forced, Deploy::force_stop), which loses \
+                      what the pipeline has computed";
         let (reason, details) = (reason.to_owned(), Some(error.to_string()));
         Err(FlowError::Failed(Failure { what: self.what(), reason, details, cause: Some(Cause::new(error)) }))
     }

@@ -1,11 +1,11 @@
-//! [`UnknownOutcome`]: what a flow had started when it ended without knowing the outcome.
+//! [`UnknownOutcome`]: what a flow had requested when it ended without knowing the outcome.
 
 use std::error::Error;
 use std::fmt;
 
 use crate::error::FlowError;
 
-/// What a flow had started when it ended without knowing the outcome: the [evidence](FlowError::evidence) of
+/// What a flow had requested when it ended without knowing the outcome: the [evidence](FlowError::evidence) of
 /// [`FlowError::Ambiguous`].
 ///
 /// ```
@@ -26,7 +26,7 @@ pub enum UnknownOutcome {
     Checkpoint {
         /// The number of the checkpoint, counted from 0 in each process.
         number: u64,
-        /// The `incarnation_uuid` of the process that the number is of. `None` if the server does not tell it.
+        /// The `incarnation_uuid` of the process that counts. `None` if the server does not report it.
         process: Option<String>,
     },
     /// A checkpoint was being copied to the object store.
@@ -42,12 +42,12 @@ pub enum UnknownOutcome {
 }
 
 impl UnknownOutcome {
-    /// What an error carries.
+    /// Returns what an error carries; `None` if the error has no such evidence.
     pub fn of(error: &FlowError) -> Option<&Self> {
         error.evidence()
     }
 
-    /// Adds it to an error whose outcome is unknown; other errors stay what they are.
+    /// Adds it to an error whose outcome is unknown; returns other errors unchanged.
     pub(super) fn add_to(self, error: FlowError) -> FlowError {
         if error.is_ambiguous() { error.with_evidence(self) } else { error }
     }

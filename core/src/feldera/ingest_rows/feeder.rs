@@ -51,7 +51,7 @@ impl<'c, R: Runtime, H: ListenerResult, L: FnMut(Notice) -> H, E: FnMut(&IngestE
         let (failure, flow_error) = match self.feed(&mut rows) {
             Ok(()) => (self.close().err().map(IngestFailure::Flow), None),
             Err(failure @ IngestFailure::Flow(_)) => (Some(failure), None),
-            // The rows before the failure are ingested all the same.
+            // The rows before the failure are still ingested.
             Err(failure) => (Some(failure), self.close().err()),
         };
         // The last chunk may have been the first chunk with such a row.

@@ -1,4 +1,4 @@
-//! What the compilers said, for people; and whether the program or the platform is at fault.
+//! Texts of compiler errors; and whether the program or the platform is at fault.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ const DEPENDENCY_MISTAKES: [&str; 3] =
 
 /// How many diagnostics of rustc an error's text shows.
 const MAX_DIAGNOSTICS: usize = 20;
-/// Stand for what a compiler's message does not have.
+/// The texts for missing parts of a compiler's message.
 const UNKNOWN_KIND: &str = "error of an unknown kind";
 const NO_TEXT: &str = "the server gives no text";
-/// How many characters of the message of each.
+/// How many characters of each message the text shows.
 const MAX_MESSAGE_CHARS: usize = 500;
 
 impl ProgramError {
@@ -22,10 +22,9 @@ impl ProgramError {
         self.sql_messages().filter(|message| message.warning != Some(true))
     }
 
-    /// Returns whether the platform failed to compile the program, and not the program is wrong: its status is
-    /// `SystemError`, or it is `RustError` and the Rust compiler [points at no
-    /// mistake](RustCompilation::has_diagnostic). The disk of the compiler was full, for example, or a process was
-    /// killed for want of memory.
+    /// Returns whether the platform failed to compile the program: the status is `SystemError`, or it is `RustError`
+    /// [without a diagnostic](RustCompilation::has_diagnostic). For example, the compiler's disk was full, or its
+    /// process ran out of memory.
     pub fn is_platform_failure(&self, status: &ProgramStatus) -> bool {
         match status {
             ProgramStatus::SystemError => true,
@@ -47,9 +46,9 @@ impl RustCompilation {
         self.messages.iter().filter(|message| message.warning != Some(true))
     }
 
-    /// Returns whether the output points at a mistake in the program: an error in a file, an `error` of rustc that is
-    /// followed by a place (` --> `), or what Cargo says about dependencies that do not exist. An output without these
-    /// is what a full disk, a failed download or a killed compiler leaves behind.
+    /// Returns whether the output shows an error in the program: an error in a file, an `error` of rustc that is
+    /// followed by a position (` --> `), or Cargo's message about a dependency that does not exist. After a full disk,
+    /// a failed download or a killed compiler, the output has none of these.
     pub fn has_diagnostic(&self) -> bool {
         let mut in_error = false;
         self.errors().any(|error| error.file.is_some())
@@ -63,7 +62,7 @@ impl RustCompilation {
             })
     }
 
-    /// Returns whether it is known what the compiler wrote, be it nothing.
+    /// Returns whether the compiler's output is known, even if it is empty.
     fn has_output(&self) -> bool {
         self.stderr.is_some() || !self.messages.is_empty()
     }
@@ -72,7 +71,7 @@ impl RustCompilation {
         self.stderr.as_deref().unwrap_or_default()
     }
 
-    /// Returns the errors, one a line; the output from its first error on, if it was not parsed.
+    /// Returns the errors, one in each line. If the output was not parsed, returns it from its first error on.
     fn said(&self) -> String {
         if self.errors().next().is_none() {
             return self.output_from_first_error().to_owned();
@@ -85,7 +84,7 @@ impl RustCompilation {
         lines.join("\n")
     }
 
-    /// The output from its first error on; all of it if no error is found.
+    /// Returns the output from its first error on; all of it if no error is found.
     fn output_from_first_error(&self) -> &str {
         let mut start = 0;
         for line in self.stderr().split_inclusive('\n') {
@@ -109,7 +108,7 @@ impl RustCompilation {
     }
 }
 
-/// Whether a line of rustc or Cargo begins an error: `error: …`, `error[E0425]: …`.
+/// Returns whether a line of rustc or Cargo begins an error: `error: …`, `error[E0425]: …`.
 fn is_error(line: &str) -> bool {
     line.strip_prefix("error").is_some_and(|rest| rest.starts_with([':', '[']))
 }
@@ -125,7 +124,7 @@ impl fmt::Display for SqlMessage {
     }
 }
 
-/// The place, the kind, and the beginning of the message.
+/// Shows the position, the kind, and the beginning of the message.
 impl fmt::Display for RustMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.file, self.start_line_number, self.start_column) {
@@ -144,8 +143,8 @@ impl fmt::Display for RustMessage {
 }
 
 impl fmt::Display for ProgramError {
-    /// The errors, one a line, with their places; the warnings if no error exists. A `RustError` begins with the first
-    /// error, and not with the names of the crates that were compiled before it.
+    /// Shows the errors, one in each line, with their positions; the warnings if no error exists. A `RustError` begins
+    /// with the first error, not with the names of the crates that were compiled before it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines: Vec<String> = self.sql_errors().map(ToString::to_string).collect();
         if let Some(rust) = self.rust_compilation.as_ref().filter(|rust| rust.exit_code != Some(0)) {

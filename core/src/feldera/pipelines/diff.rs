@@ -1,25 +1,25 @@
-//! How a changed pipeline differs from its last checkpoint.
+//! Differences between a changed pipeline and its last checkpoint.
 
 use crate::schema::json_structs;
 
 json_structs! {
-    /// How a pipeline would differ from its last checkpoint.
+    /// The differences between a changed pipeline and its last checkpoint.
     pub struct PipelineDiff {
-        /// Tables and views; `None` if nothing changes, or with `program_diff_error`.
+        /// The changed tables and views. `None` if nothing changes, or if `program_diff_error` is set.
         pub program_diff: Option<ProgramDiff>,
-        /// Why the difference is not known.
+        /// Why the difference is unknown.
         pub program_diff_error: Option<String>,
-        /// Of tables, as the next two.
+        /// The added connectors of tables.
         pub added_input_connectors: Vec<String>,
         pub removed_input_connectors: Vec<String>,
         pub modified_input_connectors: Vec<String>,
-        /// Of views, as the next two.
+        /// The added connectors of views.
         pub added_output_connectors: Vec<String>,
         pub removed_output_connectors: Vec<String>,
         pub modified_output_connectors: Vec<String>,
     }
 
-    /// How tables and views would differ.
+    /// The changed tables and views.
     pub struct ProgramDiff {
         pub added_tables: Vec<String>,
         pub removed_tables: Vec<String>,

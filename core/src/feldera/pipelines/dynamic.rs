@@ -4,14 +4,14 @@ use crate::feldera::ByteSize;
 use crate::feldera::settings::settings;
 
 settings! {
-    /// The part of a pipeline's configuration that can change while it runs. What is `None` is left out of requests.
+    /// The part of a pipeline's configuration that can change while it runs. Requests leave out fields that are `None`.
     /// Since 0.375.
     pub struct DynamicConfig {
         /// Processors and memory.
         pub resources: Option<DynamicResources>,
     }
 
-    /// Processors and memory of a running pipeline. What is `None` is left out of requests. Since 0.375.
+    /// The processors and the memory of a running pipeline. Requests leave out fields that are `None`. Since 0.375.
     pub struct DynamicResources {
         /// The minimum number of processors.
         pub cpu_cores_min: Option<f64>,

@@ -1,4 +1,4 @@
-//! Pipelines: list, create, look at, change, delete.
+//! Pipelines: list, create, read, change and delete them.
 
 mod compiler;
 mod config;
@@ -40,7 +40,7 @@ use crate::feldera::checkpoints::CheckpointInfo;
 operations! { FelderaApi;
     /// Lists the tenant's pipelines.
     ///
-    /// With [`Selector::Status`] without programs, their errors and configurations, which is much less.
+    /// With [`Selector::Status`], the answer is much smaller: it has no programs, errors and configurations.
     /// [Reference](https://docs.feldera.com/api/list-pipelines).
     Safe GET "/v0/pipelines" ListPipelines "list_pipelines" -> Vec<Pipeline> {
         query? {
@@ -84,7 +84,8 @@ operations! { FelderaApi;
         }
     }
 
-    /// Makes a pipeline or replaces it whole: what is not given gets its default, the runtime configuration too.
+    /// Creates a pipeline, or replaces its whole definition. Everything that is not given gets its default, including
+    /// the runtime configuration.
     ///
     /// Rejected with 400: `UpdateRestrictedToStopped`, `EditRestrictedToClearedStorage`,
     /// `CannotRenameNonExistingPipeline` if the names differ and no pipeline has the name in the path.
@@ -92,7 +93,7 @@ operations! { FelderaApi;
     Idempotent PUT "/v0/pipelines/{pipeline_name}" PutPipeline "put_pipeline" -> Pipeline {
         path { pipeline_name: String }
         json {
-            /// The name that it is to have from then on.
+            /// The new name of the pipeline.
             name: String,
             /// The SQL.
             program_code: String,
@@ -109,7 +110,8 @@ operations! { FelderaApi;
         }
     }
 
-    /// Changes what is given. Description and tags can change at any time.
+    /// Changes the given parts of a pipeline. Description and tags can change at any time, most other parts only while
+    /// the pipeline is stopped.
     ///
     /// Rejected with 400: `UpdateRestrictedToStopped`, also while it waits to start; `EditRestrictedToClearedStorage`
     /// for name, workers, hosts, fault tolerance and some resources; `DeploymentRestrictedToRunning` and
@@ -121,7 +123,7 @@ operations! { FelderaApi;
         path { pipeline_name: String }
         json {}
         json? {
-            /// Another name.
+            /// The new name.
             name: String,
             description: String,
             /// Tags. Since 0.327.
@@ -132,7 +134,7 @@ operations! { FelderaApi;
             /// What they depend on, as in `Cargo.toml`.
             udf_toml: String,
             program_config: ProgramConfig,
-            /// How it is run; replaced whole.
+            /// The runtime configuration, which replaces the whole old configuration.
             runtime_config: RuntimeConfig as config::spelled,
             /// New sizes of a running pipeline, without any other field. Experimental; since 0.375. Older servers
             /// ignore it. [`Resize`](crate::feldera::Resize) waits until the process uses them.
@@ -148,7 +150,7 @@ operations! { FelderaApi;
         path { pipeline_name: String }
     }
 
-    /// Compiles a stopped pipeline for the platform's present release.
+    /// Compiles a stopped pipeline for the platform's current release.
     ///
     /// Does nothing if the pipeline was compiled for that release, also if the compilation failed: to repeat a failed
     /// compilation, use [`Compile::recompile`](crate::feldera::Compile::recompile).
@@ -157,112 +159,112 @@ operations! { FelderaApi;
         path { pipeline_name: String }
     }
 
-    /// What the compiler found out about the program. **Gone in 0.121**, where it is 404 without a body: see
-    /// [`Pipeline::program_info`], which has all of it but the generated Rust and the graph.
+    /// Returns the compiler's information about the program. **Removed in 0.121**, which answers 404 without a body.
+    /// Use [`Pipeline::program_info`], which has everything except the generated Rust and the graph.
     Safe GET "/v0/pipelines/{pipeline_name}/program_info" GetProgramInfo "get_program_info" -> ProgramInfo {
         path { pipeline_name: String }
     }
 }
 
 string_enums! {
-    /// How much of a pipeline is wanted.
+    /// The fields of a pipeline that the server returns.
     pub enum Selector {
-        /// All of it.
+        /// All fields.
         All = "all",
-        /// Neither program, errors and information about it, nor runtime configuration.
+        /// All fields except the program, its errors and information, and the runtime configuration.
         Status = "status",
-        /// The same, with the number of errors of connectors. Since 0.178.
+        /// As `Status`, with the number of connector errors. Since 0.178.
         StatusWithConnectors = "status_with_connectors",
     }
 }
 
 json_structs! {
-    /// A pipeline. All but what it is may be absent, so that a release that leaves something out can still be read.
+    /// A pipeline. Only the status is required: all other fields may be absent. All times are in RFC 3339.
     pub struct Pipeline {
         pub id: Option<String>,
         pub name: Option<String>,
         pub description: Option<String>,
         /// Tags. Since 0.327.
         pub tags: Vec<String>,
-        /// When it was made; RFC 3339, as are all moments here.
         pub created_at: Option<String>,
-        /// Moves with each change of program or configuration.
+        /// The version, incremented by each change of the program or the configuration.
         pub version: Option<i64>,
-        /// The release that it was compiled for.
+        /// The release that the pipeline was compiled for.
         pub platform_version: Option<String>,
-        /// How it is run. With `All` only.
+        /// The runtime configuration. Only with the selector `All`.
         pub runtime_config: Option<Box<RuntimeConfig>> = "runtime_config" (decisive),
-        /// The sizes of its present deployment, also those that were set while it runs. Since 0.375. Read it with
-        /// `All`: it is not known whether the other selectors show it.
+        /// The sizes of the current deployment, including sizes that were set while it runs. Since 0.375. Read it with
+        /// `All`: it is unknown whether the other selectors show it.
         pub deployment_config: Option<DynamicConfig>,
-        /// The SQL. With `All` only. Connectors are in it, and often with keys and passwords, so `Debug` does not show
-        /// it.
+        /// The SQL. Only with the selector `All`. `Debug` does not show it, because connectors in it may have keys and
+        /// passwords.
         pub program_code: Option<String> = "program_code" (private),
-        /// User-defined functions in Rust. With `All` only; not shown by `Debug` either.
+        /// The user-defined functions, in Rust. Only with the selector `All`. `Debug` does not show them.
         pub udf_rust: Option<String> = "udf_rust" (private),
-        /// What they depend on. With `All` only; not shown by `Debug` either.
+        /// The dependencies of these functions. Only with the selector `All`. `Debug` does not show them.
         pub udf_toml: Option<String> = "udf_toml" (private),
         pub program_config: Option<ProgramConfig> = "program_config" (decisive),
-        /// Moves with each change of what is compiled.
+        /// The version of the program, incremented by each change that requires a compilation.
         pub program_version: Option<i64> = "program_version" (decisive),
         pub program_status: Option<ProgramStatus> = "program_status" (decisive),
         pub program_status_since: Option<String>,
-        /// What the compilers said, warnings too. With `All` only.
+        /// The messages of the compilers, including warnings. Only with the selector `All`.
         pub program_error: Option<ProgramError>,
-        /// What the compiler found out. With `All` only, and once it is compiled.
+        /// Information of the compiler, such as the schema. Only with the selector `All`; `None` until the program is
+        /// compiled.
         pub program_info: Option<ProgramInfo>,
-        /// What stopped it. An error in a form that is not known has the text as its message, and the code
-        /// `UnreadableError`.
+        /// The error that stopped the pipeline. If the error has an unknown form, its text is the message, and the code
+        /// is `UnreadableError`.
         pub deployment_error: Option<ErrorResponse> = "deployment_error" (kept),
-        /// Moves whenever there is something new to see.
+        /// A number that changes whenever the pipeline object changes.
         pub refresh_version: Option<i64>,
         pub storage_status: Option<StorageStatus> = "storage_status" (decisive),
         pub storage_status_details: Option<StorageDetails>,
-        /// This deployment: another deployment has another id. `None` while no deployment exists.
+        /// The id of the deployment. Each deployment has another id. `None` if no deployment exists.
         pub deployment_id: Option<String> = "deployment_id" (decisive),
-        /// What it was started as, while it is.
+        /// The initial status of the deployment. `None` if no deployment exists.
         pub deployment_initial: Option<RuntimeStatus>,
-        /// What it is. `Stopped` is not the end while it is to be something else.
+        /// The actual status. `Stopped` is final only if the desired status is `Stopped`, too.
         pub deployment_status: PipelineStatus,
         pub deployment_status_since: Option<String>,
-        /// What it is to be.
+        /// The desired status.
         pub deployment_desired_status: Option<DesiredStatus> = "deployment_desired_status" (decisive),
         pub deployment_desired_status_since: Option<String>,
-        /// Whether it has a process. Since 0.148, as all below.
+        /// The actual status of the resources: whether the pipeline has a process. Since 0.148, like all fields below.
         pub deployment_resources_status: Option<ResourcesStatus> = "deployment_resources_status" (decisive),
-        /// What the runner says of the process. With `All` only; differs from runner to runner.
+        /// The runner's details, which depend on the runner. Only with the selector `All`.
         pub deployment_resources_status_details: Option<Json>,
         pub deployment_resources_status_since: Option<String>,
-        /// Whether it is to have a process.
+        /// The desired status of the resources.
         pub deployment_resources_desired_status: Option<ResourcesDesiredStatus>,
         pub deployment_resources_desired_status_since: Option<String>,
-        /// What the process says that it is.
+        /// The actual status, as the process reports it.
         pub deployment_runtime_status: Option<RuntimeStatus>,
         pub deployment_runtime_status_details: Option<Box<RuntimeStatusDetails>>,
         pub deployment_runtime_status_since: Option<String>,
-        /// What the process says that it is to be.
+        /// The desired status, as the process reports it.
         pub deployment_runtime_desired_status: Option<RuntimeStatus>,
         pub deployment_runtime_desired_status_since: Option<String>,
-        /// How many errors connectors had. With `StatusWithConnectors` only.
+        /// The number of connector errors. Only with the selector `StatusWithConnectors`.
         pub connectors: Option<ConnectorErrors>,
-        /// What it was started with, while it is: whether changed views are filled. Not in Feldera's own description.
+        /// The policy for changed views with which the deployment was started. Not in Feldera's own description.
         pub bootstrap_policy: Option<BootstrapPolicy>,
-        /// The same: without output.
+        /// Whether the backfill of the deployment writes no output. Not in Feldera's own description.
         pub silent_bootstrap: Option<bool>,
-        /// The same: beside the old views.
+        /// Whether the other views are processed during the backfill. Not in Feldera's own description.
         pub concurrent_bootstrap: Option<bool>,
     }
 
-    /// What is in storage.
+    /// The content of the storage.
     pub struct StorageDetails {
-        /// The checkpoints, also of a stopped pipeline.
+        /// The checkpoints, including those of a stopped pipeline.
         pub checkpoints: Vec<CheckpointInfo>,
     }
 }
 
 impl Pipeline {
-    /// Returns whether nothing is left to compile. Programs of the Gen-2 engine end as `SqlCompiled`, unless they have
-    /// user-defined functions in Rust. Only a pipeline read with [`Selector::All`] shows that they are such.
+    /// Returns whether the compilation is complete. Programs of the Gen-2 engine end as `SqlCompiled`, unless they have
+    /// user-defined functions in Rust. Only [`Selector::All`] shows whether a program runs on this engine.
     pub fn is_compiled(&self) -> bool {
         match &self.program_status {
             Some(ProgramStatus::Success) => true,
@@ -274,7 +276,7 @@ impl Pipeline {
         }
     }
 
-    /// Whether it is stopped and will stay so.
+    /// Returns whether the pipeline is stopped, and its desired status is stopped, too.
     pub fn is_at_rest(&self) -> bool {
         self.deployment_status == PipelineStatus::Stopped
             && self.deployment_desired_status == Some(DesiredStatus::Stopped)

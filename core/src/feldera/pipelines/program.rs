@@ -14,36 +14,36 @@ string_settings!(CompilationProfile);
 settings! {
     /// How a program is compiled. A setting that is `None` is left out of requests.
     pub struct ProgramConfig {
-        /// How much the compiler optimises; the platform has a default.
+        /// How much the Rust compiler optimizes; the platform has a default.
         pub profile: Option<CompilationProfile>,
-        /// Whether to take what was compiled before, if nothing has changed; true by default.
+        /// Whether to reuse an earlier compilation if nothing has changed; true by default.
         pub cache: Option<bool>,
-        /// The runtime: a tag as in `v0.96.0` or a commit, by default the platform's own. `gen2`, or `gen2:` and a
-        /// commit, is the Gen-2 engine, for which no Rust is compiled; since 0.375. See [`is_gen2`](Self::is_gen2).
+        /// The runtime: a tag such as `v0.96.0` or a commit; the platform's own runtime by default. `gen2`, or `gen2:`
+        /// and a commit, is the Gen-2 engine, which compiles no Rust; since 0.375. See [`is_gen2`](Self::is_gen2).
         pub runtime_version: Option<String>,
-        /// Whether to compile with the platform's SQL compiler, whatever the runtime's version; false by default.
+        /// Whether to compile with the platform's SQL compiler, even for another runtime version; false by default.
         pub use_platform_compiler: Option<bool>,
     }
 }
 
 json_structs! {
-    /// What the compilers said.
+    /// The messages of the compilers.
     pub struct ProgramError {
         pub sql_compilation: Option<SqlCompilation>,
         pub rust_compilation: Option<RustCompilation>,
-        /// Why the compiler could not do its work.
+        /// Why the platform failed to compile the program.
         pub system_error: Option<String>,
     }
 
-    /// What the SQL compiler said.
+    /// The result of the SQL compiler.
     pub struct SqlCompilation {
-        /// Its exit code; 0 also for a connector that is wrong.
+        /// The exit code. It is also 0 if a connector is invalid.
         pub exit_code: Option<i64>,
         pub messages: Vec<SqlMessage>,
     }
 
-    /// An error or a warning. Lines and columns are counted from 1. Quotations of the program
-    /// are shown, also by `Debug`, because they are needed to find the error.
+    /// An error or a warning of the SQL compiler. Lines and columns are counted from 1. `Debug` shows the quoted
+    /// program text, because it is needed to find the error.
     pub struct SqlMessage {
         pub start_line_number: Option<u64>,
         pub start_column: Option<u64>,
@@ -52,11 +52,11 @@ json_structs! {
         pub warning: Option<bool>,
         pub error_type: Option<String>,
         pub message: Option<String>,
-        /// The lines, with a mark.
+        /// The lines of the program, with a mark at the error.
         pub snippet: Option<String>,
     }
 
-    /// What the Rust compiler said.
+    /// The result of the Rust compiler.
     pub struct RustCompilation {
         pub exit_code: Option<i64>,
         pub stdout: Option<String>,
@@ -65,75 +65,69 @@ json_structs! {
         pub messages: Vec<RustMessage>,
     }
 
-    /// An error or a warning of rustc. Lines and columns are counted from 1. Source code that is quoted is shown, also
-    /// by `Debug`, as in [`SqlMessage`].
+    /// An error or a warning of rustc. Lines and columns are counted from 1. `Debug` shows the quoted source, as for
+    /// [`SqlMessage`].
     pub struct RustMessage {
         /// The file; `None` if the diagnostic has no position.
         pub file: Option<String>,
-        /// The first line.
         pub start_line_number: Option<u64>,
-        /// The first column.
         pub start_column: Option<u64>,
-        /// The last line.
         pub end_line_number: Option<u64>,
-        /// The last column.
         pub end_column: Option<u64>,
-        /// Whether it is a warning.
         pub warning: Option<bool>,
         /// The kind, as rustc names it.
         pub error_type: Option<String>,
-        /// What is wrong.
         pub message: Option<String>,
         /// The whole diagnostic as rustc prints it, with the lines of the source.
         pub rendered: Option<String>,
     }
 
-    /// What the compiler found out.
+    /// The compiler's information about a program.
     pub struct ProgramInfo {
         pub schema: Schema,
         pub udf_stubs: Option<String>,
-        /// Connectors of tables, by their names; each as the connector describes itself.
+        /// The connectors of tables by name, each in its own format.
         pub input_connectors: BTreeMap<String, Json>,
-        /// Connectors of views, by their names; each as the connector describes itself.
+        /// The connectors of views by name, each in its own format.
         pub output_connectors: BTreeMap<String, Json>,
-        /// The generated Rust. Before 0.121, by `get_program_info` only. Not shown by `Debug`.
+        /// The generated Rust. Only before 0.121, from `get_program_info`. `Debug` does not show it.
         pub main_rust: Option<String> = "main_rust" (private),
-        /// The graph, as of [`GetDataflowGraph`](crate::feldera::programs::GetDataflowGraph).
+        /// The dataflow graph, as in [`GetDataflowGraph`](crate::feldera::programs::GetDataflowGraph).
         pub dataflow: Option<Dataflow>,
     }
 
-    /// Tables and views.
+    /// The tables and views of a program.
     pub struct Schema {
-        /// Tables.
+        /// The tables.
         pub inputs: Vec<Relation>,
-        /// Views.
+        /// The views.
         pub outputs: Vec<Relation>,
     }
 
     /// A table or a view.
     pub struct Relation {
         pub name: String,
-        /// The name was in quotes.
+        /// Whether the name was declared in quotes.
         pub case_sensitive: Option<bool>,
         pub fields: Vec<Field>,
         pub primary_key: Vec<String>,
-        /// It can be queried, and snapshots of it can be had.
+        /// Whether it can be queried, and subscriptions can begin with a snapshot.
         pub materialized: Option<bool>,
-        /// What was written behind `WITH`.
+        /// The properties in the `WITH` clause.
         pub properties: BTreeMap<String, Property>,
-        /// Its foreign keys, as the compiler describes them.
+        /// The foreign keys, in the compiler's format.
         pub foreign_keys: Option<Json>,
     }
 
-    /// What was written behind `WITH`.
+    /// A property in a `WITH` clause.
     pub struct Property {
-        /// The value. Of `connectors` it often has keys and passwords in it, so `Debug` does not show it.
+        /// The value. `Debug` does not show it, because `connectors` often has keys and passwords.
         pub value: Option<String> = "value" (private),
         pub key_position: Option<SourcePosition>,
         pub value_position: Option<SourcePosition>,
     }
 
-    /// A place in the program, counted from 1.
+    /// A position in the program, counted from 1.
     pub struct SourcePosition {
         pub start_line_number: Option<u64>,
         pub start_column: Option<u64>,
@@ -144,35 +138,35 @@ json_structs! {
     /// A column.
     pub struct Field {
         pub name: String,
-        /// The name was in quotes.
+        /// Whether the name was declared in quotes.
         pub case_sensitive: Option<bool>,
         pub columntype: ColumnType,
-        /// Its default, as SQL.
+        /// The default value, as SQL.
         pub default: Option<String>,
-        /// How late its values may come, as SQL.
+        /// The lateness of its values, as SQL.
         pub lateness: Option<String>,
-        /// How long values are waited for, as SQL.
+        /// The watermark of its values, as SQL.
         pub watermark: Option<String>,
-        /// Nothing depends on it.
+        /// Whether nothing depends on the column.
         pub unused: Option<bool>,
     }
 
-    /// A type.
+    /// The type of a column.
     pub struct ColumnType {
-        /// Its SQL name, as in `BIGINT`.
+        /// The SQL name, such as `BIGINT`.
         pub kind: Option<String> = "type",
         pub nullable: Option<bool>,
-        /// Digits or characters; -1 for any number.
+        /// The number of digits or characters; -1 for no limit.
         pub precision: Option<i64>,
-        /// Digits after the point.
+        /// The number of digits after the decimal point.
         pub scale: Option<i64>,
-        /// Of an array: its items.
+        /// The type of an array's items.
         pub component: Option<Box<ColumnType>>,
-        /// Of a structure: its fields.
+        /// The fields of a structure.
         pub fields: Vec<Field>,
-        /// Of a map: its keys.
+        /// The type of a map's keys.
         pub key: Option<Box<ColumnType>>,
-        /// Of a map: its values.
+        /// The type of a map's values.
         pub value: Option<Box<ColumnType>>,
     }
 }

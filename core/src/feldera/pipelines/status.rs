@@ -5,51 +5,51 @@ use crate::schema::{json_structs, string_enums};
 string_enums! {
     /// The actual status of a pipeline: that of its resources until it has a process, then that of the process.
     pub enum PipelineStatus {
-        /// It has no process.
+        /// The pipeline has no process.
         Stopped = "Stopped",
-        /// A process is being made.
+        /// A process is being created.
         Provisioning = "Provisioning",
-        /// Its process does not answer.
+        /// The process does not answer.
         Unavailable = "Unavailable",
-        /// Several hosts agree with each other; not to be seen from outside.
+        /// The hosts of the pipeline are coordinating. Clients do not see this status.
         Coordination = "Coordination",
-        /// It follows checkpoints of another.
+        /// The pipeline follows the checkpoints of another pipeline.
         Standby = "Standby",
-        /// It waits until a client approves that changed views are filled.
+        /// The pipeline waits until a client approves the backfill of changed views.
         AwaitingApproval = "AwaitingApproval",
         Initializing = "Initializing",
-        /// It fills changed views.
+        /// The pipeline backfills changed views.
         Bootstrapping = "Bootstrapping",
-        /// It fills changed views, while the other views stay up to date.
+        /// The pipeline backfills changed views, and processes the other views at the same time.
         ConcurrentBootstrapping = "ConcurrentBootstrapping",
-        /// The last part of that.
+        /// The last part of `ConcurrentBootstrapping`.
         Synchronizing = "Synchronizing",
-        /// It repeats what came after its checkpoint.
+        /// The pipeline replays the input that came after its checkpoint.
         Replaying = "Replaying",
-        /// Its connectors do not read.
+        /// The connectors do not read.
         Paused = "Paused",
         Running = "Running",
-        /// It has made a checkpoint and ends.
+        /// The pipeline has made a checkpoint, and its process ends.
         Suspended = "Suspended",
-        /// Its process is being removed.
+        /// The process is being removed.
         Stopping = "Stopping",
-        /// Being suspended. Before 0.148.
+        /// The pipeline is being suspended. Before 0.148.
         Suspending = "Suspending",
     }
 
     /// The desired status of a pipeline.
     pub enum DesiredStatus {
         Stopped = "Stopped",
-        /// Not known, because its process does not answer.
+        /// Unknown, because the process does not answer.
         Unavailable = "Unavailable",
         Standby = "Standby",
         Paused = "Paused",
         Running = "Running",
-        /// Stopped, after a checkpoint.
+        /// Stopped after a checkpoint.
         Suspended = "Suspended",
     }
 
-    /// Whether a pipeline has a process.
+    /// The actual status of a pipeline's resources: whether it has a process.
     pub enum ResourcesStatus {
         Stopped = "Stopped",
         Provisioning = "Provisioning",
@@ -57,7 +57,7 @@ string_enums! {
         Stopping = "Stopping",
     }
 
-    /// Whether a pipeline is to have a process.
+    /// The desired status of a pipeline's resources.
     pub enum ResourcesDesiredStatus {
         Stopped = "Stopped",
         Provisioned = "Provisioned",
@@ -83,15 +83,15 @@ string_enums! {
     pub enum ProgramStatus {
         Pending = "Pending",
         CompilingSql = "CompilingSql",
-        /// The SQL is compiled, and the Rust waits. For programs of the Gen-2 engine this can be the end: see
-        /// [`Pipeline::is_compiled`](super::Pipeline::is_compiled).
+        /// The SQL is compiled, and the Rust code waits for its compilation. For programs of the Gen-2 engine this can
+        /// be the end: see [`Pipeline::is_compiled`](super::Pipeline::is_compiled).
         SqlCompiled = "SqlCompiled",
         CompilingRust = "CompilingRust",
-        /// Done. It can fall back to `Pending` at a start when what was compiled is missing.
+        /// The program is compiled. At a start, the status returns to `Pending` if the compiled files are missing.
         Success = "Success",
         SqlError = "SqlError",
         RustError = "RustError",
-        /// The compiler could not do its work.
+        /// The platform failed to compile the program.
         SystemError = "SystemError",
     }
 
@@ -102,23 +102,23 @@ string_enums! {
         Clearing = "Clearing",
     }
 
-    /// How much the compiler optimises.
+    /// How much the Rust compiler optimizes.
     pub enum CompilationProfile {
-        /// For fast compiling.
+        /// Compiles fast.
         Dev = "dev",
         Unoptimized = "unoptimized",
-        /// For fast running; the default.
+        /// The pipeline runs fast; the default.
         Optimized = "optimized",
-        /// The same, with symbols for profilers.
+        /// As `Optimized`, with symbols for profilers.
         OptimizedSymbols = "optimized_symbols",
     }
 
-    /// Whether views that have changed since the last checkpoint are filled at a start.
+    /// What a start does if views have changed since the last checkpoint.
     pub enum BootstrapPolicy {
         Allow = "allow",
         /// The start fails.
         Reject = "reject",
-        /// They are once a client approves; the default.
+        /// The pipeline waits until a client approves the backfill; the default.
         AwaitApproval = "await_approval",
     }
 }

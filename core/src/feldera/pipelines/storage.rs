@@ -1,4 +1,4 @@
-//! Where and how a pipeline keeps its state.
+//! The storage settings of a pipeline.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -169,7 +169,7 @@ impl SyncConfig {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum StorageBackend {
-    /// Where Feldera's operator wants it.
+    /// The default backend of the platform.
     Default,
     /// The local file system.
     File(Box<FileBackend>),
@@ -183,15 +183,15 @@ pub enum StorageBackend {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ObjectStore {
-    /// Its address, as in `s3://bucket/path`, `gs://bucket/path` or `az://container/path`.
+    /// The address, such as `s3://bucket/path`, `gs://bucket/path` or `az://container/path`.
     pub url: String,
-    /// Options of the kind of store, keys and passwords among them, so their values are not shown. What the address
-    /// says beats them.
+    /// Options of this kind of store. `Debug` does not show the values, because some are secrets. The address takes
+    /// precedence over them.
     pub options: BTreeMap<String, SecretText>,
 }
 
 impl ObjectStore {
-    /// The store at this address.
+    /// Creates an object store with this address.
     pub fn new(url: impl Into<String>) -> Self {
         Self { url: url.into(), options: BTreeMap::new() }
     }
@@ -227,9 +227,9 @@ impl SettingValue for StorageBackend {
         Json::of_text(text, unit).map(Self::Unknown)
     }
 
-    /// What another release writes there must not make the pipeline unreadable.
+    /// A backend of another release must not make the pipeline unreadable.
     fn of_json(value: &Json) -> Option<Self> {
-        // Most pipelines have it.
+        // Most pipelines have the default backend.
         let is_default = value.get() == r#"{"name":"default"}"#;
         let read = if is_default { Some(Self::Default) } else { Self::of(value) };
         Some(read.unwrap_or_else(|| Self::Unknown(value.clone())))
@@ -309,7 +309,7 @@ impl StorageBackend {
         Some(Self::of(&merged).unwrap_or(Self::Unknown(merged)))
     }
 
-    /// A backend that is known, with nothing beside it that is not.
+    /// Reads a known backend without unknown settings.
     fn of(value: &Json) -> Option<Self> {
         let mut fields: BTreeMap<String, Json> = value.parse().ok()?;
         let name = fields.remove("name").map_or(Ok("default".to_owned()), |name| name.parse::<String>()).ok()?;
@@ -329,11 +329,11 @@ impl StorageBackend {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StartFrom {
-    /// The newest.
+    /// The newest checkpoint.
     Latest,
     /// The checkpoint with this id.
     Checkpoint(Box<str>),
-    /// Whether from the newest. As releases near 0.104 have it.
+    /// Whether to start from the newest checkpoint. Releases near 0.104 use this form.
     Flag(bool),
 }
 

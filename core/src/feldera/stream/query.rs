@@ -31,34 +31,34 @@ operations! { FelderaApi;
         query {
             /// The statements.
             sql: String,
-            /// How rows are written.
+            /// The format of the result.
             format: QueryFormat,
         }
         local? {
-            /// How long a line of text or JSON may be; 16 MiB by default.
+            /// The maximum length of a line of text or JSON; 16 MiB by default.
             limit: LineLimit,
         }
     }
 }
 
 string_enums! {
-    /// How the rows of a query are written.
+    /// The format of a query's result.
     pub enum QueryFormat {
-        /// A table for people, in ASCII.
+        /// A table of ASCII text, for people.
         Text = "text",
-        /// An object a line. Loses precision and columns of the same name.
+        /// A JSON object in each line. Loses precision, and columns with equal names.
         Json = "json",
         /// A [Parquet](https://parquet.apache.org) file.
         Parquet = "parquet",
         /// A stream of [Arrow](https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format).
         ArrowIpc = "arrow_ipc",
-        /// SHA-256 of the rows. Since 0.129.
+        /// The SHA-256 hash of the rows. Since 0.129.
         Hash = "hash",
     }
 }
 
 impl AdhocQuery {
-    /// Only statements that begin like queries, and have no keyword that changes anything, are sent twice.
+    /// Returns whether a statement may be sent twice: it begins like a query, and has no keyword that changes data.
     fn only_reads(&self) -> bool {
         let mut words = self.sql.split(|char: char| !char.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
         let reads =
@@ -68,17 +68,18 @@ impl AdhocQuery {
     }
 }
 
-/// The result of a query: lines of text or JSON, or blocks of a binary file; whether it is whole, `finish` tells.
+/// A decoder for the result of a query: lines of text or JSON, or blocks of a binary file. At the end, `finish` checks
+/// whether the result is complete.
 ///
-/// | format | items | whole if |
+/// | format | items | the result is complete if |
 /// |---|---|---|
-/// | text | lines | the last line is the lower border of the table, which may be wider or narrower than the upper one |
-/// | json | lines | the last line has its end; a result that was cut between two lines cannot be told from a whole one |
+/// | text | lines | the last line is the lower border of the table, whose width may differ from the upper border |
+/// | json | lines | the last line has a line end; a result that was cut off between two lines is not detected |
 /// | parquet | blocks of 64 KiB | it begins and ends with `PAR1` |
 /// | `arrow_ipc` | blocks of 64 KiB | it ends with the mark for the end |
 /// | hash | one | it is 64 hexadecimal digits |
 ///
-/// An error of the query is [`DecodeError::Failed`].
+/// If the query fails, the decoder returns [`DecodeError::Failed`].
 ///
 /// ```
 /// use pipewright::decode::{DecodeError, Decoder, End, LineLimit};
@@ -104,7 +105,7 @@ enum Format {
 }
 
 impl QueryResult {
-    /// A decoder at the beginning of a body, for lines up to a length.
+    /// Creates a decoder, for lines up to a length.
     pub fn new(format: &QueryFormat, limit: LineLimit) -> Self {
         Self(match format {
             QueryFormat::Text => Format::Text(Table {
@@ -129,7 +130,7 @@ json_structs! {
     }
 }
 
-/// What follows the last line end, and how many lines come before it.
+/// Returns the text after the last line end, and the number of lines before it.
 fn tail(lines: &Lines) -> (u64, &[u8]) {
     let unread = lines.unread();
     let start = memchr::memrchr(b'\n', unread).map_or(0, |at| at + 1);
@@ -141,17 +142,17 @@ fn tail(lines: &Lines) -> (u64, &[u8]) {
 #[derive(Debug)]
 struct Table {
     lines: Lines,
-    /// Those that were read.
+    /// The borders that were read.
     borders: Borders,
-    /// The error has begun. It may have several lines, and none of them is one of the table.
+    /// Whether the error message has begun. It may have several lines, and no line of the table follows.
     is_over: bool,
-    /// What was read of it.
+    /// The error message so far.
     error: Vec<u8>,
 }
 
-/// What the error begins with. Lines of a table begin otherwise.
+/// The beginning of an error message. No line of a table begins with it.
 const ERROR: &[u8] = b"ERROR: ";
-/// How much is kept of it.
+/// How many bytes of an error message are kept.
 const ERROR_BYTES: usize = 2000;
 
 impl Table {
@@ -171,7 +172,7 @@ impl Table {
         }
     }
 
-    /// The error, whether it was read or not.
+    /// Returns the error message, including a part that was not read yet.
     fn failure(&self) -> Option<String> {
         let mut error = self.error.clone();
         let mut is_over = self.is_over;
@@ -204,7 +205,7 @@ struct Borders {
 }
 
 impl Borders {
-    /// Takes the next line. Rows begin with a vertical line.
+    /// Records the next line. Rows begin with a vertical line.
     fn see(&mut self, line: &[u8]) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.starts_with(b"+") {
@@ -215,8 +216,8 @@ impl Borders {
         }
     }
 
-    /// Whether the last line of a body is a whole border, and the last border of the table. A table without columns has
-    /// two.
+    /// Returns whether the last line of a body is a complete border, and the last border of the table. A table without
+    /// columns has two borders.
     fn is_whole(&self, last: &[u8]) -> bool {
         let is_border = last.len() > 1 && last.starts_with(b"+") && last.ends_with(b"+");
         is_border && corners(last) == self.corners && self.count == if last == b"++" { 2 } else { 3 }
@@ -289,7 +290,7 @@ impl Decoder for QueryResult {
     }
 }
 
-/// How long a block is, but for the last.
+/// The length of all blocks except the last.
 const BLOCK: usize = 64 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -300,14 +301,14 @@ enum Kind {
     Other,
 }
 
-/// A binary body in blocks of the same length, however it comes.
+/// Splits a binary body into blocks of the same length.
 #[derive(Debug)]
 struct Blocks {
     kind: Kind,
     buffer: Vec<u8>,
-    /// The present block.
+    /// The current block.
     item: usize,
-    /// How many bytes came.
+    /// The number of bytes so far.
     total: u64,
     first: Vec<u8>,
     last: Vec<u8>,

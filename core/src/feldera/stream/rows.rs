@@ -1,11 +1,11 @@
-//! Rows in a payload: where they begin and end, found without reading them.
+//! Finds the beginning and the end of each row in a payload, without parsing the rows.
 
 use std::ops::Range;
 
-/// The items of the JSON array that begins at `start`, and the place behind its end; `None` when there is no such
-/// array.
+/// Finds the items of the JSON array that begins at `start`. Returns the position after its end; `None` if there is no
+/// such array.
 ///
-/// Brackets and strings are matched, and nothing else is checked: the code that reads a row checks it.
+/// Only matches brackets and strings. The code that reads a row checks the rest.
 pub(super) fn json_items(text: &[u8], start: usize, rows: &mut Vec<Range<usize>>) -> Option<usize> {
     if text.get(start) != Some(&b'[') {
         return None;
@@ -34,7 +34,7 @@ fn blank(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The place behind a value.
+/// Returns the position after a value.
 fn value(text: &[u8], start: usize) -> Option<usize> {
     match text.get(start)? {
         b'"' => string(text, start + 1),
@@ -69,7 +69,7 @@ fn nested(text: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// The place behind the quote that ends a string.
+/// Returns the position after the quote that ends a string.
 fn string(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
         match text.get(at)? {
@@ -80,7 +80,7 @@ fn string(text: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// Reads the JSON string that begins at `start` into a buffer, and gives the place behind it; `None` if there is no
+/// Reads the JSON string that begins at `start` into a buffer. Returns the position after it; `None` if there is no
 /// string, or if it has escapes that servers do not write.
 pub(super) fn unescaped(text: &[u8], start: usize, out: &mut Vec<u8>) -> Option<usize> {
     let mut rest = text.get(start..)?.strip_prefix(b"\"")?;
@@ -111,7 +111,7 @@ pub(super) fn unescaped(text: &[u8], start: usize, out: &mut Vec<u8>) -> Option<
     }
 }
 
-/// The lines of a CSV text; a line end in quotes does not count.
+/// Finds the lines of a CSV text. A line end in quotes does not count.
 pub(super) fn csv_lines(text: &[u8], rows: &mut Vec<Range<usize>>) {
     let (mut start, mut quoted) = (0, false);
     for at in memchr::memchr2_iter(b'"', b'\n', text) {

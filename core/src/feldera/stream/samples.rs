@@ -1,4 +1,4 @@
-//! Time series without an end.
+//! The stream of time series.
 
 use bytes::Bytes;
 use http::Response;
@@ -12,7 +12,8 @@ use crate::operation::{FromResponse, OperationInfo};
 use crate::schema::operations;
 
 operations! { FelderaApi;
-    /// Records, memory and storage: the last minute, then a sample each second until the pipeline stops. Since 0.129.
+    /// Streams the records, memory and storage of a pipeline: the last minute, then a sample each second until the
+    /// pipeline stops. Since 0.129.
     ///
     /// [Reference](https://docs.feldera.com/api/stream-time-series).
     Safe GET "/v0/pipelines/{pipeline_name}/time_series_stream"
@@ -22,7 +23,7 @@ operations! { FelderaApi;
     }
 }
 
-/// Samples, one a line.
+/// A decoder for samples.
 #[derive(Debug)]
 pub struct Samples {
     lines: NdJson,
@@ -31,7 +32,7 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// A decoder at the beginning of a body.
+    /// Creates a decoder.
     pub fn new() -> Self {
         Self { lines: NdJson::new(LineLimit(64 * 1024)), sample: Self::none(), error: None }
     }
@@ -91,7 +92,7 @@ impl Decoder for Samples {
         if let Some(error) = &self.error {
             return Err(error.clone());
         }
-        // Each sample has its line end: one without is cut off, however the body ended.
+        // Each sample ends with a line end. A sample without it is cut off, even if the body ended properly.
         self.lines.finish(End::Truncated)
     }
 }

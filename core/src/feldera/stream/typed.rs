@@ -1,4 +1,4 @@
-//! Rows as types of the caller.
+//! Reads rows as types of the caller.
 
 use std::marker::PhantomData;
 

@@ -23,11 +23,10 @@ const UNITS: [(&str, u128); 7] = [
 ];
 const SECOND: u128 = 1_000_000_000;
 
-/// A duration, as settings of a pipeline hold it since release 0.366: `500ms`, `1h30m`, `30d`, `0s`.
+/// A duration of a pipeline's settings, since release 0.366: `500ms`, `1h30m`, `30d`, `0s`.
 ///
 /// A text is a sum of numbers with units, as in Go: `ns`, `us` (or `µs`), `ms`, `s`, `m`, `h`, and `d` for 24 hours.
-/// Numbers may have a fraction; what is left of a nanosecond is rounded to the nearest nanosecond. Only `0` may stand
-/// without a unit.
+/// Numbers may have a fraction; the result is rounded to the nearest nanosecond. Only `0` needs no unit.
 ///
 /// Two durations are equal if they are equally long. A duration is written as Feldera writes it: with the longest units
 /// first, as in `1m40s`.
@@ -50,28 +49,28 @@ const SECOND: u128 = 1_000_000_000;
 pub struct ConfigDuration(Duration);
 
 impl ConfigDuration {
-    /// No time.
+    /// The duration zero.
     pub const ZERO: Self = Self(Duration::ZERO);
 
     /// The longest duration, which stands for no limit.
     pub const MAX: Self = Self(Duration::MAX);
 
-    /// A duration of that many microseconds.
+    /// Creates a duration from microseconds.
     pub const fn from_micros(microseconds: u64) -> Self {
         Self(Duration::from_micros(microseconds))
     }
 
-    /// A duration of that many milliseconds.
+    /// Creates a duration from milliseconds.
     pub const fn from_millis(milliseconds: u64) -> Self {
         Self(Duration::from_millis(milliseconds))
     }
 
-    /// A duration of that many seconds.
+    /// Creates a duration from seconds.
     pub const fn from_secs(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
 
-    /// A duration of that many days, of 24 hours each; at most [`u64::MAX`] seconds.
+    /// Creates a duration from days of 24 hours, of at most [`u64::MAX`] seconds.
     pub const fn from_days(days: u64) -> Self {
         Self(Duration::from_secs(days.saturating_mul(24 * 3600)))
     }
@@ -128,13 +127,13 @@ impl FromStr for ConfigDuration {
     }
 }
 
-/// A duration of that many nanoseconds. `None` if it is too long.
+/// Creates a duration from nanoseconds. `None` if it is too long.
 pub(in crate::feldera) fn from_nanos(nanos: u128) -> Option<ConfigDuration> {
     let below_a_second = u32::try_from(nanos % SECOND).ok()?;
     u64::try_from(nanos / SECOND).ok().map(|seconds| ConfigDuration(Duration::new(seconds, below_a_second)))
 }
 
-/// The nanoseconds of a unit.
+/// Returns the nanoseconds of a unit.
 fn nanos_of(unit: &str) -> Option<u128> {
     // The micro sign and the Greek letter.
     let unit = if matches!(unit, "\u{b5}s" | "\u{3bc}s") { "us" } else { unit };

@@ -1,4 +1,4 @@
-//! Sizes and durations as configurations hold them: texts with a unit.
+//! Sizes and durations of configurations: texts with a unit.
 
 mod duration;
 mod number;
@@ -10,7 +10,7 @@ pub use self::duration::ConfigDuration;
 pub(super) use self::duration::from_nanos;
 pub use self::size::ByteSize;
 
-/// A text that is not a size, or not a duration, as Feldera reads them.
+/// The error of a text that is not a size or a duration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidUnit {
     /// `size` or `duration`.
@@ -25,7 +25,7 @@ enum Problem {
     Empty,
     Negative,
     NoNumber,
-    /// What stands where a unit has to stand; nothing if the unit is missing.
+    /// The text in place of a unit; empty if the unit is missing.
     UnknownUnit(String),
     TooLarge,
 }
@@ -49,7 +49,7 @@ impl fmt::Display for InvalidUnit {
             Problem::Negative => write!(f, "it is negative; write a {what} of zero or more"),
             Problem::NoNumber => write!(f, "a unit has no number before it; write a number before each unit"),
             Problem::UnknownUnit(unit) if unit.is_empty() => {
-                write!(f, "a number has no unit behind it; add a unit, {units}")
+                write!(f, "a number has no unit after it; add a unit, {units}")
             }
             Problem::UnknownUnit(unit) => write!(f, "{unit:?} is not a unit; use {units}"),
             Problem::TooLarge => write!(f, "it is too large; write at most {}", {
@@ -61,7 +61,7 @@ impl fmt::Display for InvalidUnit {
 
 impl std::error::Error for InvalidUnit {}
 
-/// Reading and writing as text, and as a field of a record.
+/// Implements reading and writing as text, and as a field of a record.
 macro_rules! text_values {
     ($($name:ident $expected:literal),*) => {$(
         impl ::serde::Serialize for $name {

@@ -1,9 +1,9 @@
-//! Decimal numbers in front of a unit.
+//! Decimal numbers before a unit.
 
-/// The digits of a fraction that count. Those behind them are worth less than a billionth of a byte or nanosecond.
+/// The digits of a fraction that count. Later digits are less than a billionth of a byte or nanosecond.
 const MAX_FRACTION_DIGITS: usize = 18;
 
-/// A number in front of a unit: the digits before and behind the point.
+/// A number before a unit: the digits before and after the point.
 pub(super) struct Number<'a> {
     whole: &'a str,
     fraction: &'a str,
@@ -17,12 +17,12 @@ impl<'a> Number<'a> {
         (Self { whole, fraction }, rest)
     }
 
-    /// Whether there is no digit.
+    /// Returns whether there is no digit.
     pub(super) fn is_empty(&self) -> bool {
         self.whole.is_empty() && self.fraction.is_empty()
     }
 
-    /// The number times a unit, rounded to the nearest whole number, halves up. `None` if it is too large.
+    /// Returns the number times a unit, rounded to the nearest whole number, halves up. `None` if it is too large.
     pub(super) fn times(&self, unit: u128) -> Option<u128> {
         let whole = digits(self.whole)?.checked_mul(unit)?;
         let kept = self.fraction.get(..MAX_FRACTION_DIGITS).unwrap_or(self.fraction);
@@ -37,7 +37,7 @@ fn split_digits(text: &str) -> (&str, &str) {
     text.split_at_checked(end).unwrap_or((text, ""))
 }
 
-/// The value of digits; 0 without a digit.
+/// Returns the value of digits; 0 without a digit.
 fn digits(text: &str) -> Option<u128> {
     if text.is_empty() { Some(0) } else { text.parse().ok() }
 }

@@ -27,11 +27,11 @@ const UNITS: [(&str, u64); 12] = [
     ("E", 1_000_000_000_000_000_000),
 ];
 
-/// A size in bytes, as settings of a pipeline hold it since release 0.367: `16Gi`, `500M`, `0B`.
+/// A size of a pipeline's settings, since release 0.367: `16Gi`, `500M`, `0B`.
 ///
 /// A text is a number, with a fraction or without, and a unit: `k M G T P E` are powers of 1000, `Ki Mi Gi Ti Pi Ei`
-/// powers of 1024. Each may have a `B` behind it. Without a unit the number counts bytes. A fraction of a byte is
-/// rounded to the nearest byte.
+/// powers of 1024. A `B` may follow each unit. Without a unit, the number counts bytes. A fraction of a byte is rounded
+/// to the nearest byte.
 ///
 /// Two sizes are equal if they have the same number of bytes. A size is written as Feldera writes it: in the unit that
 /// divides it exactly with the smallest number.
@@ -55,27 +55,27 @@ const UNITS: [(&str, u64); 12] = [
 pub struct ByteSize(u64);
 
 impl ByteSize {
-    /// No byte.
+    /// The size zero.
     pub const ZERO: Self = Self(0);
     /// The largest size.
     pub const MAX: Self = Self(u64::MAX);
 
-    /// A size of that many bytes.
+    /// Creates a size from bytes.
     pub const fn from_bytes(bytes: u64) -> Self {
         Self(bytes)
     }
 
-    /// A size of that many megabytes, of 10⁶ bytes each; at most [`MAX`](Self::MAX).
+    /// Creates a size from megabytes of 10⁶ bytes; at most [`MAX`](Self::MAX).
     pub const fn from_mb(megabytes: u64) -> Self {
         Self(megabytes.saturating_mul(1_000_000))
     }
 
-    /// A size of that many mebibytes, of 2²⁰ bytes each; at most [`MAX`](Self::MAX).
+    /// Creates a size from mebibytes of 2²⁰ bytes; at most [`MAX`](Self::MAX).
     pub const fn from_mib(mebibytes: u64) -> Self {
         Self(mebibytes.saturating_mul(1 << 20))
     }
 
-    /// A size of that many gibibytes, of 2³⁰ bytes each; at most [`MAX`](Self::MAX).
+    /// Creates a size from gibibytes of 2³⁰ bytes; at most [`MAX`](Self::MAX).
     pub const fn from_gib(gibibytes: u64) -> Self {
         Self(gibibytes.saturating_mul(1 << 30))
     }
@@ -105,7 +105,7 @@ impl FromStr for ByteSize {
     }
 }
 
-/// The bytes of a unit; 1 for no unit, and for `B`.
+/// Returns the bytes of a unit; 1 for no unit, and for `B`.
 fn bytes_of(unit: &str) -> Option<u64> {
     match unit.strip_suffix('B').unwrap_or(unit) {
         "" => Some(1),

@@ -1,4 +1,4 @@
-//! [`Attempts`]: the attempts of one call, whatever the operation. [`Call`](super::Call) adds the request and the response.
+//! [`Attempts`]: the attempts of one call, without the type of its operation. [`Call`](super::Call) adds the request and the response.
 
 mod outcome;
 
@@ -17,8 +17,8 @@ use crate::operation::{Effect, OperationInfo, RequestContext};
 use crate::seed::Seed;
 use crate::time::Timestamp;
 
-/// What the attempts need to know about an operation. Not a type parameter: this file is compiled once, and not for
-/// each operation.
+/// What the attempts need to know about an operation. It is not a type parameter, so that this file is compiled once,
+/// and not for each operation.
 pub(super) struct Rules {
     pub(super) info: &'static OperationInfo,
     pub(super) is_streaming: bool,
@@ -26,7 +26,7 @@ pub(super) struct Rules {
     pub(super) identifies_service: fn(&ServiceError) -> bool,
 }
 
-/// What the call does next. What goes out is in [`Attempts`], where it is moved from once.
+/// What the call does next. [`Attempts`] holds the value to give out, so that it is moved once.
 pub(super) enum Next {
     /// Build the request and call [`Attempts::prepared`].
     Prepare,
@@ -44,7 +44,7 @@ pub(super) enum Next {
     Done,
 }
 
-/// The attempts of one call: credential, waits, deadline, and what is known about those without an answer.
+/// The attempts of one call: credential, waits, deadline, and how many have an unknown outcome.
 pub(super) struct Attempts {
     rules: &'static Rules,
     /// What sending the request twice does.
@@ -52,31 +52,32 @@ pub(super) struct Attempts {
     settings: Arc<Settings>,
     seed: Seed,
     pub(super) deadline: Option<Timestamp>,
-    /// By how much the waits that the service asks for may still move the deadline.
+    /// By how much the waits that the service asks for may still extend the deadline.
     pub(super) excuse: Duration,
-    /// How long the service has asked to be left alone, beyond our own waits.
+    /// How long the service has asked to wait, beyond the call's own waits.
     pub(super) asked_to_wait: Duration,
     /// The transient rejections that the caller handles itself.
     pub(super) handed_back: fn(&ServiceError) -> bool,
     now: Timestamp,
-    /// How many attempts were handed out.
+    /// The number of attempts.
     pub(super) sent: u32,
-    /// When the last attempt, or the last request for a credential, was handed out.
+    /// When the last attempt, or the last request for a credential, began.
     began: Timestamp,
     credential: Option<HeaderValue>,
     /// The credential that the service has rejected, until another credential is there.
     rejected: Option<HeaderValue>,
     /// Whether the service has rejected a credential, and has answered nothing but 401 since.
     is_rejected: bool,
-    /// How many attempts may have been carried out without our knowing.
+    /// The number of attempts with an unknown outcome.
     pub(super) unanswered: u32,
     /// Whether the last attempt got no answer, so that the next one needs a fresh connection.
     is_silent: bool,
-    /// A success whose body cannot be read: whatever comes later, the request was carried out.
+    /// A success whose body cannot be read: the request was carried out, even if a later attempt fails.
     unread: Option<ServiceError>,
     last: Option<FlowError>,
     notice: Option<Notice>,
-    /// What goes out next, while prepared. Not in the state, because it is large and the state is moved about.
+    /// The next request, in the state `Prepared`. It is not in the state, because it is large and the state is moved
+    /// often.
     request: Option<Request<Body>>,
     /// How long the attempt may take.
     timeout: Duration,
@@ -152,26 +153,26 @@ impl Attempts {
         }
     }
 
-    /// The clock of the caller, which never goes back here.
+    /// Sets the time. It never goes back.
     #[inline]
     pub(super) fn tick(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
     }
 
-    /// Whether this is the answer to the last attempt.
+    /// Returns whether this is the answer to the last attempt.
     #[inline]
     pub(super) fn awaits(&self, answered: Ticket) -> bool {
         matches!(&self.state, State::InFlight { ticket, .. } if *ticket == answered)
     }
 
-    /// A response came.
+    /// Records that a response arrived.
     #[inline]
     pub(super) fn reached(&mut self) {
         self.is_silent = false;
         self.settings.contact.reached();
     }
 
-    /// Takes a reply that is no response. Gives back what is another flow's.
+    /// Takes a reply that is not a response. Returns the reply if it belongs to another flow.
     pub(super) fn accept(&mut self, reply: Reply) -> Option<Reply> {
         match (&self.state, reply.outcome) {
             (State::InFlight { ticket, .. }, Outcome::Answer(Err(error))) if *ticket == reply.ticket => {
@@ -190,7 +191,7 @@ impl Attempts {
         None
     }
 
-    /// The response was a success that can be read. No other notice waits while a response is awaited.
+    /// Records a success that can be read. No other notice is pending while a response is awaited.
     #[inline]
     pub(super) fn succeeded(&mut self, status: StatusCode) -> Notice {
         self.settings.contact.answered();
@@ -208,7 +209,7 @@ impl Attempts {
         }
     }
 
-    /// Where the next request goes, and which attempt it is.
+    /// Returns the destination and the number of the next attempt.
     #[inline]
     pub(super) fn request_context(&self) -> RequestContext<'_> {
         RequestContext::new(&self.settings.base)
@@ -216,18 +217,18 @@ impl Attempts {
             .with_server_version(self.settings.server_version.get())
     }
 
-    /// How long an attempt takes at most, unless the operation needs longer.
+    /// Returns how long an attempt takes at most, unless the operation needs longer.
     #[inline]
     pub(super) fn attempt_timeout(&self) -> Duration {
         self.settings.retry.attempt_timeout
     }
 
-    /// The request is built; the notice goes out before it.
+    /// Takes the request. The notice goes out before it.
     #[allow(clippy::inline_always, reason = "otherwise the request, which is large, is copied once more")]
     #[inline(always)]
     pub(super) fn prepared(&mut self, request: Request<Body>, timeout: Duration) -> Notice {
         let request = self.request.insert(request);
-        // Most clients have none, and two walks over an empty map are not free.
+        // Most clients have no headers, and two walks over an empty map are not free.
         if !self.settings.headers.is_empty() {
             for name in self.settings.headers.keys() {
                 request.headers_mut().remove(name);
@@ -244,12 +245,12 @@ impl Attempts {
         Notice::Sending { operation: self.rules.info, attempt: self.sent }
     }
 
-    /// The request cannot be built.
+    /// Ends the call, because the request cannot be built.
     pub(super) fn not_prepared(&mut self, error: BuildError) {
         self.give_up(error.into());
     }
 
-    /// The exchange to send, after [`Next::Send`]. The request is moved once: it is large.
+    /// Returns the exchange to send, after [`Next::Send`]. The request is moved once, because it is large.
     #[inline]
     pub(super) fn take_exchange(&mut self) -> Option<Exchange> {
         let State::InFlight { ticket, .. } = self.state else { return None };
@@ -264,18 +265,18 @@ impl Attempts {
         })
     }
 
-    /// The notice to give out, after [`Next::Notice`].
+    /// Returns the notice to give out, after [`Next::Notice`].
     #[inline]
     pub(super) fn take_notice(&mut self) -> Option<Notice> {
         self.notice.take()
     }
 
-    /// The error to end with, after [`Next::Failed`].
+    /// Returns the error to end with, after [`Next::Failed`].
     pub(super) fn error(&self) -> Option<FlowError> {
         if let State::Failed(error) = &self.state { Some(error.clone()) } else { None }
     }
 
-    /// The request to give out, after [`Next::Authorize`].
+    /// Returns the request to give out, after [`Next::Authorize`].
     pub(super) fn credential_request(&mut self) -> CredentialRequest {
         let ticket = Ticket::next();
         self.began = self.now;
@@ -288,7 +289,7 @@ impl Attempts {
         }
     }
 
-    /// What to do now.
+    /// Decides what to do now.
     #[inline]
     pub(super) fn next(&mut self) -> Next {
         loop {
@@ -328,7 +329,7 @@ impl Attempts {
                     self.not_answered(TransportError::new(TransportErrorKind::Timeout, Delivery::Unknown, message));
                 }
                 State::Waiting { until } if *until <= self.now => {
-                    // It may have expired by now. Only its supplier knows.
+                    // The credential may have expired meanwhile. Only the supplier knows.
                     self.credential = None;
                     self.state = State::Ready;
                 }

@@ -13,16 +13,16 @@ use crate::flow::Notice;
 use crate::operation::Effect;
 use crate::time::Timestamp;
 
-/// Whether the status of a success says everything: the caller does not need the body to continue.
+/// Returns whether the status of a success is enough: the caller does not need the body to continue.
 fn is_told_by_status(method: &Method) -> bool {
     matches!(*method, Method::PATCH | Method::DELETE)
 }
 
 /// What to check if an address has never answered.
-const CHECK_ADDRESS: &str = "nothing has answered at this address yet: check http or https, host and port";
+const CHECK_ADDRESS: &str = "nothing has answered at this address yet; check http or https, host and port";
 
 impl Attempts {
-    /// The response was an error, or cannot be read.
+    /// Handles a response that is an error, or cannot be read.
     pub(in crate::flow) fn rejected(&mut self, error: ServiceError) {
         let is_expired = (self.rules.is_auth_error)(&error);
         let error = self.weighed(error);
@@ -37,8 +37,8 @@ impl Attempts {
         }
     }
 
-    /// A proxy that has lost the service for a moment answers 401, 403 or 404 by itself: that passes. If the service
-    /// has never answered, the address is probably wrong.
+    /// Treats a 401, 403 or 404 that a proxy sends by itself as transient: the proxy has lost the service for a moment.
+    /// If the service has never answered, the address is probably wrong.
     fn weighed(&self, error: ServiceError) -> ServiceError {
         let contact = &self.settings.contact;
         match (error.kind(), error.status().as_u16()) {
@@ -61,7 +61,7 @@ impl Attempts {
         }
         let (done, uncertain) =
             (error.applied() == Applied::Yes && !is_unread, error.applied() == Applied::Unknown || is_unread);
-        // The service itself has not answered yet, or not in time: it may be about to do what it was asked.
+        // The service itself has not answered, or not in time. It may still carry the request out.
         self.unanswered += u32::from(uncertain && (error.kind() != ErrorKind::Rejected || error.is_transient()));
         if effect == Effect::Once && uncertain {
             return self.ambiguous(error.into());
@@ -84,7 +84,7 @@ impl Attempts {
         }
         self.is_silent = true;
         self.settings.contact.silent();
-        // The head of the answer came, and says all that there is to know, unless a proxy may have sent it.
+        // The head of the answer arrived, and its status is enough, unless a proxy may have sent it.
         if let Some(status) = error.status().filter(StatusCode::is_success)
             && is_told_by_status(&self.rules.info.method)
         {
@@ -102,14 +102,14 @@ impl Attempts {
             }
         }
         match kind {
-            // The next answer would be as large, and the transport no other.
+            // Another attempt would fail in the same way.
             TransportErrorKind::TooLarge | TransportErrorKind::Unsupported => self.give_up(error.into()),
             _ if self.is_wrong_address(kind) => self.give_up(error.with_advice(CHECK_ADDRESS).into()),
             _ => self.again(error.into(), None),
         }
     }
 
-    /// Whether further attempts are pointless, because nothing has ever answered at the address.
+    /// Returns whether to stop, because nothing has ever answered at the address.
     fn is_wrong_address(&self, kind: TransportErrorKind) -> bool {
         let is_over = match kind {
             TransportErrorKind::Tls => true,
@@ -123,7 +123,7 @@ impl Attempts {
 
     pub(super) fn unauthorized(&mut self, error: CredentialError) {
         if error.is_transient() {
-            // It counts as an attempt, so that asking for credentials ends too.
+            // It counts as an attempt, so that requests for credentials also end.
             self.sent = self.sent.saturating_add(1);
             self.again(error.into(), None);
         } else {
@@ -131,7 +131,7 @@ impl Attempts {
         }
     }
 
-    /// Another attempt after a wait, if there is one left.
+    /// Makes another attempt after a wait, if the call has attempts left.
     fn again(&mut self, error: FlowError, earliest: Option<Timestamp>) {
         let retry = &Arc::clone(&self.settings).retry;
         if let (FlowError::Service(error), Some(at)) = (&error, earliest)
@@ -161,7 +161,7 @@ impl Attempts {
         self.state = State::Waiting { until: at };
     }
 
-    /// The end without an answer that says more.
+    /// Ends the call without a decisive answer: as ambiguous if an attempt has an unknown outcome.
     pub(super) fn give_up(&mut self, error: FlowError) {
         if self.has_unanswered() && self.effect != Effect::Safe {
             self.ambiguous(error);
@@ -180,7 +180,7 @@ impl Attempts {
         }));
     }
 
-    /// The end. After a success that could not be read there is no doubt.
+    /// Ends the call. After a success that could not be read, the outcome is known.
     fn fail(&mut self, error: FlowError) {
         self.state = State::Failed(self.unread.take().map_or(error, FlowError::Service));
     }

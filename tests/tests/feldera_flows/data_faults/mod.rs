@@ -204,7 +204,7 @@ fn a_transaction_is_what_it_says(case: Case) -> Trial<()> {
         Err(FlowError::Failed(failure)) if failure.cause().is_none() => {
             let is_it = |moment: &Moment| {
                 let id = moment.view.as_ref().and_then(|view| view.transaction);
-                id.is_some_and(|id| failure.reason.starts_with(&format!("transaction {id} is in progress")))
+                id.is_some_and(|id| failure.reason.starts_with(&format!("transaction {id} was open")))
             };
             // Each process starts to count again.
             let opened = trial.history.windows(2).rev().find(|pair| !is_it(&pair[0]) && is_it(&pair[1]));

@@ -38,7 +38,7 @@ fn a_checkpoint_is_judged_by_its_number() {
     assert_eq!(outcome("checkpoint_status_superseded").expect("made").newest, 9);
     assert!(outcome("checkpoint_status_failed").expect_err("failed").to_string().contains("I/O error"));
     let hidden = outcome("checkpoint_status_failure_hidden_by_later_failure").expect_err("failed").to_string();
-    assert!(hidden.contains("a later checkpoint, 8, hides"), "{hidden}");
+    assert!(hidden.contains("checkpoint 8 failed later and hides"), "{hidden}");
     let lost = outcome("checkpoint_status_wrong_incarnation_400").expect_err("another process");
     assert!(lost.is_ambiguous());
     assert!(matches!(UnknownOutcome::of(&lost), Some(UnknownOutcome::Checkpoint { number: 7, .. })), "{lost:?}");

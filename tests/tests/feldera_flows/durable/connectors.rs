@@ -76,7 +76,7 @@ fn a_connector_that_failed_is_named() {
 
     let script = calm(Script::new());
     let error = run(&script, AwaitConnectorsFinished::named("p", ["t.gen2"])).0.expect_err("none");
-    assert!(error.to_string().ends_with("there is no input connector t.gen2; there are: t.gen1"), "{error}");
+    assert!(error.to_string().ends_with("input connector t.gen2 does not exist; the pipeline has: t.gen1"), "{error}");
     script.finish();
 }
 

@@ -215,7 +215,7 @@ fn a_failure_that_was_missed_is_no_wait_without_an_end() {
     assert!(matches!(result, Err(FlowError::Deadline { .. })), "{result:?}");
     // And what was sent last is named.
     let error = result.expect_err("the time is up").to_string();
-    assert!(error.ends_with(&format!("not sent yet; last one sent: none; last failure: {OLDER} (no)")), "{error}");
+    assert!(error.ends_with(&format!("not sent yet; last success: none; last failure: {OLDER} (no)")), "{error}");
     assert!(matches!(wait(None, 0), (Ok(_), 60..70)));
     assert!(matches!(wait(None, 1), (Ok(_), 120..135)));
 }

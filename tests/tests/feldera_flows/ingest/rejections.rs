@@ -49,7 +49,7 @@ fn unreadable_errors_leave_rows_unconfirmed() {
         };
         assert!(unconfirmed.cause().is_ambiguous() && cause(unconfirmed.cause()).is_none());
         assert!(
-            unconfirmed.cause().to_string().contains("all rows that can be parsed are in"),
+            unconfirmed.cause().to_string().contains("all rows that can be parsed are ingested"),
             "{}",
             unconfirmed.cause()
         );

@@ -39,7 +39,7 @@ fn another_deployment_is_not_stopped() {
     let stop = |script: Script| script.sees(is("Running", "Running")).expect("POST", FORCE);
     let script = stop(Script::new()).reply_lost().sees(other.clone());
     let error = play(&script, Stop::forced("p")).expect_err("it runs");
-    assert!(error.is_ambiguous() && error.to_string().contains("has replaced deployment"), "{error}");
+    assert!(error.is_ambiguous() && error.to_string().contains("another client replaced deployment"), "{error}");
     let script = stop(Script::new()).reply_json(202, json!("Pipeline is forcefully stopping")).sees(other);
     assert!(matches!(interruption(play(&script, Stop::forced("p"))), Interruption::Replaced { .. }));
 }

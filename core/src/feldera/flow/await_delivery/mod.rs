@@ -11,7 +11,7 @@
 //! | state | event | next |
 //! |---|---|---|
 //! | Identifying | the statistics are from the process that the caller read before it subscribed | Sending; Processing if the goal has a token |
-//! | Identifying | from another process, or the caller knew no process and the server reports one | failed: [`Restarted`](super::Interruption::Restarted); no rows were sent |
+//! | Identifying | the statistics are from another process, or the caller passed none and the server reports one | failed: [`Restarted`](super::Interruption::Restarted); no rows were sent |
 //! | Sending | a token | Processing |
 //! | Sending | the outcome is unknown | failed: **ambiguous** |
 //! | Sending | rejected | Diagnosis; failed |
@@ -30,8 +30,8 @@
 //! Invariants: rows are sent once. *Delivered* requires that the same process ran from before the subscription until
 //! after the last chunk. Only then can the numbers be compared: this process issued the token, counted the steps and
 //! sent the chunks. *Delivered* also requires that no chunk was lost in between. Otherwise the flow fails, or ends with
-//! *Completed*. Each error tells with [`SentRows`] whether the rows were ingested. A rejection of the rows tells it
-//! itself.
+//! *Completed*. [`SentRows`] in each error shows whether the rows were ingested. If the rows were rejected, the
+//! rejection shows it.
 
 mod decide;
 mod machine;
@@ -50,9 +50,9 @@ use crate::feldera::tuning::STALL_TIMEOUT;
 use crate::flow::{Runner, goal};
 
 /// Ingests rows, or takes a completion token, and waits until subscriptions have delivered every change that the rows
-/// caused. So the caller can read its own writes.
+/// caused: the caller reads its own writes.
 ///
-/// On a blocking client, call [`Feldera::subscribe`](crate::driver::Client::subscribe), then
+/// With a blocking client, call [`Feldera::subscribe`](crate::driver::Client::subscribe), then
 /// [`Subscription::ingest`](crate::feldera::Subscription::ingest). Otherwise subscribe first, then start this flow. It
 /// is an event flow with one event. The caller reads the subscription, and passes its
 /// [progress](crate::feldera::stream::Egress::progress) to the flow.
@@ -75,7 +75,7 @@ use crate::flow::{Runner, goal};
 /// of earlier rows, also pass the progress from before these rows were sent.
 ///
 /// # Errors
-/// [`SentRows::of`] tells whether the rows were ingested.
+/// [`SentRows::of`] returns whether the rows were ingested.
 /// * [`FlowError::Failed`](crate::error::FlowError::Failed) with
 ///   [`Interruption::Restarted`](super::Interruption::Restarted) if another process runs than the process of the
 ///   subscription. If the flow notices that before it sends the rows, it does not send them.
@@ -165,7 +165,7 @@ impl AwaitDelivery {
 
     /// Declares that the server never sends `processed_steps`. The flow ends with
     /// [`Completed`](DeliveryProof::Completed) as soon as the token is complete, unless a subscription has shown steps.
-    /// Without this call, the flow needs up to 7 s to find out that the server sends no steps.
+    /// Without this call, the flow needs up to 7 s to notice that the server sends no steps.
     pub fn without_steps(mut self) -> Self {
         self.has_steps = false;
         self
@@ -193,13 +193,13 @@ pub enum DeliveryProof {
         step: u64,
     },
     /// The rows are processed, and their changes were handed to all output connectors. No subscription has shown
-    /// `processed_steps`, so it is not known whether one has delivered them. Servers up to 0.337 never send it. On a
-    /// newer server, a subscription that is read late may not have shown it yet.
+    /// `processed_steps`, so it is unknown whether the subscriptions have delivered them. Servers up to 0.337 never
+    /// send `processed_steps`. On a newer server, a subscription that is read late may not have shown it yet.
     #[non_exhaustive]
     Completed {
         /// The token of the rows.
         token: CompletionToken,
-        /// The changes are in steps below this number; `None` if the server does not tell it.
+        /// The changes are in steps below this number; `None` if the server does not report it.
         step: Option<u64>,
     },
 }

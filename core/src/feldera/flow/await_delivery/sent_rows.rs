@@ -41,8 +41,8 @@ pub enum SentRows {
 }
 
 impl SentRows {
-    /// Returns what an error of [`AwaitDelivery`](super::AwaitDelivery) tells. `None` for a rejection of the request,
-    /// which tells it by [`applied`](crate::error::ServiceError::applied).
+    /// Returns whether the rows were ingested, from an error of [`AwaitDelivery`](super::AwaitDelivery). `None` if the
+    /// request with the rows was rejected: see [`applied`](crate::error::ServiceError::applied).
     pub fn of(error: &FlowError) -> Option<&Self> {
         error.evidence::<Known>().map(|known| &known.rows)
     }
@@ -72,7 +72,7 @@ impl fmt::Display for SentRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotIngested => "no row was ingested",
-            Self::Unconfirmed => "it is not known whether the rows were ingested",
+            Self::Unconfirmed => "the rows may or may not have been ingested",
             Self::Ingested { is_processed: false, .. } => "the rows were ingested",
             Self::Ingested { is_processed: true, .. } => "the rows were ingested and processed",
         })

@@ -184,11 +184,12 @@ fn decide_status(status: &CheckpointStatus, known: &Known) -> Action {
         CheckpointVerdict::Redacted(failure) => {
             let (later, why) = (failure.sequence_number, why(failure));
             Err(known.failed(format!(
-                "a later checkpoint, {later}, hides its outcome, and no newer checkpoint succeeded: {why}"
+                "checkpoint {later} failed later and hides its outcome, and no newer checkpoint succeeded: {why}; request another checkpoint"
             )))
         }
         CheckpointVerdict::Running if known.idle => {
-            Err(known.failed("the process is idle, and does not report the outcome".to_owned()))
+            Err(known
+                .failed("the process is idle, and does not report the outcome; request another checkpoint".to_owned()))
         }
         CheckpointVerdict::Running => return Action::Wait,
     };
@@ -282,7 +283,7 @@ mod tests {
         assert_eq!(next(known(7), Evidence::Begun), "ReadStatus");
         assert_eq!(next(known(7), status(Some(9), Some(8))), "done 9");
         assert!(next(known(7), status(Some(6), Some(7))).ends_with(": full"));
-        assert!(next(known(7), status(Some(6), Some(8))).contains("a later checkpoint, 8, hides"));
+        assert!(next(known(7), status(Some(6), Some(8))).contains("checkpoint 8 failed later and hides"));
         assert!(next(idle, status(Some(6), None)).contains("the process is idle"));
         assert_eq!(next(known(7), status(Some(6), None)), "Wait");
         // A process that takes no id, and one that has none.

@@ -29,8 +29,8 @@ json_structs! {
 /// Makes a checkpoint, and waits until the state of the pipeline at the time of the request is durable. Enterprise
 /// edition only.
 ///
-/// An open transaction, a replay, a bootstrap or a connector can delay a checkpoint without limit.
-/// [`Notice::Observed`] shows which of these does. Set a [`timeout`](Self::timeout).
+/// An open transaction, a replay, a bootstrap or a connector can delay a checkpoint without limit. [`Notice::Observed`]
+/// shows the cause. Set a [`timeout`](Self::timeout).
 ///
 /// The saved state holds the number of the checkpoint and its process. [`resume`](Self::resume) continues to wait for
 /// this checkpoint. If the state was saved before the answer, it requests another checkpoint.

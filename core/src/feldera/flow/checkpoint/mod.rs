@@ -13,7 +13,7 @@
 //! |---|---|---|
 //! | Stats: Before | the process | Request, after saving |
 //! | Request | the number N | Status, after saving |
-//! | Request | no answer | Stats: Before, up to five times: another checkpoint is equally good, and requests that wait together make one checkpoint |
+//! | Request | no answer | Stats: Before, up to five times: any later checkpoint is good enough, and the process answers all waiting requests with one checkpoint |
 //! | Request | no answer, and the next request cannot be sent, is rejected, or exceeds the timeout | **ambiguous**: the checkpoint may have been made |
 //! | Request | 501 | failed: the open-source edition has no checkpoints |
 //! | Status | done or failed by a row below, and the process takes no id | Stats: Confirm |
@@ -28,7 +28,7 @@
 //! | Stats: Watch, Confirm | another process | **ambiguous** |
 //! | Stats: Watch | the same process | Status |
 //! | Stats: Confirm | the same process | the outcome that the status has shown |
-//! | any | 410 `Terminating`, 500 with the code of a panic, 503 for good | polls the pipeline for up to 10 s; **ambiguous** with the cause if there is an N |
+//! | any | 410 `Terminating`, 500 with the code of a panic, 503 until the retries are used up | polls the pipeline for up to 10 s; **ambiguous** with the cause if N is known |
 //!
 //! Invariants: the success is checked first, because the server never clears a failure. A number is compared only with
 //! the status of the process that assigned it.

@@ -67,7 +67,7 @@ pub(super) struct Known {
     pub(super) server: Option<ServerVersion>,
     /// Whether the server was asked for its version.
     pub(super) has_asked: bool,
-    /// The settings that the server seems to ignore, and the version that it had when the client learnt it: it may have
+    /// The settings that the server seems to ignore, and its version when the client requested it: the server may have
     /// been updated since.
     pub(super) doubted: Option<(Vec<String>, Option<ServerVersion>)>,
     /// Why the pipeline is polled again.
@@ -88,7 +88,8 @@ impl Known {
         }
     }
 
-    /// Whether settings seem to be ignored, and the server has the version that it had, or does not tell.
+    /// Returns whether settings seem to be ignored, and the server has the same version as before, or does not report
+    /// it.
     fn is_confirmed(&self) -> bool {
         self.doubted.as_ref().is_some_and(|(_, before)| self.server.is_none() || self.server == *before)
     }
@@ -113,7 +114,8 @@ pub(super) fn decide(evidence: Evidence, goal: &Deploy, known: &Known) -> Action
             let names = known.doubted.as_ref().map(|(names, _)| names.clone()).unwrap_or_default();
             Action::End(Err(failed(goal, Interruption::SettingsIgnored { names }, None)))
         }
-        // Some proxies let only pipelines through. Without a version, settings go out as all releases read them.
+        // Some proxies forward only requests about pipelines. Without a version, settings are sent as all releases read
+        // them.
         Evidence::Begun | Evidence::Version(Ok(_) | Err(FlowError::Service(_))) => match unusable(goal, known) {
             None => Action::Poll,
             Some(action) => action,
@@ -124,7 +126,7 @@ pub(super) fn decide(evidence: Evidence, goal: &Deploy, known: &Known) -> Action
         Evidence::Poll(Err(error)) => Action::End(Err(known.unknown_outcome().unwrap_or(error))),
         Evidence::Create(Ok(created)) => compile_unless_ignored(&created, goal, known),
         Evidence::Create(Err(error)) if error.is_ambiguous() => known.poll_later(error, known.change),
-        // Another client was faster; or an earlier request of this flow, whose answer was lost.
+        // Another client was faster, or an earlier request of this flow was carried out and its answer was lost.
         Evidence::Create(Err(error)) if says(&error, &ErrorCode::DuplicateName) => match known.unknown_outcome() {
             Some(unknown) => known.poll_later(unknown, known.change),
             None => known.poll_later(error, Change::None),
@@ -134,7 +136,7 @@ pub(super) fn decide(evidence: Evidence, goal: &Deploy, known: &Known) -> Action
             Some(error) => Action::End(Err(error)),
         },
         Evidence::Stop(Ok(_), differences) => Action::Change(differences),
-        // Another client has changed since the poll what was as it should be then.
+        // The pipeline was up to date at the poll; another client has changed it since.
         Evidence::Change(Ok(changed)) if !is_of(goal, &changed) => {
             let is = changed.program_version.unwrap_or_default();
             let edited = Interruption::Edited { was: known.polled.unwrap_or(is), is };
@@ -161,7 +163,7 @@ pub(super) fn decide(evidence: Evidence, goal: &Deploy, known: &Known) -> Action
     }
 }
 
-/// Why the configuration cannot be deployed, whatever the pipeline is like.
+/// Returns the end of the flow if no pipeline can get this configuration.
 fn unusable(goal: &Deploy, known: &Known) -> Option<Action> {
     let wanted = goal.runtime_config.0.as_ref()?;
     if let Err(error) = Json::of(wanted) {
@@ -202,8 +204,8 @@ fn decide_poll(seen: &Pipeline, goal: &Deploy, known: &Known) -> Action {
     if let Some(field) = differences.need_clear_storage(seen).filter(|_| !is_clear) {
         let what = format!("deployment of pipeline {}", goal.name());
         let reason = format!(
-            "{field} can be changed only while the storage is clear: stop the pipeline, with Stop, and then clear the \
-             storage, with ClearStorage, which loses its content"
+            "{field} can be changed only while the storage is clear; stop the pipeline with Stop, then clear the storage \
+             with ClearStorage, which deletes its content"
         );
         let cause = Some(Cause::new(Interruption::StorageInUse));
         return Action::End(Err(FlowError::Failed(Failure { what, reason, details: None, cause })));
@@ -233,7 +235,7 @@ fn is_up(seen: &Pipeline, goal: &Deploy) -> bool {
     seen.deployment_status == status && is_desired && seen.is_compiled()
 }
 
-/// Returns what the compiler says against SQL before a pipeline is stopped for it.
+/// Returns the compiler's errors in the SQL, before a pipeline is stopped for it.
 fn rejected_by_compiler(answer: Result<Validation, FlowError>, goal: &Deploy) -> Option<FlowError> {
     let nothing = ProgramError { sql_compilation: None, rust_compilation: None, system_error: None };
     let (status, error) = match answer {

@@ -1,24 +1,24 @@
-//! [`Differences`]: what of a pipeline is not as it should be.
+//! [`Differences`]: what a deployment has to change in a pipeline.
 
 use super::Deploy;
 use crate::feldera::Json;
 use crate::feldera::pipelines::{PatchPipeline, Pipeline, RuntimeConfig, Switch};
 use crate::feldera::settings::{SettingValue, Spelled, Spelling, Spellings};
 
-/// What is to change.
+/// The changes that a deployment has to make.
 #[derive(Clone, Debug)]
 pub(super) struct Differences(pub(super) PatchPipeline);
 
 impl Differences {
-    /// What of a pipeline is to change. A configuration is sent whole: what is not given stays as it was seen, also
-    /// what this version of the library does not know.
+    /// Compares the goal with a pipeline. A configuration is sent whole: settings that are not given keep the values
+    /// that were seen, including settings that this version of the library does not know.
     pub(super) fn between(goal: &Deploy, seen: &Pipeline, spellings: Spellings) -> Self {
         let differs = |wanted: &Option<String>, has: &Option<String>| {
             wanted.clone().filter(|wanted| has.as_deref().unwrap_or_default() != wanted)
         };
         let mut patch = PatchPipeline::new(goal.name());
         let has = seen.program_code.as_deref().unwrap_or_default();
-        // What runs is not restarted for the line feed that an interrupted recompilation leaves.
+        // A running pipeline is not restarted for the line feed that an interrupted recompilation leaves.
         let is_enough = !seen.is_at_rest() && is_same_program(&goal.program_code.0, has);
         patch.program_code = differs(&Some(goal.program_code.0.clone()), &seen.program_code).filter(|_| !is_enough);
         patch.udf_rust = differs(&goal.udf_rust.0, &seen.udf_rust);
@@ -34,7 +34,7 @@ impl Differences {
         Self(patch)
     }
 
-    /// Whether it can change only while the pipeline is stopped.
+    /// Returns whether the pipeline has to be stopped for these changes.
     pub(super) fn need_a_stop(&self) -> bool {
         let PatchPipeline { program_code, udf_rust, udf_toml, program_config, runtime_config, .. } = &self.0;
         program_code.is_some()
@@ -48,7 +48,7 @@ impl Differences {
         self.need_a_stop() || self.0.description.is_some() || self.0.tags.is_some()
     }
 
-    /// What can change only while the storage is clear, as far as is known.
+    /// Returns a field that can change only while the storage is clear.
     pub(super) fn need_clear_storage(&self, seen: &Pipeline) -> Option<&'static str> {
         let (changed, has) = (self.0.runtime_config.as_ref()?, seen.runtime_config.as_ref()?);
         [
@@ -61,12 +61,13 @@ impl Differences {
     }
 }
 
-/// Whether SQL is the wanted SQL, but for a line feed at its end.
+/// Returns whether two programs are equal, apart from a line feed at the end.
 pub(super) fn is_same_program(wanted: &str, has: &str) -> bool {
     has.strip_prefix(wanted).is_some_and(|rest| matches!(rest, "" | "\n"))
 }
 
-/// A configuration with what is wanted, if that differs from what there is. Values are compared, not their spellings.
+/// Returns the configuration to send; `None` if all wanted settings have the wanted values. Values are compared, not
+/// their spellings.
 fn changed<T: SettingValue + PartialEq>(wanted: &T, has: Option<&T>) -> Option<T> {
     let Some(has) = has else { return Some(wanted.clone()) };
     let mut changed = has.clone();
@@ -74,8 +75,8 @@ fn changed<T: SettingValue + PartialEq>(wanted: &T, has: Option<&T>) -> Option<T
     (changed != *has).then_some(changed)
 }
 
-/// What is wanted, as the server can store it. Old names have whole numbers only. With new names there is no clock that
-/// is off: the server stores nothing, and uses the default.
+/// Returns the wanted configuration as the server can store it. Under their old names, settings are whole numbers.
+/// Under the new names, a clock cannot be off: the server stores nothing, and uses the default.
 fn storable(wanted: &RuntimeConfig, has: Option<&RuntimeConfig>, spellings: Spellings) -> RuntimeConfig {
     let spellings = has.map_or(spellings, |has| spellings.or_as_in(has.source()));
     let sent = Json::of(&Spelled { value: wanted, spellings });

@@ -20,7 +20,7 @@ const LATER: [&str; 7] = [
     "resources.volume_attributes_class",
 ];
 
-/// The settings that a server of this version is known to ignore.
+/// Returns the settings that a server of this version is known to ignore.
 pub(super) fn unknown_to(version: Option<ServerVersion>, wanted: &RuntimeConfig) -> Vec<String> {
     if version.is_none_or(|version| version >= FIRST) {
         return Vec::new();
@@ -30,7 +30,7 @@ pub(super) fn unknown_to(version: Option<ServerVersion>, wanted: &RuntimeConfig)
     LATER.into_iter().filter(is_wanted).map(str::to_owned).collect()
 }
 
-/// The settings that were sent, and that the answer does not have.
+/// Returns the settings that were sent, and that the answer does not have.
 pub(super) fn missing(wanted: &RuntimeConfig, answer: &RuntimeConfig) -> Vec<String> {
     let mut missing = Vec::new();
     compare(&value_of(wanted), &value_of(answer), "", &mut missing);
@@ -41,7 +41,7 @@ fn value_of(config: &RuntimeConfig) -> Value {
     serde_json::to_value(Spelled { value: config, spellings: Spellings::NEW }).unwrap_or_default()
 }
 
-/// A server may leave out what is off or empty.
+/// Compares two values. A server may leave out a setting that is off or empty.
 fn compare(wanted: &Value, answer: &Value, prefix: &str, missing: &mut Vec<String>) {
     for (name, wanted) in wanted.as_object().into_iter().flatten() {
         let is_empty = match wanted {

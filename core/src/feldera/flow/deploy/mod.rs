@@ -24,20 +24,20 @@
 //! | Poll | nothing to change, the program compiled, actual and desired status are the goal | Ensure: its process has to answer |
 //! | Poll | nothing to change | Compile |
 //! | Poll | up, and its SQL ends with one extra line feed | treated as unchanged: an interrupted `recompile` leaves this line feed |
-//! | Poll | something to change that its storage forbids | failed: `StorageInUse`, nothing was touched |
+//! | Poll | something to change that requires clear storage | failed: `StorageInUse`, without a change |
 //! | Poll | only description or tags to change, or the pipeline is stopped | Change |
 //! | Poll | something to change, up again after our Stop | failed: `Overruled` |
 //! | Poll | the SQL is to change | Validate |
 //! | Poll | something else is to change | Stop |
 //! | Poll | the pipeline cannot be read | failed; **ambiguous** after a request without an answer |
-//! | Create | created, and the answer lacks a setting | the same |
+//! | Create | created, and the answer lacks a setting | failed: `SettingsIgnored`; if the client knew the version before, request the version first |
 //! | Create | created | Compile |
 //! | Create | no answer, or 409 `DuplicateName` | Poll, at most eight times: it may be the request of this flow. Then the request's error |
 //! | Validate | the SQL compiles, or 404 (before 0.324) | Stop |
 //! | Validate | the SQL does not compile | failed: `NotCompiled`, or `CompilerFailed` if the platform is at fault |
 //! | Stop | stopped | Change |
 //! | Change | changed, and the answer shows another program | Poll, at most eight times; then failed: `Edited` |
-//! | Change | changed, and the answer lacks a setting | the same; the pipeline stays stopped |
+//! | Change | changed, and the answer lacks a setting | failed: `SettingsIgnored`, and the pipeline stays stopped; if the client knew the version before, request the version first |
 //! | version | requested because settings seem to be ignored, and as before | failed: `SettingsIgnored` |
 //! | version | another version: the server was updated | Poll, and send the settings under the names of this version |
 //! | Change | changed | Compile |
@@ -91,7 +91,7 @@ use crate::secret::Private;
 ///   [`ApproveBootstrap`](super::ApproveBootstrap).
 /// * `StorageInUse` if a change needs clear storage: run [`ClearStorage`](super::ClearStorage) first.
 /// * `SettingsIgnored` if the server does not know a setting: see [`runtime_config`](Self::runtime_config).
-/// * `Edited` and others if another client interferes.
+/// * `Edited`, `Overruled` or `Replaced` if another client changes, controls or replaces the pipeline in the meantime.
 ///
 /// ```
 /// # let unknown = r#"{"message":"Unknown pipeline name 'orders'","error_code":"UnknownPipelineName","details":null}"#;
@@ -154,7 +154,7 @@ impl Deploy {
         }
     }
 
-    /// Sets the user-defined functions, in Rust.
+    /// Sets the source of the user-defined functions, in Rust.
     pub fn udf_rust(mut self, code: impl Into<String>) -> Self {
         self.udf_rust.0 = Some(code.into());
         self
@@ -177,8 +177,9 @@ impl Deploy {
     /// any object store, with its options.
     ///
     /// A deployment cannot reset a known setting to Feldera's default, nor remove a variable from `env`. Use
-    /// [`PatchPipeline`](crate::feldera::pipelines::PatchPipeline) for that. A new pipeline with a `fault_tolerance`
-    /// without `model` has the model `ExactlyOnce`; an existing pipeline keeps its model, also `None`. Give the model.
+    /// [`PatchPipeline`](crate::feldera::pipelines::PatchPipeline) for that. If `fault_tolerance` has no `model`, a new
+    /// pipeline gets the model `ExactlyOnce`, and an existing pipeline keeps its model, including `None`. Set the
+    /// model.
     ///
     /// The flow requests the server's version, unless the client knows it. If the server seems to ignore a setting, the
     /// flow requests the version again, because the server may have been updated since. A server ignores settings that
@@ -212,10 +213,10 @@ impl Deploy {
         self
     }
 
-    /// Sets whether the program is compiled again, once, if the platform failed to compile it, now or in the past;
-    /// false by default. See [`Compile::recompile`](super::Compile::recompile) for the steps, and for what was verified
-    /// on a real server. If the flow is interrupted in between, the next deployment of the same SQL puts the program
-    /// back.
+    /// Sets whether the flow has the program compiled again, once, if the platform failed to compile it, now or in the
+    /// past; false by default. See [`Compile::recompile`](super::Compile::recompile) for the steps, and for what was
+    /// verified on a real server. If the flow is interrupted in between, the next deployment of the same SQL puts the
+    /// program back.
     pub fn recompile(mut self, recompile: bool) -> Self {
         self.recompile = recompile;
         self

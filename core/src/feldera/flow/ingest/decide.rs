@@ -136,7 +136,7 @@ pub(super) fn decide(evidence: Evidence, goal: &Ingest, known: &Known, buffer: &
         Evidence::Sent(chunk, Err(error)) => decide_sent(chunk, error, goal, known),
         Evidence::Covered(Ok(token)) => Action::Covered(token),
         Evidence::Covered(Err(FlowError::Ambiguous(_))) if known.resends < MAX_RESENDS => Action::CoverAgain,
-        // No rows were in it.
+        // The request had no rows.
         Evidence::Covered(Err(FlowError::Ambiguous(Ambiguity { cause, .. }))) => Action::Diagnose(*cause, None),
         Evidence::Processed(Ok(_)) => Action::Check,
         Evidence::Checked(Ok(stats))
@@ -157,7 +157,7 @@ pub(super) fn decide(evidence: Evidence, goal: &Ingest, known: &Known, buffer: &
 
 fn decide_ready(known: &Known, buffer: &Buffer) -> Action {
     let is_due = match known.barrier {
-        // The rows behind it have time until then.
+        // Rows after the barrier are sent after it is reached.
         Some(Barrier::Flush(to)) => buffer.settled_to() >= to,
         Some(Barrier::Finish) => !buffer.has_unsent(),
         None => false,
@@ -190,12 +190,14 @@ fn decide_sent(chunk: IngestChunk, error: FlowError, goal: &Ingest, known: &Know
             return Action::Rejected(chunk, errors, Some(error).filter(|_| goal.stop_at_errors));
         }
         (None, cause @ FlowError::Ambiguous(_)) => cause,
-        // All that can be parsed are in, and which those are cannot be read.
+        // All rows that can be parsed are ingested, but the list of the others cannot be read.
         (None, error) if is_in_part => FlowError::Ambiguous(Ambiguity {
             operation: HttpInput::INFO.name,
             cause: Box::new(error),
             unanswered: false,
-            found: Some("all rows that can be parsed are in".to_owned()),
+            found: Some(
+                "all rows that can be parsed are ingested, but the list of the others cannot be read".to_owned(),
+            ),
             evidence: None,
         }),
         (None, rejection @ FlowError::Service(_)) => return Action::Diagnose(rejection, Some(chunk)),

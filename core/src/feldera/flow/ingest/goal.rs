@@ -20,16 +20,16 @@ use crate::flow::goal;
 /// [`Drained`](IngestEvent::Drained) when no rows are left to send. Then push more rows, or [finish](Ingestion::finish)
 /// it. Memory is bounded: if the buffer is full, `push` returns the row.
 ///
-/// A chunk is sent once. The flow repeats it only if it is known never to have reached the pipeline. If a request times
-/// out, loses its answer or gets most kinds of 503, its rows may or may not have been ingested. Then the flow yields
-/// [`UnconfirmedRows`], and the caller decides. Rows that cannot be parsed do not keep other rows out
-/// ([`RejectedRows`]).
+/// The flow sends each chunk once. It repeats a chunk only if the chunk certainly did not reach the pipeline. If a
+/// request times out, loses its answer or gets most kinds of 503, its rows may or may not have been ingested. Then the
+/// flow yields [`UnconfirmedRows`], and the caller decides. If rows cannot be parsed, the other rows of the chunk are
+/// ingested ([`RejectedRows`]).
 ///
 /// HTTP input survives a restart of the pipeline only if a checkpoint was made after it, or with fault tolerance.
 ///
 /// # Errors
-/// * [`FlowError::Failed`] with an [`Interruption`](super::super::Interruption) if the pipeline is paused or stopped,
-///   has crashed, or was restarted after it accepted the first rows.
+/// * [`FlowError::Failed`] with an [`Interruption`](super::super::Interruption): `Paused`, `Stopped` or `Crashed`;
+///   `Restarted` if another process answers after the first rows were accepted.
 /// * [`FlowError::Service`] if the table does not exist or an option is invalid.
 /// * [`FlowError::Ambiguous`] if the flow is polled while it waits for a decision about unconfirmed rows.
 ///
@@ -120,35 +120,35 @@ impl Ingest {
     }
 
     /// Sets a JSON object that the SQL function `CONNECTOR_METADATA()` returns for every row of this flow. Since 0.375;
-    /// older servers ignore it. With anything but an object, the flow ends before it sends a row.
+    /// older servers ignore it. If it is not an object, the flow ends before it sends a row.
     pub fn connector_metadata(mut self, metadata: Json) -> Self {
         self.connector_metadata = Some(metadata);
         self
     }
 
     /// Sets what to do with `NaN` and the infinities in rows that are written as JSON. By default
-    /// [`push`](Ingestion::push), [`update`](Ingestion::update) and [`delete`](Ingestion::delete) hand such a row back,
+    /// [`push`](Ingestion::push), [`update`](Ingestion::update) and [`delete`](Ingestion::delete) return such a row
     /// with an error that names the field.
     pub fn non_finite(mut self, non_finite: NonFinite) -> Self {
         self.non_finite = non_finite;
         self
     }
 
-    /// Ingests into a paused pipeline, too. Otherwise the flow ends if it finds the pipeline paused, at the start or
-    /// after unconfirmed rows. A pipeline that is paused meanwhile holds the rows back, and they become unconfirmed.
+    /// Also ingests into a paused pipeline. Without this call, the flow ends if the pipeline is paused at the start or
+    /// after unconfirmed rows. If the pipeline is paused later, it holds rows back, and they become unconfirmed.
     pub fn force(mut self) -> Self {
         self.force = true;
         self
     }
 
-    /// Sets the maximum bytes of a chunk; a larger row is a chunk of its own. 1 MiB by default. The server rejects an
-    /// upload that takes longer than 30 s.
+    /// Sets the maximum size of a chunk in bytes; 1 MiB by default. A larger row is a chunk of its own. The server
+    /// rejects an upload that takes longer than 30 s.
     pub fn chunk_bytes(mut self, bytes: usize) -> Self {
         self.chunk_bytes = bytes.max(1);
         self
     }
 
-    /// Sets the maximum bytes of rows that are buffered or under way; 8 MiB by default.
+    /// Sets the maximum size in bytes of the rows that wait to be sent or for an answer; 8 MiB by default.
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
         self.buffer_bytes = bytes.max(1);
         self
@@ -219,8 +219,8 @@ pub struct AcceptedRows {
     pub token: CompletionToken,
 }
 
-/// Rows that may or may not have been ingested. Feldera offers no way to check: both was seen after the same answer.
-/// Rows that a paused pipeline holds back are ingested when it is resumed.
+/// Rows that may or may not have been ingested. Feldera offers no way to check: both outcomes were observed after the
+/// same answer. Rows that a paused pipeline holds back are ingested when it is resumed.
 ///
 /// Call [`Ingestion::resend`] if the table has a primary key; otherwise call [`Ingestion::skip`].
 #[derive(Debug)]
@@ -241,8 +241,8 @@ impl UnconfirmedRows {
         &self.cause
     }
 
-    /// Returns the rows by value, to handle them outside of the flow. Neither `resend` nor `skip` can be called then,
-    /// so that the next poll ends the flow as ambiguous.
+    /// Returns the rows by value, to handle them outside of the flow. Then neither `resend` nor `skip` can be called,
+    /// and the next poll ends the flow with [`FlowError::Ambiguous`].
     pub fn into_chunk(self) -> IngestChunk {
         self.chunk
     }

@@ -78,13 +78,12 @@ impl IngestMachine {
     pub(super) fn skip(&mut self, chunk: &IngestChunk) {
         self.buffer.settle(chunk);
         self.progress.skipped += chunk.len() as u64;
-        // No token covers those of them that were ingested.
+        // If some of these rows were ingested, no token covers them.
         self.known.token = None;
         self.state = State::Ready;
     }
 
-    /// Gives up the request with rows that is under way, if there is one. Its rows are unconfirmed if it may have
-    /// arrived.
+    /// Gives up the request with rows that is in progress. Its rows are unconfirmed if it may have arrived.
     pub(super) fn abandon(&mut self) {
         if let State::Sending(call, mut chunk) = std::mem::replace(&mut self.state, State::Ready) {
             chunk.unconfirmed |= call.may_have_arrived();

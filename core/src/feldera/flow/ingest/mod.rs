@@ -24,7 +24,7 @@
 //! | Ready | rows to send, or ingested rows before a barrier, and the statistics were not read since the last barrier or the last unconfirmed rows | Polling |
 //! | Ready | rows to send, and no barrier that is due | Sending |
 //! | Ready | no barrier | Drained |
-//! | Ready | a barrier, and nothing was ingested since the last one | Processed, Finished; Ready if not all its rows are settled |
+//! | Ready | a barrier, and nothing was ingested since the last barrier | Processed, Finished; Ready if not all its rows are settled |
 //! | Ready | a barrier, and a token covers all ingested rows | Processing |
 //! | Ready | a barrier | Covering |
 //! | Polling | another process than that which took rows | failed: [`Restarted`](super::Interruption::Restarted) |
@@ -39,7 +39,7 @@
 //! | Undecided | `resend`, `skip` | Ready |
 //! | Undecided | polled without a decision | failed: **ambiguous** |
 //! | Covering | a token for no rows | Ready: it covers all rows before it |
-//! | Covering | no answer | Covering, at most five times: it carries no rows; then Diagnosis |
+//! | Covering | no answer | Covering, at most five times, because the request has no rows; then Diagnosis |
 //! | Processing | complete | Checking |
 //! | Processing | an error | failed with it: [`AwaitCompletion`](super::AwaitCompletion) has looked for the cause |
 //! | Checking | another process than before the first rows, and they went in more than one request | failed: [`Restarted`](super::Interruption::Restarted) |
@@ -76,42 +76,48 @@ pub struct Ingestion {
 }
 
 impl Ingestion {
-    /// Takes a row, to be inserted; its number. With an update format other than `InsertDelete`, the row is sent as it
-    /// is.
+    /// Buffers a row to insert, and returns its number. With an update format other than `InsertDelete`, the flow sends
+    /// the row as it is.
     ///
-    /// Whole numbers are sent with all their digits, also those of 128 bits. A field that occurs twice is sent twice,
-    /// and Feldera decides what it takes.
+    /// Integers of up to 128 bits are sent with all their digits. A field that occurs twice is sent twice, and Feldera
+    /// decides which value it uses.
     ///
     /// # Errors
-    /// Hands the row back when the buffer is full, it is too large for it, it cannot be written, or the session has
-    /// ended. JSON cannot represent `NaN` and the infinities: see [`Ingest::non_finite`]. The keys of a map must be
-    /// strings, numbers, booleans or characters.
+    /// Each error returns the row.
+    /// * [`PushError::Full`] if the buffer is full: poll the flow, then push the row again.
+    /// * [`PushError::TooLarge`] if the row is larger than the buffer: see [`Ingest::buffer_bytes`].
+    /// * [`PushError::Invalid`] if the row cannot be encoded. JSON cannot represent `NaN` and the infinities: see
+    ///   [`Ingest::non_finite`]. The keys of a map must be strings, numbers, booleans or characters.
+    /// * [`PushError::Ended`] if the flow has ended.
     pub fn push<R: serde::Serialize>(&mut self, row: R) -> Result<u64, PushError<R>> {
         self.take(row, |buffer, row| buffer.push(Change::Insert, row))
     }
 
-    /// Takes a row, to be deleted: all of it, or the key if the table has one.
+    /// Buffers a row to delete, and returns its number. If the table has a primary key, the key is enough; otherwise
+    /// pass the whole row.
     ///
     /// # Errors
-    /// Those of [`push`](Self::push); and with an update format other than `InsertDelete`.
+    /// As [`push`](Self::push); also [`PushError::Invalid`] with an update format other than `InsertDelete`.
     pub fn delete<R: serde::Serialize>(&mut self, row: R) -> Result<u64, PushError<R>> {
         self.take(row, |buffer, row| buffer.push(Change::Delete, row))
     }
 
-    /// Takes columns that change, with the key. Rejected by Feldera when the table has none.
+    /// Buffers an update, and returns its number: the primary key and the columns that change. If the table has no
+    /// primary key, Feldera rejects the row.
     ///
     /// # Errors
-    /// Those of [`delete`](Self::delete).
+    /// As [`delete`](Self::delete).
     pub fn update<R: serde::Serialize>(&mut self, row: R) -> Result<u64, PushError<R>> {
         self.take(row, |buffer, row| buffer.push(Change::Update, row))
     }
 
-    /// Takes one record as it is to be sent: a JSON value, or a line of CSV. With or without a line feed after it.
+    /// Buffers one encoded record, and returns its number: a JSON value, or a line of CSV. A line feed at the end is
+    /// optional.
     ///
     /// # Errors
-    /// Hands the record back as [`push`](Self::push) does, and when it is not one whole record: it would spoil the
-    /// next. In JSON, also a number beyond the range of `f64`, one half of a surrogate pair, and more than 120 levels
-    /// of nesting: Feldera reads none of them.
+    /// As [`push`](Self::push); also [`PushError::Invalid`] if it is not exactly one record, because it would corrupt
+    /// the next record. In JSON, the same holds for values that Feldera cannot read: a number beyond the range of
+    /// `f64`, an unpaired surrogate, and more than 120 levels of nesting.
     pub fn push_record<R: AsRef<[u8]>>(&mut self, record: R) -> Result<u64, PushError<R>> {
         self.take(record, |buffer, record| buffer.push_record(record.as_ref()))
     }
@@ -189,21 +195,21 @@ impl Ingestion {
         &self.runner.machine().goal.format
     }
 
-    /// Returns the number that all settled rows are below.
+    /// Returns the number below which all rows are settled.
     pub(crate) fn settled_to(&self) -> u64 {
         self.runner.machine().buffer.settled_to()
     }
 
-    /// Takes the rows that are left: those whose request is under way, and those of
+    /// Removes and returns the remaining rows: those of the request in progress, and those of
     /// [`take_unsent`](Self::take_unsent).
     pub(crate) fn take_unsettled(&mut self) -> Vec<IngestChunk> {
         self.runner.parts_mut().0.abandon();
         self.take_unsent()
     }
 
-    /// Takes the rows that are left after the flow has ended: never sent, known not to have arrived, or
-    /// [unconfirmed](IngestChunk::is_unconfirmed) and about to be sent again. Rows whose request is under way are not
-    /// among them.
+    /// Removes and returns the rows that remain after the flow has ended. They were never sent, certainly did not
+    /// arrive, or are [unconfirmed](IngestChunk::is_unconfirmed) and were to be sent again. Rows of a request in
+    /// progress are not included.
     pub fn take_unsent(&mut self) -> Vec<IngestChunk> {
         let buffer = &mut self.runner.parts_mut().0.buffer;
         let chunks: Vec<_> = std::iter::from_fn(|| buffer.take()).collect();
@@ -214,7 +220,7 @@ impl Ingestion {
     }
 }
 
-/// Without the rows, which may be confidential.
+/// Does not show the rows, which may be confidential.
 impl fmt::Debug for Ingestion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ingestion")

@@ -1,29 +1,30 @@
-//! [`RejectedRows`]: which rows of a chunk were not taken in.
+//! [`RejectedRows`]: the rows of a chunk that were not ingested.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rows::IngestChunk;
 use crate::feldera::data::{ParseError, ParseErrors};
 
-/// Some rows of a chunk could not be parsed. **All others of it are in**, also those after the bad rows.
+/// A chunk with rows that could not be parsed. **All its other rows are ingested**, including the rows after the
+/// rejected rows.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RejectedRows {
     /// The chunk.
     pub chunk: IngestChunk,
-    /// What could not be parsed, as far as Feldera tells: it keeps the last thousand.
+    /// The rejected rows. Feldera reports only the last thousand errors.
     pub rows: Vec<RejectedRow>,
-    /// How many errors there were in all.
+    /// The number of errors, including those that Feldera does not report.
     pub num_errors: u64,
 }
 
-/// A row that was not taken in.
+/// A row that was not ingested.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RejectedRow {
-    /// Its number; `None` when it cannot be told from the error.
+    /// The number of the row. `None` if the error does not show which row it is about.
     pub row: Option<u64>,
-    /// What is wrong with it.
+    /// The error that Feldera reports.
     pub error: ParseError,
 }
 
@@ -37,25 +38,26 @@ impl RejectedRows {
         Self { chunk, rows, num_errors: errors.num_errors }
     }
 
-    /// The numbers of the rows that are in; `None` when not every error could be traced to its row.
+    /// Returns the numbers of the ingested rows. `None` if an error does not show which row it is about.
     pub fn ingested(&self) -> Option<impl Iterator<Item = u64>> {
         let bad: BTreeSet<u64> = self.rows.iter().map(|rejected| rejected.row).collect::<Option<_>>()?;
         let all_known = self.num_errors == self.rows.len() as u64;
         all_known.then(|| self.chunk.rows().filter(move |row| !bad.contains(row)))
     }
 
-    /// How many rows were not taken in, as far as is known: never more than there are. A row may have several errors.
+    /// Returns the number of rejected rows, at most the number of rows in the chunk. It is an estimate, because a row
+    /// may have several errors.
     pub(super) fn count(&self) -> u64 {
         let most = self.num_errors.min(self.chunk.len() as u64);
         self.ingested().map_or(most, |ingested| self.chunk.len() as u64 - ingested.count() as u64)
     }
 }
 
-/// Which row of the chunk each error is about.
+/// Finds the row of the chunk that each error is about.
 ///
-/// Errors quote the row, or what is in its envelope. Their numbers count from the first use of this way of ingress, and
-/// other clients may use it too: they only tell rows apart that say the same, once one of the others shows where to
-/// count from.
+/// Errors quote the row, or the content of its envelope. Their row numbers count from the first use of this ingress
+/// endpoint, which other clients may use too. So the numbers only distinguish rows with equal text, after a row with
+/// unique text has shown the offset.
 fn locate(chunk: &IngestChunk, errors: &[ParseError]) -> Vec<Option<usize>> {
     let mut places: BTreeMap<&[u8], Vec<usize>> =
         errors.iter().filter_map(quote).map(|quoted| (quoted, Vec::new())).collect();
@@ -83,7 +85,7 @@ fn locate(chunk: &IngestChunk, errors: &[ParseError]) -> Vec<Option<usize>> {
             ([], Some(place)) => Some(place).filter(|place| quote(error).is_none() && *place < chunk.len()),
             ([], None) => None,
             (places, Some(place)) => Some(place).filter(|place| places.contains(place)),
-            // Rows that say the same fail in the same way, all of them.
+            // Rows with equal text all fail in the same way.
             (places, None) => {
                 let alike = errors.iter().filter(|other| quote(other) == quote(error)).count();
                 let nth = seen.entry(quote(error).unwrap_or_default()).or_default();
@@ -98,7 +100,7 @@ fn quote(error: &ParseError) -> Option<&[u8]> {
     error.invalid_text.as_deref().map(|text| text.as_bytes().trim_ascii()).filter(|text| !text.is_empty())
 }
 
-/// What an event is about: `…` of `{"insert":…}`.
+/// Returns the content of an envelope: `…` of `{"insert":…}`.
 fn inside(record: &[u8]) -> Option<&[u8]> {
     let rest = record.trim_ascii().strip_prefix(b"{")?.trim_ascii_start();
     let rest = [&b"\"insert\""[..], b"\"delete\"", b"\"update\""].iter().find_map(|key| rest.strip_prefix(*key))?;

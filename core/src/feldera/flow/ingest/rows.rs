@@ -94,7 +94,7 @@ pub enum PushError<R> {
     Invalid {
         /// The row.
         row: R,
-        /// The problem, and a correct form.
+        /// The problem, and what to do.
         problem: String,
     },
     /// The flow has ended, and accepts no more rows.
@@ -117,7 +117,8 @@ impl<R> PushError<R> {
         }
     }
 
-    /// Drops the row, for a [`RowSource`](crate::feldera::RowSource) that keeps its own.
+    /// Drops the row and keeps the error, for a [`RowSource`](crate::feldera::RowSource) that keeps its own copy of the
+    /// row.
     pub fn drop_row(self) -> PushError<()> {
         match self {
             Self::Full { waiting_rows, waiting_bytes, .. } => PushError::Full { row: (), waiting_rows, waiting_bytes },
@@ -127,7 +128,7 @@ impl<R> PushError<R> {
         }
     }
 
-    /// Whether it can be pushed again later.
+    /// Returns whether the row can be pushed again after the flow was polled.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Full { .. })
     }
@@ -138,21 +139,24 @@ impl<R> fmt::Display for PushError<R> {
         match self {
             Self::Full { waiting_rows, waiting_bytes, .. } => write!(
                 f,
-                "the buffer is full: {waiting_rows} rows of {waiting_bytes} bytes wait; poll the session, then push again"
+                "the buffer is full: {waiting_rows} rows of {waiting_bytes} bytes wait; poll the flow, then push the row again"
             ),
             Self::TooLarge { bytes, limit, .. } => {
-                write!(f, "the row has {bytes} bytes, and the buffer holds {limit}: make the buffer larger")
+                write!(
+                    f,
+                    "the row is larger than the buffer: it has {bytes} bytes, the buffer {limit}; raise Ingest::buffer_bytes"
+                )
             }
             Self::Invalid { problem, .. } => write!(f, "the row cannot be sent: {problem}"),
-            Self::Ended { error: None, .. } => f.write_str("the session was finished: start another session"),
-            Self::Ended { error: Some(error), .. } => write!(f, "the session has ended: {error}"),
+            Self::Ended { error: None, .. } => f.write_str("the flow was finished; start another flow for more rows"),
+            Self::Ended { error: Some(error), .. } => write!(f, "the flow has ended: {error}"),
         }
     }
 }
 
 impl<R: fmt::Debug> std::error::Error for PushError<R> {}
 
-/// What is done with a row.
+/// The kind of change that a row makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Insert,
@@ -189,7 +193,7 @@ pub(super) struct Buffer {
     ends: Vec<u32>,
 }
 
-/// Why the buffer does not take a row.
+/// Why the buffer rejects a row.
 pub(super) enum RowError {
     Full,
     TooLarge(usize),
@@ -198,7 +202,7 @@ pub(super) enum RowError {
 
 impl Buffer {
     pub(super) fn new(goal: &Ingest) -> Self {
-        // Ends of rows are kept in 32 bits.
+        // The end of each row is stored in 32 bits.
         let largest = usize::try_from(u32::MAX / 2).unwrap_or(usize::MAX);
         Self {
             format: goal.format.clone(),
@@ -215,17 +219,17 @@ impl Buffer {
         }
     }
 
-    /// How many rows were taken so far.
+    /// Returns how many rows were pushed so far.
     pub(super) fn pushed(&self) -> u64 {
         self.next
     }
 
-    /// Rows that wait to be sent, or for an answer; and their bytes.
+    /// Returns the number and the bytes of the rows that wait to be sent or for an answer.
     pub(super) fn waiting(&self) -> (u64, usize) {
         (self.rows, self.bytes)
     }
 
-    /// Returns the number that all settled rows are below: rows are sent in order.
+    /// Returns the number below which all rows are settled: rows are sent in order.
     pub(super) fn settled_to(&self) -> u64 {
         self.next - self.rows
     }
@@ -237,11 +241,13 @@ impl Buffer {
     pub(super) fn push(&mut self, change: Change, row: &impl Serialize) -> Result<u64, RowError> {
         let invalid = |problem: &str| Err(RowError::Invalid(problem.to_owned()));
         if self.format != DataFormat::Json {
-            return invalid("rows are written as JSON only; records of other formats are pushed ready, by push_record");
+            return invalid(
+                "only JSON rows can be encoded; encode records of other formats yourself, and pass them to push_record",
+            );
         }
         let is_event = matches!(self.update_format, None | Some(UpdateFormat::InsertDelete));
         if !is_event && change != Change::Insert {
-            return invalid("only the update format insert_delete tells inserts, updates and deletes apart");
+            return invalid("only the update format insert_delete has updates and deletes; use push or push_record");
         }
         let non_finite = self.non_finite;
         self.add(|text| {
@@ -273,7 +279,7 @@ impl Buffer {
         })
     }
 
-    /// Takes a row that is written by `write`.
+    /// Adds a row that `write` encodes.
     fn add(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), RowError>) -> Result<u64, RowError> {
         let start = self.text.len();
         let written = write(&mut self.text).and_then(|()| {
@@ -287,7 +293,7 @@ impl Buffer {
         });
         let length = written.inspect_err(|_| {
             self.text.truncate(start);
-            // A row that is too large for the buffer leaves no room behind.
+            // Give back the memory of a row that is too large for the buffer.
             self.text.shrink_to(start.max(self.chunk_bytes.min(self.capacity)));
         })?;
         if start > 0 && self.text.len() > self.chunk_bytes {
@@ -307,7 +313,7 @@ impl Buffer {
         }
     }
 
-    /// The next rows to send. They count as waiting until they are [settled](Self::settle).
+    /// Removes the next rows to send. They count as waiting until they are [settled](Self::settle).
     pub(super) fn take(&mut self) -> Option<IngestChunk> {
         if self.sealed.is_empty() {
             self.seal();
@@ -315,12 +321,12 @@ impl Buffer {
         self.sealed.pop_front()
     }
 
-    /// Rows that have to be sent again, before all others.
+    /// Puts back rows that have to be sent again, before all other rows.
     pub(super) fn put_back(&mut self, chunk: IngestChunk) {
         self.sealed.push_front(chunk);
     }
 
-    /// Nothing more will be done about these rows.
+    /// Records that these rows need no further request.
     pub(super) fn settle(&mut self, chunk: &IngestChunk) {
         self.bytes = self.bytes.saturating_sub(chunk.text.len());
         self.rows = self.rows.saturating_sub(chunk.len() as u64);
@@ -331,7 +337,7 @@ impl Buffer {
     }
 }
 
-/// What is wrong with a row, and what to do.
+/// Describes the problem of a row, and what to do.
 #[cold]
 fn problem(error: &WriteError) -> String {
     match error {
@@ -340,23 +346,23 @@ fn problem(error: &WriteError) -> String {
     }
 }
 
-/// A record must not swallow the next record, nor be two.
+/// Checks that a record ends where it should: it must not include the next record.
 fn is_one_csv_record(record: &[u8]) -> Result<(), &'static str> {
     let record = record.strip_suffix(b"\r").unwrap_or(record);
     if record.starts_with(BYTE_ORDER_MARK) {
-        return Err("there is a byte order mark before the CSV record: leave out its three bytes");
+        return Err("there is a byte order mark before the CSV record; leave out its three bytes");
     }
     let mut quoted = false;
     for byte in record {
         match byte {
             b'"' => quoted = !quoted,
-            b'\n' | b'\r' if !quoted => return Err("more than one CSV record: push each record by itself"),
+            b'\n' | b'\r' if !quoted => return Err("more than one CSV record; push each record separately"),
             _ => {}
         }
     }
     match (quoted, record.is_empty()) {
-        (true, _) => Err("a quote in the CSV record is not closed"),
-        (false, true) => Err("an empty line is no CSV record"),
+        (true, _) => Err("a quote in the CSV record is not closed; add the closing quote"),
+        (false, true) => Err("an empty line is not a CSV record; leave it out"),
         (false, false) => Ok(()),
     }
 }

@@ -19,11 +19,11 @@ pub(super) type Told = (Option<String>, Option<CheckpointSyncFailure>);
 /// Why the store is asked.
 #[derive(Clone, Debug)]
 pub(super) enum Why {
-    /// Another process answers, which knows nothing of the checkpoint.
+    /// Another process answers. It does not know the checkpoint.
     Restarted(FlowError),
-    /// An attempt has failed, and it may be another attempt: an earlier attempt, or another client's.
+    /// An attempt has failed. It may be an earlier attempt, or another client's.
     Failed(CheckpointSyncFailure),
-    /// The end may have been missed.
+    /// The attempt may have ended between two polls.
     Missed,
 }
 
@@ -65,27 +65,27 @@ pub(super) enum Action {
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) pipeline: String,
-    /// The process that sends; `None` if it does not take its id.
+    /// The process that sends; `None` if requests cannot name it.
     pub(super) process: Option<String>,
     /// `None` until the request was accepted.
     pub(super) checkpoint: Option<String>,
-    /// The process by its statistics, while it is not known by its own answer.
+    /// The process by its statistics, if requests cannot name it.
     pub(super) seen: Option<String>,
     /// When the statistics are read again.
     pub(super) stats_at: Timestamp,
-    /// What was told before the request.
+    /// The outcomes that were reported before the request.
     pub(super) before: Told,
     /// Whether `running` has named the checkpoint since the request.
     pub(super) was_running: bool,
     /// Until when the failure from before the request may still be reported.
     pub(super) stale_until: Option<Timestamp>,
-    /// What was told last.
+    /// The outcomes that were reported last.
     pub(super) told: Told,
-    /// What was told when the store was listed last.
+    /// The outcomes that were reported when the store was listed last.
     pub(super) listed: Told,
-    /// When to list the store again, whatever is told.
+    /// When to list the store again, even if no outcome changes.
     pub(super) list_at: Timestamp,
-    /// From when on the checkpoint is over, although its end was not told.
+    /// From when on the checkpoint counts as ended, although its outcome was not reported.
     pub(super) over_at: Option<Timestamp>,
 }
 
@@ -132,7 +132,7 @@ impl Known {
             self.stale_until.get_or_insert(now + STALL_TIMEOUT);
             None
         } else {
-            // A newer checkpoint that failed may have done so at once, in releases that did not send one at a time.
+            // In releases that send several checkpoints at a time, a newer checkpoint may have failed at once.
             let success = status.success.as_ref().filter(|uuid| self.before.0.as_ref() != Some(*uuid));
             let failure = failure.filter(|failure| self.before.1.as_ref() != Some(*failure));
             let success = success.filter(|uuid| is_newer(uuid, checkpoint)).map(|_| now);
@@ -235,8 +235,8 @@ fn is_running(status: &CheckpointSyncStatus, checkpoint: &str) -> bool {
     status.running.as_ref().is_some_and(|running| running.iter().any(|uuid| uuid == checkpoint))
 }
 
-/// Whether a checkpoint was made after another. Their ids are UUIDs of version 7, which begin with the time. An id of
-/// another kind counts as newer.
+/// Returns whether a checkpoint is newer than another. The ids are UUIDs of version 7, which begin with the time. An id
+/// of another kind counts as newer.
 fn is_newer(one: &str, other: &str) -> bool {
     let begins_with_time = |id: &str| id.len() == 36 && id.as_bytes().get(14) == Some(&b'7');
     !begins_with_time(one) || !begins_with_time(other) || one > other

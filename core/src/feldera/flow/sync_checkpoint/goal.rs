@@ -44,8 +44,8 @@ json_structs! {
 /// * `Service` with 400 and the code `400` if the pipeline has no checkpoint: run
 ///   [`Checkpoint`](super::super::Checkpoint) first.
 /// * [`FlowError::Failed`] if the copy failed, with Feldera's reason.
-/// * [`FlowError::Ambiguous`] if the process was replaced or stopped before it reported the outcome, or reports only
-///   other checkpoints, and the object store does not show the checkpoint.
+/// * [`FlowError::Ambiguous`] if the process ended before it reported the outcome, or reports only other checkpoints,
+///   and the object store does not show the checkpoint.
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([

@@ -116,11 +116,11 @@ impl SyncMachine {
     }
 }
 
-/// What the process says that it sent last.
+/// Describes the outcomes that the process reported last.
 fn told_so_far((success, failure): &Told) -> String {
     let failure = failure.as_ref().map(|failure| format!("{} ({})", failure.uuid, failure.reason()));
     let or_none = |last: Option<&String>| last.map_or("none", String::as_str).to_owned();
-    format!("not sent yet; last one sent: {}; last failure: {}", or_none(success.as_ref()), or_none(failure.as_ref()))
+    format!("not sent yet; last success: {}; last failure: {}", or_none(success.as_ref()), or_none(failure.as_ref()))
 }
 
 impl StateMachine for SyncMachine {

@@ -140,10 +140,12 @@ fn decide_find(metrics: &GlobalMetrics, known: &Known, now: Timestamp) -> Action
     };
     let age = metrics.transaction_msecs.map(Duration::from_millis);
     let elapsed = now.since(known.since);
-    // The statistics took so long to arrive that the transaction may be older or younger than the start.
+    // The statistics arrived so late that the transaction may be older or younger than the start.
     let is_unclear = age.is_some_and(|age| age > known.asked.since(known.since));
     if known.other == Some(id) || age.is_some_and(|age| age > elapsed) {
-        let reason = format!("transaction {id} is in progress, and was before this start was requested");
+        let reason = format!(
+            "transaction {id} was open before this start was sent; wait until it is committed, then start again"
+        );
         Action::Fail(FlowError::Failed(Failure { what: known.what(), reason, details: None, cause: None }))
     } else if known.take_over && is_unclear && may_wait {
         Action::ReadLater(Reading::Find)
@@ -151,7 +153,7 @@ fn decide_find(metrics: &GlobalMetrics, known: &Known, now: Timestamp) -> Action
         Action::TakeOver(id)
     } else {
         let since = age.map_or(String::new(), |age| format!(" for {age:?}"));
-        let found = format!("transaction {id} has been open{since}; this start was requested {elapsed:?} ago");
+        let found = format!("transaction {id} has been open{since}; this start was sent {elapsed:?} ago");
         Action::Unknown(StartTransaction::INFO.name, found)
     }
 }

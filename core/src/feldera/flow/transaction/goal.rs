@@ -26,12 +26,13 @@ json_structs! {
     }
 }
 
-/// Opens a transaction, and commits it when the caller calls `commit`. The input in between is processed together.
+/// Opens a transaction, and commits it when the caller calls [`commit`](TransactionRun::commit). The pipeline processes
+/// the input in between as a unit.
 ///
-/// This is an **event flow**: it yields [`Started`](TransactionEvent::Started), and after
-/// [`commit`](TransactionRun::commit) it yields [`Committed`](TransactionEvent::Committed). In between, ingest rows in
-/// any way. Their completion tokens are complete only after the commit. With an [`Ingest`](super::super::Ingest), poll
-/// it until it is drained, then commit the transaction, then finish the `Ingest`.
+/// This is an **event flow**: it yields [`Started`](TransactionEvent::Started), and after `commit` it yields
+/// [`Committed`](TransactionEvent::Committed). In between, ingest rows in any way. Their completion tokens are complete
+/// only after the commit. With an [`Ingest`](super::super::Ingest), poll it until it is drained, then commit the
+/// transaction, then finish the `Ingest`.
 ///
 /// A pipeline has only one transaction at a time, and a transaction cannot be rolled back. **An open transaction stops
 /// all outputs until it is committed.** Let no other client open transactions: requests do not show which client sent
@@ -43,10 +44,10 @@ json_structs! {
 /// the flow waits for its outcome. It sends the commit again if the transaction is open and is not being committed.
 ///
 /// # Errors
-/// * [`FlowError::Service`] with 409 `TransactionInProgress` if another transaction is open. [`FlowError::Failed`] if
-///   the flow finds that out after an answer was lost.
-/// * `Failed` with an [`Interruption`](super::super::Interruption) if the process was replaced, stopped or has died
-///   before the commit was sent: then the transaction is gone. Also if the commit makes no progress.
+/// * [`FlowError::Service`] with 409 `TransactionInProgress` if another transaction is open; [`FlowError::Failed`] if
+///   the flow notices that only after an answer was lost.
+/// * `Failed` with an [`Interruption`](super::super::Interruption): `Restarted`, `Stopped` or `Crashed` if the process
+///   ended before the commit was sent, and the transaction with it; `Wedged` if the commit makes no progress.
 /// * [`FlowError::Ambiguous`] if the answer to the start or to the commit was lost, and the statistics do not show the
 ///   outcome. Also if the process has ended since the commit was sent: then
 ///   [`Interruption::of`](super::super::Interruption::of) returns the cause. [`resume`](Self::resume) checks again.

@@ -216,7 +216,7 @@ impl TransactionMachine {
         ControlFlow::Continue(())
     }
 
-    /// Returns the error for a time that is up while the statistics were to be read again.
+    /// Returns the error if the timeout expires before the statistics are read again.
     fn expired(&mut self, reading: Reading, error: FlowError) -> FlowError {
         if self.known.lost.is_none() {
             return error;
@@ -263,7 +263,7 @@ impl TransactionMachine {
     /// Returns the error for a request whose outcome is unknown although the statistics were read.
     fn outcome_unknown(&mut self, operation: &'static str, found: String) -> FlowError {
         let lost = self.known.lost.take().unwrap_or_else(|| {
-            let message = "the process that sent it has ended since";
+            let message = "the process of the flow that sent it has ended";
             let cause = TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, message);
             Ambiguity { operation, cause: Box::new(cause.into()), unanswered: true, found: None, evidence: None }
         });

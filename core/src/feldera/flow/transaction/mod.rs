@@ -28,7 +28,7 @@
 //! | Read: Find | the pipeline was stopped or has died | **ambiguous**, with the [`Interruption`](super::Interruption) as its cause |
 //! | Read: Watch | another process, before the commit | failed: [`Restarted`](super::Interruption::Restarted) |
 //! | Read: Watch | another process, after the commit | **ambiguous**: it may have been committed before |
-//! | Read: Watch | the id is gone, the commit was not sent, and no reading has ever shown the id | Commit: the statistics may be old |
+//! | Read: Watch | the id is gone, the commit was not sent, and no earlier reading has shown the id | Commit: the statistics may be old |
 //! | Read: Watch | the id is gone | done: Committed |
 //! | Read: Watch | the transaction is being committed | Wait; failed without progress: [`Wedged`](super::Interruption::Wedged) |
 //! | Read: Watch | open, and the caller has not called `commit` (resumed) | Open |
