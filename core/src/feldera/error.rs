@@ -29,7 +29,7 @@ json_structs! {
     }
 }
 
-/// A pipeline that keeps an error has ended with it, whatever the error looks like.
+/// A pipeline with an error has ended, even if the error has an unknown form.
 impl Unreadable for ErrorResponse {
     fn unreadable(json: &str) -> Self {
         let message = format!("an error in a form that is not known: {json}");
@@ -290,7 +290,7 @@ codes! {
         ApiConnectionLimit = "ApiConnectionLimit",
     }
     OutcomeUnknown {
-        /// The pipeline did not answer, not in time, or only in part. Only the text tells these cases apart: see
+        /// The pipeline did not answer, not in time, or only in part. Only the text distinguishes these cases: see
         /// [`never_sent`].
         PipelineInteractionUnreachable = "PipelineInteractionUnreachable",
         /// The pipeline's answer cannot be read.
@@ -378,7 +378,7 @@ pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Byte
                 ServiceError::foreign(info, response)
             }
         }
-        // The rest of `ParseErrors` that was cut off on the way: then all other rows were ingested.
+        // A truncated `ParseErrors` body: all other rows were ingested.
         Err(_) if status == StatusCode::BAD_REQUEST && info.name == "http_input" => {
             ServiceError::foreign(info, response).with_applied(Applied::Unknown)
         }
@@ -402,14 +402,14 @@ fn own(info: &'static OperationInfo, response: &Response<Bytes>, body: &ErrorRes
     let code = Some(body.error_code.as_str().to_owned()).filter(|code| !code.is_empty());
     let mut error = ServiceError::rejected(info, response, code, message);
     if let Some(details) = details {
-        // Which rows are not in stands in up to a thousand errors, each with its row.
+        // Up to a thousand errors name the rejected rows.
         let is_whole = body.error_code == ErrorCode::ParseErrors;
         error = if is_whole { error.with_whole_details(details) } else { error.with_details(details) };
     }
     let never_sent = status == StatusCode::SERVICE_UNAVAILABLE && says_never_sent(&error);
     let (applied, transient) = match (&body.error_code, body.error_code.class()) {
         (ErrorCode::PipelineInteractionNotDeployed, _) => (Applied::No, rejection_will_clear(&error)),
-        // Every record that can be parsed is in.
+        // Every record that can be parsed is ingested.
         (ErrorCode::ParseErrors, _) => (Applied::Yes, false),
         (ErrorCode::PipelineInteractionUnreachable, _) if never_sent => (Applied::No, true),
         // A query that fails in its first batch looks the same, and would fail again.
@@ -419,7 +419,7 @@ fn own(info: &'static OperationInfo, response: &Response<Bytes>, body: &ErrorRes
         (ErrorCode::PipelineInteractionUnreachable, _) => (Applied::Unknown, true),
         (_, ErrorClass::Transient) => (Applied::No, true),
         (_, ErrorClass::OutcomeUnknown) => (Applied::Unknown, false),
-        // A code of the next release: what the status says of it.
+        // For a code of a later release, the status decides.
         (ErrorCode::Unknown(_), _) if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED => {
             (Applied::Unknown, false)
         }
@@ -429,8 +429,8 @@ fn own(info: &'static OperationInfo, response: &Response<Bytes>, body: &ErrorRes
     error.with_applied(applied).with_transient(transient)
 }
 
-/// 401 without a credential, and 404 for addresses that do not exist: Feldera's own, without a body. The headers tell
-/// them from those of a proxy: the manager asks for a bearer token, and names the headers of CORS in each answer.
+/// Reads a response without a body: 401 without a credential, and 404 for an unknown address. The headers distinguish
+/// Feldera's answer from a proxy's: the manager asks for a bearer token, and names the headers of CORS in each answer.
 fn empty(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
     let status = response.status();
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());

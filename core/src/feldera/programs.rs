@@ -1,4 +1,4 @@
-//! Programs without a pipeline: validate, compare; and their graphs.
+//! Programs: validate and compare them, and read their dataflow graphs.
 
 use super::FelderaApi;
 use super::pipelines::{Dataflow, PipelineDiff, SqlCompilation};
@@ -6,10 +6,10 @@ use super::value::tagged;
 use crate::schema::{json_structs, operations};
 
 operations! { FelderaApi;
-    /// Compiles SQL without making a pipeline of it. Since 0.324.
+    /// Compiles SQL without creating a pipeline. Since 0.324.
     ///
-    /// Invalid SQL is an answer, not a rejection: [`Validation::SqlError`]. Rejected: 400
-    /// `InvalidRuntimeVersion`, 503 and 504 when the compiler does not answer.
+    /// If the SQL is invalid, the request succeeds with [`Validation::SqlError`]. Rejected: 400
+    /// `InvalidRuntimeVersion`, 503 and 504 if the compiler does not answer.
     /// [Reference](https://docs.feldera.com/api/validate-program).
     Safe POST "/v0/validate_program" ValidateProgram "post_validate_program" -> Validation {
         timeout 180;
@@ -18,29 +18,29 @@ operations! { FelderaApi;
             program_code: String,
         }
         json? {
-            /// Answers the graph too.
+            /// Whether the answer includes the dataflow graph.
             ir: bool,
             /// The version of the compiler.
             runtime_version: String,
         }
     }
 
-    /// Compares a pipeline's last checkpoint with what it would run. Since 0.324.
+    /// Compares a pipeline's last checkpoint with its program, or with another program. Since 0.324.
     ///
-    /// Rejected: 404 if the pipeline does not exist, 400 when it was never compiled or the program is wrong.
+    /// Rejected: 404 if the pipeline does not exist, 400 if it was never compiled or if the program is invalid.
     /// [Reference](https://docs.feldera.com/api/compute-program-diff).
     Safe POST "/v0/pipelines/{pipeline_name}/diff" DiffPipeline "post_pipeline_diff" -> PipelineDiff {
         timeout 180;
         path { pipeline_name: String }
         json {
-            /// Other SQL than the pipeline's.
+            /// The SQL to compare with; the pipeline's SQL by default.
             program_code: Option<String>,
-            /// Another version of the compiler.
+            /// The version of the compiler; the pipeline's by default.
             runtime_version: Option<String>,
         }
     }
 
-    /// The graph that the program was compiled to. Since 0.193.
+    /// Returns the dataflow graph of a compiled program. Since 0.193.
     ///
     /// Rejected with 404: `ProgramNotCompiled`, `ProgramInfoMissesDataflow`.
     /// [Reference](https://docs.feldera.com/api/get-dataflow-graph).
@@ -50,35 +50,34 @@ operations! { FelderaApi;
 }
 
 tagged! {
-    /// What the compiler says of a program.
+    /// The result of a validation.
     pub enum Validation {
         ;
-        /// It is fine.
+        /// The program is valid.
         Success(Validated) = "Success",
-        /// The SQL is wrong.
+        /// The SQL is invalid.
         SqlError(SqlProblem) = "SqlError",
-        /// The compiler could not do its work.
+        /// The platform failed to compile the program.
         SystemError(SystemProblem) = "SystemError",
     }
 }
 
 json_structs! {
-    /// A program that is fine.
+    /// A valid program.
     pub struct Validated {
-        /// What the compiler found out: as [`ProgramInfo`](super::pipelines::ProgramInfo), and with the graph if it was
-        /// asked for.
+        /// The compiler's information, as in [`ProgramInfo`](super::pipelines::ProgramInfo). It includes the graph if
+        /// it was requested.
         pub program_info: super::pipelines::ProgramInfo,
     }
 
-    /// SQL that is wrong.
+    /// The errors of invalid SQL.
     pub struct SqlProblem {
-        /// What the compiler said.
+        /// The messages of the compiler.
         pub info: SqlCompilation,
     }
 
-    /// A compiler that could not do its work.
+    /// A failure of the platform.
     pub struct SystemProblem {
-        /// Why.
         pub error: String,
     }
 }

@@ -20,12 +20,12 @@ pub struct IngestSummary {
     /// Rows that the pipeline has accepted into its memory. After a success, they are also processed. After an error,
     /// they may be lost: see [`IngestError::unsettled`].
     pub rows_ingested: u64,
-    /// Rows of these that are known to be processed.
+    /// The number of these rows that are known to be processed.
     pub rows_processed: u64,
     /// Rows that Feldera has rejected because it cannot parse them.
     pub rows_rejected: u64,
-    /// The first hundred rows that were left out or rejected, as far as Feldera tells them. If a request has more than
-    /// a thousand errors, it tells the last thousand.
+    /// The first hundred rows that were left out or rejected. If a request has more than a thousand errors, Feldera
+    /// reports only the last thousand.
     pub rejected: Vec<RejectedPosition>,
     /// Rows that may or may not have been ingested.
     pub rows_unconfirmed: u64,
@@ -102,7 +102,7 @@ pub struct IngestError {
 pub enum IngestFailure {
     /// The source failed: the iterator or the reader returned an error.
     Source {
-        /// The number of the last row or line that was read; 0 if none was.
+        /// The number of the last row or line that was read; 0 if no row was read.
         row: u64,
         /// The error.
         error: Box<dyn Error + Send + Sync>,

@@ -1,4 +1,4 @@
-//! Metrics: in the text format of Prometheus, or as JSON; read into the same types.
+//! Metrics, in the text format of Prometheus or as JSON. Both are read into the same types.
 
 mod text;
 
@@ -16,26 +16,26 @@ use crate::operation::{FromResponse, OperationInfo, read_answer};
 use crate::schema::{self, json_structs, operations, string_enums};
 
 operations! { FelderaApi;
-    /// Metrics of all pipelines that are running or paused. The response omits pipelines that do not answer and does
-    /// not say so.
+    /// Returns the metrics of all running and paused pipelines. The answer omits pipelines that do not answer, without
+    /// a sign.
     ///
     /// [Reference](https://docs.feldera.com/api/list-all-metrics).
     Safe GET "/v0/metrics" GetAllMetrics "get_metrics" -> Metrics {}
 
-    /// Metrics of a pipeline. 503 if the pipeline is not deployed.
+    /// Returns the metrics of a pipeline. Rejected with 503 if the pipeline is not deployed.
     ///
     /// [Reference](https://docs.feldera.com/api/get-pipeline-metrics).
     Safe GET "/v0/pipelines/{pipeline_name}/metrics" GetMetrics "get_pipeline_metrics" -> Metrics {
         path { pipeline_name: String }
         query? {
-            /// How they are sent; `Prometheus` by default.
+            /// The format of the answer; `Prometheus` by default.
             format: MetricsFormat,
         }
     }
 }
 
 string_enums! {
-    /// How metrics are sent.
+    /// The format of metrics in an answer.
     pub enum MetricsFormat {
         /// The [text format](https://prometheus.io/docs/instrumenting/exposition_formats/).
         Prometheus = "prometheus",
@@ -43,17 +43,17 @@ string_enums! {
         Json = "json",
     }
 
-    /// What a metric measures.
+    /// The kind of a metric.
     pub enum MetricKind {
-        /// A number that only grows while the process lives.
+        /// A number that only grows while the process runs.
         Counter = "counter",
         /// A number that may grow and shrink.
         Gauge = "gauge",
-        /// How often a measured value fell into each of several ranges.
+        /// The number of measured values in each of several ranges.
         Histogram = "histogram",
         /// Quantiles of a measured value. Feldera up to 0.349 has none.
         Summary = "summary",
-        /// Not stated. Feldera up to 0.349 has none.
+        /// An unknown kind. Feldera up to 0.349 has none.
         Untyped = "untyped",
     }
 }
@@ -62,7 +62,7 @@ json_structs! {
     /// A metric.
     pub struct Metric {
         pub name: String = "key",
-        /// What it measures. `None` if the text format does not state it.
+        /// The kind. `None` if the text format does not state it.
         pub kind: Option<MetricKind> = "type",
         /// Its meaning, in English.
         pub description: Option<String>,
@@ -78,9 +78,9 @@ json_structs! {
         pub value: SampleValue,
     }
 
-    /// How often a measured value fell into each of several ranges.
+    /// The number of measured values in each of several ranges.
     pub struct Histogram {
-        /// The ranges that were hit, in ascending order.
+        /// The ranges with values, in ascending order.
         pub buckets: Vec<Bucket>,
         /// The sum of all measured values, in the unit of the metric.
         pub sum: f64,
@@ -91,9 +91,9 @@ json_structs! {
     pub struct Bucket (sparse) {
         /// The exclusive lower bound. `None` in the lowest range.
         pub above: Option<f64> = "gt",
-        /// The values of this range are at most this. `None` in the highest range.
+        /// The inclusive upper bound. `None` in the highest range.
         pub up_to: Option<f64> = "le",
-        /// How many values fell into this range, and into no lower one.
+        /// The number of values in this range.
         pub count: u64,
     }
 }
@@ -117,7 +117,7 @@ pub enum SampleValue {
     Number(f64),
     /// A histogram.
     Histogram(Histogram),
-    /// A value of another shape, as the server sent it: other fields than those of a histogram, or more.
+    /// A value of another shape, as the server sent it: it has other or more fields than a histogram.
     Unknown(Json),
 }
 
@@ -151,7 +151,7 @@ impl Serialize for SampleValue {
 
 impl<'de> Deserialize<'de> for SampleValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // A value of a shape that a later release may bring must not make all other metrics unreadable.
+        // A value of an unknown shape must not make all other metrics unreadable.
         let value = Json::deserialize(deserializer)?;
         let read = if value.get().starts_with('{') {
             let is_known = value.parse::<BTreeMap<String, Json>>().is_ok_and(|fields| is_histogram(&fields));
@@ -163,7 +163,7 @@ impl<'de> Deserialize<'de> for SampleValue {
     }
 }
 
-/// Whether these are the fields of a [`Histogram`], so that it keeps all of them.
+/// Returns whether these are the fields of a [`Histogram`].
 fn is_histogram(fields: &BTreeMap<String, Json>) -> bool {
     let has_only = |fields: &BTreeMap<String, Json>, known: &[&str]| fields.keys().all(|key| known.contains(&&**key));
     let buckets = fields.get("buckets").and_then(|buckets| buckets.parse::<Vec<BTreeMap<String, Json>>>().ok());
@@ -186,18 +186,7 @@ impl schema::WireField for SampleValue {
     }
 }
 
-/// Metrics, in the order in which they came.
-///
-/// Both formats give the same values.
-///
-/// ```
-/// use pipewright::feldera::metrics::{MetricKind, Metrics};
-/// let text = "# TYPE records counter\nrecords{pipeline=\"p\"} 5\n";
-/// let metrics = Metrics::from_prometheus(text).expect("well-formed");
-/// let records = metrics.get("records").expect("it is there");
-/// assert_eq!((&records.kind, records.values[0].value.number()), (&Some(MetricKind::Counter), Some(5.0)));
-/// assert_eq!(Metrics::from_prometheus("records{").unwrap_err(), "line 1: records{");
-/// ```
+/// Metrics, in the order of the answer.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Metrics {

@@ -66,7 +66,7 @@ impl Reader {
         }
     }
 
-    /// `name{label="value",…} value timestamp?`
+    /// Reads a line: `name{label="value",…} value timestamp?`
     fn sample(&mut self, line: &str) -> Option<()> {
         let (name, rest) = line.split_at(line.find(['{', ' ', '\t'])?);
         let (labels, rest) = match rest.strip_prefix('{') {
@@ -82,11 +82,10 @@ impl Reader {
     }
 }
 
-/// Puts the lines of a metric together: those of the same labels, but for `le`, are one histogram. Lines that are no
-/// part of a histogram stay as they are.
+/// Combines the lines of a metric: lines with equal labels, except `le`, are one histogram. Other lines are unchanged.
 fn histograms(metric: &str, lines: Vec<MetricValue>) -> Vec<MetricValue> {
     let mut values: Vec<MetricValue> = Vec::new();
-    // The bound and the count of the line before, which the counts of the text format include.
+    // The bound and the count of the previous line, which the counts of the text format include.
     let (mut bound, mut below) = (None, 0);
     for line in lines {
         let Some((part, labels)) = part(metric, &line) else {
@@ -115,14 +114,14 @@ fn histograms(metric: &str, lines: Vec<MetricValue>) -> Vec<MetricValue> {
     values
 }
 
-/// What a line says of a histogram.
+/// The part of a histogram that a line has.
 enum Part {
     Bucket { up_to: f64, count: u64 },
     Sum(f64),
     Count(u64),
 }
 
-/// Reads a line as a part of a histogram, and gives the labels of the histogram.
+/// Reads a line as a part of a histogram, and returns the labels of the histogram.
 fn part(metric: &str, line: &MetricValue) -> Option<(Part, Labels)> {
     let value = line.value.number()?;
     let mut labels = line.labels.clone();
@@ -135,7 +134,7 @@ fn part(metric: &str, line: &MetricValue) -> Option<(Part, Labels)> {
     Some((part, labels))
 }
 
-/// A count, which the server writes as it writes any number.
+/// Converts a count, which the server writes like any other number.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole and within the range")]
 fn whole(number: f64) -> Option<u64> {
     /// 2⁶³: far above any count, and the same as a floating-point number.
@@ -143,7 +142,7 @@ fn whole(number: f64) -> Option<u64> {
     (number.fract() == 0.0 && (0.0..TOO_MANY).contains(&number)).then_some(number as u64)
 }
 
-/// Reads the labels behind the opening brace, up to the closing brace, and gives the rest of the line.
+/// Reads the labels after the opening brace, up to the closing brace, and returns the rest of the line.
 fn labels(mut text: &str) -> Option<(Labels, &str)> {
     let mut labels = Labels::new();
     loop {

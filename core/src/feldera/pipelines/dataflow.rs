@@ -8,82 +8,82 @@ use crate::feldera::value::tagged;
 use crate::schema::json_structs;
 
 tagged! {
-    /// Which nodes of Calcite's plan a node of the circuit stands for. `Unknown` with an empty text if it stands for
+    /// The nodes of Calcite's plan that a node of the circuit implements. `Unknown` with an empty text if it implements
     /// none.
     pub enum CalciteId {
         ;
-        /// For a part of this node.
+        /// A part of this node.
         Partial(u64) = "partial",
-        /// For this node.
+        /// This node.
         Final(u64) = "final",
-        /// For all of these.
+        /// All of these nodes.
         And(Vec<CalciteId>) = "and",
-        /// For these, one after the other.
+        /// These nodes, one after the other.
         Seq(Vec<CalciteId>) = "seq",
     }
 }
 
 json_structs! {
-    /// The graph that a program was compiled to.
+    /// The dataflow graph of a program.
     pub struct Dataflow {
-        /// What the optimiser made of the SQL, by table or view.
+        /// The optimizer's plans, by table or view.
         pub calcite_plan: BTreeMap<String, CalcitePlan>,
-        /// The nodes of the circuit, by their names.
+        /// The nodes of the circuit, by name.
         pub mir: BTreeMap<String, MirNode>,
     }
 
     /// A node of the circuit.
     pub struct MirNode {
-        /// What it does, as in `map` or `join`.
+        /// The operation, such as `map` or `join`.
         pub operation: Option<String>,
-        /// Where its data comes from.
+        /// The inputs of the node.
         pub inputs: Vec<MirInput>,
-        /// Of a node with several outputs: what they are.
+        /// The outputs of a node with several outputs.
         pub outputs: Vec<Option<MirInput>>,
-        /// What in the plan it stands for.
+        /// The nodes of the plan that it implements.
         pub calcite: Option<CalciteId>,
-        /// Its places in the SQL.
+        /// Its positions in the SQL.
         pub positions: Vec<SourcePosition>,
-        /// An id that lasts as long as what the node does.
+        /// An id that stays the same as long as the operation stays the same.
         pub persistent_id: Option<String>,
         pub table: Option<String>,
         pub view: Option<String>,
     }
 
-    /// What comes out of a node.
+    /// An output of a node.
     pub struct MirInput {
         pub node: String,
-        /// Which of its outputs, counted from 0.
+        /// The number of the output, counted from 0.
         pub output: Option<u64>,
     }
 
-    /// What the optimiser made of a table or view.
+    /// The optimizer's plan of a table or view.
     pub struct CalcitePlan {
         pub rels: Vec<Rel>,
     }
 
-    /// An operator of a plan; which fields it has depends on what it does.
+    /// An operator of a plan. Its fields depend on the operator.
     pub struct Rel {
         pub id: u64,
-        /// What it does, as in `LogicalFilter`.
+        /// The operator, such as `LogicalFilter`.
         pub operator: Option<String> = "relOp",
-        /// The operators that its rows come from.
+        /// The operators that supply its rows.
         pub inputs: Vec<u64>,
-        /// The table that is read, with its schema before it.
+        /// The name of the table that is read, after its schema.
         pub table: Vec<String>,
-        /// The columns that come out.
+        /// The columns of the result.
         pub fields: Vec<String>,
-        /// How they are computed; as Calcite writes it.
+        /// The expressions of these columns, in Calcite's format.
         pub exprs: Vec<Json>,
-        /// What rows have to be like; as Calcite writes it.
+        /// The condition for rows, in Calcite's format.
         pub condition: Option<Json>,
-        /// Of a join: `inner`, `left` and the like.
+        /// The type of a join, such as `inner` or `left`.
         pub join_type: Option<String> = "joinType",
-        /// The columns that are grouped by, counted from 0.
+        /// The columns to group by, counted from 0.
         pub group: Vec<u64>,
-        /// What is computed of each group; as Calcite writes it.
+        /// The aggregates of each group, in Calcite's format.
         pub aggs: Vec<Json>,
-        /// Rows that come twice stay two.
+        /// Whether duplicate rows are kept.
         pub all: Option<bool>,
     }
 }

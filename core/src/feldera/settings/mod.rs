@@ -61,14 +61,14 @@ macro_rules! settings {
 
         impl $name {
             /// Sets a setting by its name, even if this version of the library does not know it. A setting that has two
-            /// names can be set under either name. `null` stands for Feldera's default. It turns a
-            /// setting off that is a [switch](crate::feldera::pipelines::Switch).
+            /// names can be set under either name. `null` stands for Feldera's default; it turns a
+            /// [switch](crate::feldera::pipelines::Switch) off.
             ///
             /// A server ignores settings that it does not know.
             ///
             /// # Errors
-            /// * If the value cannot be written as JSON.
-            /// * If the setting is known and takes another type of value. The error names the setting.
+            /// * The value cannot be written as JSON.
+            /// * The setting is known and takes another type of value. The error names the setting.
             pub fn set<T: ::serde::Serialize + ?Sized>(
                 &mut self,
                 name: &str,

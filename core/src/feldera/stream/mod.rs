@@ -1,7 +1,7 @@
 //! Streams: changes of views, results of queries, logs, time series.
 //!
-//! A body that ends as HTTP says it should may still be cut off: Feldera's proxy ends bodies cleanly when a pipeline
-//! stops or panics. Each decoder detects what its format allows:
+//! A body with a proper end by HTTP may still be cut off: Feldera's proxy ends bodies cleanly when a pipeline stops or
+//! panics. Each decoder detects what its format allows:
 //!
 //! | stream | meaning of a proper end | what to do then |
 //! |---|---|---|
@@ -10,7 +10,7 @@
 //! | [`Logs`] | the pipeline was deleted, the runner was restarted, or the client read too slowly | connect again with a [`LogHistory`] |
 //! | [`Samples`] | the pipeline has stopped | connect again; the server repeats up to a minute of samples: compare [`time`](super::stats::Sample::time) |
 //!
-//! To read the changes of rows that the same program ingests, and to know that there are no more, use a
+//! To read the changes of rows that the same program ingests, and to know when all have arrived, use a
 //! [`Subscription`](super::Subscription), or [`AwaitDelivery`](super::AwaitDelivery) on other drivers.
 
 pub(super) mod egress;
