@@ -111,10 +111,10 @@ fn what_is_wrong_with_a_text_is_named_with_a_way_out() {
         (duration(""), ["duration \"\"", "empty", "ns, us, ms"]),
         (duration("-1s"), ["\"-1s\"", "negative", "zero or more"]),
         (duration("s"), ["\"s\"", "no number before it", "write a number"]),
-        (duration("10"), ["\"10\"", "no unit behind it", "add a unit, ns"]),
-        (duration("1h30"), ["\"1h30\"", "no unit behind it", "add a unit, ns"]),
+        (duration("10"), ["\"10\"", "no unit after it", "add a unit, ns"]),
+        (duration("1h30"), ["\"1h30\"", "no unit after it", "add a unit, ns"]),
         (duration("5sec"), ["\"5sec\"", "\"sec\" is not a unit", "use ns, us"]),
-        (duration("1..2s"), ["\"1..2s\"", "no unit behind it", "add a unit"]),
+        (duration("1..2s"), ["\"1..2s\"", "no unit after it", "add a unit"]),
         (duration("184467440737095516160s"), ["\"1844", "too large", "213503982334601d"]),
     ] {
         assert!(parts.iter().all(|part| error.contains(part)), "{error}");
