@@ -32,37 +32,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! If a response is lost, the program still ends with the truth: the flow finds out whether the job was stopped, or
-//! returns [`FlowError::Ambiguous`](error::FlowError::Ambiguous).
+//! If a response is lost, the flow finds out whether the job was stopped, or returns
+//! [`FlowError::Ambiguous`](error::FlowError::Ambiguous). The pages of [`feldera`], [`flink`] and [`snowpipe`] have a
+//! first program each, and a table of goals: *I want to…*.
 //!
 //! The crate is **sans-IO**. It builds `http::Request`s, parses `http::Response`s and holds the state machines in
-//! between. It opens no socket, reads no clock and starts no thread: a *runtime* does.
-//!
-//! # Which door is yours
-//!
-//! | your program | start here |
-//! |---|---|
-//! | is blocking | [`driver::Client`] with `pipewright-ureq`, as above |
-//! | is async, on any executor | [`driver::AsyncDriver`]: three closures for your HTTP client and timer |
-//! | has its own event loop | [`flow::Flow::poll`], [below](#a-flow-by-hand); [`flow::Many`] for thousands of flows |
-//! | only needs requests and responses | [`Operation::request`] and [`Operation::parse`] |
-//! | is under test | `pipewright-mock`: simulators of all three services on a virtual clock, with faults |
-//!
-//! # Modules
-//!
-//! | module | content |
-//! |---|---|
-//! | [`feldera`] | Feldera: operations, flows, streaming responses |
-//! | [`flink`] | Apache Flink: operations, flows; SQL Gateway and HistoryServer |
-//! | [`snowpipe`] | Snowpipe Streaming: operations, flows, key-pair tokens, sessions, batches of rows |
-//! | [`oauth`] | OAuth 2.0 client credentials, for services behind an identity provider |
-//! | [`operation`] | [`Operation`]: one HTTP exchange as data; [`Effect`]: the effect of sending it twice |
-//! | [`flow`] | [`Flow`](flow::Flow), [`Step`](flow::Step), [`Call`](flow::Call): several exchanges towards one goal |
-//! | [`driver`] | the loops that run a flow, and what they need: [`Transport`](driver::Transport), [`Clock`](driver::Clock), … |
-//! | [`decode`] | decoders for streaming responses |
-//! | [`error`] | the five error types and how they nest |
-//! | [`url`] | base addresses and path templates |
-//! | [`docs`] | guides, and answers to frequent questions: unknown outcomes, durable rows, crashes, tests, logs |
+//! between. It opens no socket, reads no clock and starts no thread. A *runtime* does: that of `pipewright-ureq`, or
+//! yours.
 //!
 //! # Features
 //!
@@ -74,6 +50,19 @@
 //! | `url` | no | conversions between [`Base`] and `url::Url`; adds 32 crates |
 //!
 //! With the default features the crate depends on 11 crates, and on no procedural macro.
+//!
+//! # Which door is yours
+//!
+//! | your program | start here |
+//! |---|---|
+//! | is blocking | [`driver::Client`] with `pipewright-ureq`, as above |
+//! | is async, on any executor | [`driver::AsyncDriver`]: three closures for your HTTP client and timer |
+//! | has its own event loop | [`flow::Flow::poll`], [below](#a-flow-by-hand); [`flow::Many`] for thousands of flows |
+//! | only needs requests and responses | [`Operation::request`] and [`Operation::parse`] |
+//! | is under test | `pipewright-mock`: simulators of all three services on a virtual clock, with faults |
+//!
+//! The module [`docs`] has a guide for each of them, and for unknown outcomes, exactly once, resuming after a crash and
+//! security. It also answers frequent questions.
 //!
 //! # How it works
 //!
@@ -132,6 +121,21 @@
 //! assert_eq!(job.result.expect("the job has ended").net_runtime, Some(5120));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Modules
+//!
+//! | module | content |
+//! |---|---|
+//! | [`feldera`] | Feldera: operations, flows, streaming responses |
+//! | [`flink`] | Apache Flink: operations, flows; SQL Gateway and HistoryServer |
+//! | [`snowpipe`] | Snowpipe Streaming: operations, flows, key-pair tokens, sessions, batches of rows |
+//! | [`oauth`] | OAuth 2.0 client credentials, for services behind an identity provider |
+//! | [`operation`] | [`Operation`]: one HTTP exchange as data; [`Effect`]: the effect of sending it twice |
+//! | [`flow`] | [`Flow`](flow::Flow), [`Step`](flow::Step), [`Call`](flow::Call): several exchanges towards one goal |
+//! | [`driver`] | the loops that run a flow, and what they need: [`Transport`](driver::Transport), [`Clock`](driver::Clock), … |
+//! | [`decode`] | decoders for streaming responses |
+//! | [`error`] | the five error types and how they nest |
+//! | [`url`] | base addresses and path templates |
 //!
 //! # Responses of releases that this version does not know
 //!

@@ -1,28 +1,38 @@
-//! Scripts, simulators and virtual time, for testing what is built on `pipewright` and for trying it out.
+//! Scripts, simulators and virtual time, to test programs that use `pipewright` and to try it out.
 //!
-//! | part | for |
+//! ```sh
+//! cargo add --dev pipewright-mock
+//! ```
+//!
+//! | part | use it for |
 //! |---|---|
-//! | [`Script`] | unit tests: these exchanges, in this order, answered like this |
-//! | [`World`] | everything else: simulated services on a virtual clock, with faults, for one flow or ten thousand |
-//! | [`FaultPlan`] | what goes wrong in a world, and when |
-//! | [`flink`] | a simulated Flink cluster |
-//! | [`sql_gateway`] | a simulated SQL Gateway of Flink |
-//! | [`conformance`] | tests of a transport of one's own, against its contract |
-//! | [`transcript`] | what a flow sent, got and said, for snapshot tests |
-//! | [`schedule`] | drivers that are early, late and wrong, for tests of flows and event loops of one's own |
-//! | `strategies` | faults, answers and schedules for property tests (feature `proptest`) |
-//! | `serve` | the simulators behind a loopback port, for everything that speaks HTTP (feature `serve`) |
+//! | [`Script`] | unit tests with exact exchanges: their order, and their answers |
+//! | [`World`] | all other tests: simulated services on a virtual clock, with faults, for one flow or ten thousand |
+//! | [`FaultPlan`] | the faults of a world, and when they happen |
+//! | [`feldera`], [`flink`], [`sql_gateway`], [`snowpipe`] | the simulated services: their settings, their state and their limits |
+//! | [`conformance`] | tests of your own transport against its contract |
+//! | [`transcript`] | snapshot tests: the requests, answers and notices of a flow |
+//! | [`schedule`] | tests of your own flow or event loop, with drivers that are early, late or wrong |
+//! | `strategies` | property tests: faults, answers and schedules (feature `proptest`) |
+//! | `serve` | the simulators on a loopback port, for any HTTP client (feature `serve`) |
 //! | [`docs`] | the guide: how to test a program, with lost responses and crashes |
 //!
-//! The feature `sql` adds a SQL engine to the simulated Feldera: see [`feldera`].
+//! # Features
 //!
-//! But for `serve` and `conformance`, nothing here opens a socket, reads a clock, sleeps or starts a thread. Script and
-//! world are each transport, clock and entropy in one value, so that either takes the place of a real runtime in a
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `serve` | no | the module `serve`; with `sql`, the program `pipewright-sim` |
+//! | `sql` | no | a SQL engine for the simulated Feldera and the simulated SQL Gateway, and results as Arrow |
+//! | `tls` | no | HTTPS for `serve`, which it includes |
+//! | `proptest` | no | the module `strategies` |
+//!
+//! Except `serve` and `conformance`, no module opens a socket, reads a clock, sleeps or starts a thread. A script and a
+//! world are each transport, clock and entropy in one value. Either takes the place of a real runtime in a
 //! [`Client`](pipewright::driver::Client) or in [`driver::run`](pipewright::driver::run).
 //!
 //! # A script
 //!
-//! An exchange that differs from the expected one fails the test with a diff, and so does one that never comes.
+//! The test fails with a diff if an exchange differs from the expected exchange, or if an expected exchange is missing.
 //!
 //! ```
 //! use std::time::Duration;
@@ -66,7 +76,7 @@
 //!
 //! # Faults
 //!
-//! The same seed gives the same faults. Each [`Fault`] says whether the service carried the request out.
+//! The same seed gives the same faults. Each [`Fault`] says whether the service carried out the request.
 //!
 //! ```
 //! use pipewright::flink::Flink;
@@ -82,7 +92,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # A service of one's own, and many flows
+//! # Your own service, and many flows
 //!
 //! ```
 //! use bytes::Bytes;
@@ -93,7 +103,7 @@
 //! use pipewright::flow::{Call, Config};
 //! use pipewright_mock::{Service, World};
 //!
-//! /// All its jobs have finished.
+//! /// A cluster whose jobs have all finished.
 //! struct Finished;
 //!
 //! impl Service for Finished {

@@ -1,5 +1,9 @@
 //! Blocking transport for [Pipewright](pipewright), on [ureq].
 //!
+//! ```sh
+//! cargo add pipewright pipewright-ureq
+//! ```
+//!
 //! [`Ureq`] is all that a program without an event loop needs to run Pipewright's flows: it executes exchanges
 //! ([`Transport`](pipewright::driver::Transport)), tells the time and waits ([`Clock`](pipewright::driver::Clock)), and
 //! draws random bits ([`Entropy`](pipewright::driver::Entropy)). [`FileSource`] lets a request carry a file that is not
@@ -17,6 +21,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `rustls` | yes | `https`, by rustls with ring and bundled web roots |
+//! | `keypair` | no | `RsaKey`, which signs the key-pair tokens of Snowflake |
+//! | `tracing` | no | the module `trace`: spans and events of flows |
+//! | `socks-proxy` | no | proxies that speak SOCKS4 or SOCKS5 |
+//!
 //! # Settings
 //!
 //! [`Ureq::with_config`] takes every setting of a ureq agent. These are fixed, because flows rely on them:
@@ -26,32 +39,33 @@
 //! | redirects | none; 3xx is an answer | a request may be carried out twice, a credential may go elsewhere |
 //! | statuses | all are answers | the service's error is in the body |
 //! | `User-Agent`, `Accept`, `Accept-Encoding` | not sent unless the request has them | an exchange is sent as it is |
-//! | methods | any, with or without a body | some services want `GET` with a body |
+//! | methods | any, with or without a body | some services require `GET` with a body |
 //! | timeouts for the whole request and for resolving | none, see [below](#time) | ureq starts a thread for each |
 //!
-//! These are only where we begin:
+//! These have a default that you can change:
 //!
-//! | setting | ours | ureq's |
+//! | setting | default here | default of ureq |
 //! |---|---|---|
-//! | proxy | none | from the environment; `Proxy::try_from_env()` gives it |
-//! | plain `http` | allowed, as in ureq: `https_only(true)` forbids it | |
-//! | idle connections | 10, 3 to a host, each for 15 s, as in ureq | |
-//! | head of an answer | 64 KiB and 128 headers, as in ureq | |
-//! | a streaming body's silence | without limit: [`Ureq::with_idle_timeout`] | |
+//! | proxy | none | from the environment; `Proxy::try_from_env()` returns it |
+//! | plain `http` | allowed; `https_only(true)` forbids it | the same |
+//! | idle connections | 10, 3 for each host, each for 15 s | the same |
+//! | head of an answer | 64 KiB and 128 headers | the same |
+//! | silence of a streaming response | no limit: [`Ureq::with_idle_timeout`] | |
 //!
-//! ureq does the rest as one would expect: requests are framed by `Content-Length` and never chunked, interim answers
-//! (1xx) are skipped, nothing is sent a second time.
+//! Requests are framed by `Content-Length` and never chunked. Interim answers (1xx) are skipped. No request is sent a
+//! second time.
 //!
 //! # TLS, client certificates, proxies
 //!
-//! With the feature `rustls`, a default, `https` works and trusts the roots that are built in. Without it an exchange
-//! over `https` ends as [`Unsupported`](pipewright::error::TransportErrorKind::Unsupported). The feature `socks-proxy`
-//! adds SOCKS to the proxies. An HTTP proxy is asked for a tunnel (`CONNECT`), for plain `http` as for `https`.
-//! **Forwarding is not supported**: no request is sent to a proxy in absolute form. A proxy that allows `CONNECT` to
-//! port 443 only, as Squid does by default, refuses plain `http`; the exchange ends as
-//! [`Connect`](pipewright::error::TransportErrorKind::Connect), and the error says what to do. For what else ureq can
-//! do, such as the platform's own roots, enable the feature of ureq itself; settings that need a feature which is off
-//! make ureq panic.
+//! With the feature `rustls`, `https` trusts the built-in web roots. Without it, an exchange over `https` ends as
+//! [`Unsupported`](pipewright::error::TransportErrorKind::Unsupported). For other features of ureq, such as the roots
+//! of the operating system, enable the feature of ureq itself. A setting that needs a feature which is off makes ureq
+//! panic.
+//!
+//! The transport asks an HTTP proxy for a tunnel (`CONNECT`), for plain `http` as for `https`. **Forwarding is not
+//! supported**: no request is sent to a proxy in absolute form. A proxy that allows `CONNECT` to port 443 only, as
+//! Squid does by default, rejects plain `http`. The exchange then ends as
+//! [`Connect`](pipewright::error::TransportErrorKind::Connect), and the error says what to do.
 //!
 //! ```no_run
 //! # #[cfg(feature = "rustls")] {
@@ -74,54 +88,55 @@
 //!
 //! # Time
 //!
-//! An exchange is over when [its timeout](pipewright::flow::Exchange::timeout) is: connecting, sending and receiving
-//! share it, and a server that sends a byte now and then gains nothing. Of a streaming exchange it bounds the head;
-//! afterwards each read waits as long as [`Ureq::with_idle_timeout`] says.
+//! [The timeout of an exchange](pipewright::flow::Exchange::timeout) covers connecting, sending and receiving together.
+//! A server that sends a byte from time to time does not extend it. For a streaming response, the timeout covers the
+//! head; after that, each read waits as long as [`Ureq::with_idle_timeout`] says.
 //!
-//! Two waits can be longer. Looking a name up takes as long as the system's resolver does; and a write to a server that
-//! reads a little at a time starts its wait again with each piece of at most 128 KiB that the socket takes in part.
+//! Two waits can be longer. The lookup of a name takes as long as the resolver of the system does. If a server reads
+//! slowly, a write waits again for each piece of at most 128 KiB that the socket accepts in part.
 //!
 //! A name is looked up for a new connection only, not for an exchange over a kept connection.
 //!
-//! ureq's own timeout for a whole request would cost a thread for each request, to look the name up. Its timeouts for
-//! the phases of a request start again with each phase, so that an exchange could take their sum. So neither is used:
-//! connections of this transport know the deadline of the exchange they work for.
+//! The transport does not use ureq's own timeouts. The timeout for a whole request costs a thread for each request, to
+//! look up the name. The timeouts for the phases of a request start again with each phase, so that an exchange could
+//! take their sum. Instead, each connection knows the deadline of its exchange.
 //!
 //! # Failures
 //!
-//! Whether a request was [`NotSent`](pipewright::error::Delivery::NotSent) is not guessed from the error: the
-//! connection records the first byte of the request. Up to there nothing was sent; from there on the outcome is
+//! The transport does not guess from an error whether a request was [`NotSent`](pipewright::error::Delivery::NotSent):
+//! the connection records the first byte of the request. Before this byte nothing was sent; after it the outcome is
 //! [`Unknown`](pipewright::error::Delivery::Unknown).
 //!
 //! | kind | not sent | unknown |
 //! |---|---|---|
 //! | [`Resolve`](pipewright::error::TransportErrorKind::Resolve) | the name has no address | |
 //! | [`Connect`](pipewright::error::TransportErrorKind::Connect) | refused, unreachable, not in time, cut off during the TLS handshake, or the proxy makes no tunnel | |
-//! | [`Tls`](pipewright::error::TransportErrorKind::Tls) | the handshake failed: the certificate, an alert, or an answer that is not TLS | the server complains afterwards, as TLS 1.3 does of client certificates |
+//! | [`Tls`](pipewright::error::TransportErrorKind::Tls) | the handshake failed: the certificate, an alert, or an answer that is not TLS | the server complains afterwards, as TLS 1.3 does about client certificates |
 //! | [`Timeout`](pipewright::error::TransportErrorKind::Timeout) | | the time was up while sending or receiving |
-//! | [`Closed`](pipewright::error::TransportErrorKind::Closed) | | the connection ended before the answer did, also when it was a kept connection that the server had given up |
+//! | [`Closed`](pipewright::error::TransportErrorKind::Closed) | | the connection ended before the answer did, also if it was a kept connection that the server had closed |
 //! | [`Protocol`](pipewright::error::TransportErrorKind::Protocol) | | the answer is not HTTP |
-//! | [`TooLarge`](pipewright::error::TransportErrorKind::TooLarge) | | the body is longer than the exchange allows, or the head than ureq does |
+//! | [`TooLarge`](pipewright::error::TransportErrorKind::TooLarge) | | the body is longer than the exchange allows, or the head is longer than ureq allows |
 //! | [`Source`](pipewright::error::TransportErrorKind::Source) | a source of the body cannot be opened | it fails later, or has another length than it said |
 //! | [`Unsupported`](pipewright::error::TransportErrorKind::Unsupported) | plain `http` with `https_only`; `https` without TLS; a header that cannot be sent | |
 //!
-//! When the head of an answer came, the error keeps its [status](pipewright::error::TransportError::status), and
+//! If the head of an answer was received, the error keeps its [status](pipewright::error::TransportError::status), and
 //! whether its body is [text](pipewright::error::TransportError::with_head). Errors name host and port, and neither the
 //! path nor any header.
 //!
-//! An idle connection that the server is seen to have closed is not used. One that it closes just then is an `Unknown`,
-//! and an exchange that [asks for a fresh connection](pipewright::flow::Exchange::wants_fresh_connection) gets one, so
-//! that this cannot happen to it. A flow asks for one before it repeats a request that got no answer: after a restart
-//! of the server all idle connections are dead.
+//! An idle connection is not used if the server has visibly closed it. If the server closes it at the same moment, the
+//! outcome is `Unknown`. An exchange that [asks for a fresh
+//! connection](pipewright::flow::Exchange::wants_fresh_connection) gets a new connection, so this cannot happen to it.
+//! A flow asks for a fresh connection before it repeats a request that got no answer: after a restart of the server all
+//! idle connections are dead.
 //!
-//! A server that refuses a body before it has read it, and closes, still gets its answer through: it becomes the
+//! If a server rejects a body before it has read it, and closes the connection, its answer is still read: it is the
 //! result.
 //!
 //! # The end of a body
 //!
-//! A body without length or chunks ends when the connection does. A reset, or TLS that ends without saying so, is not
-//! an end but `Closed` ([RFC 9112 §9.8](https://www.rfc-editor.org/rfc/rfc9112#section-9.8)): ureq by itself takes both
-//! for one.
+//! A body without length or chunks ends with its connection. A reset, or TLS that ends without a closing message, is
+//! not an end but `Closed` ([RFC 9112 §9.8](https://www.rfc-editor.org/rfc/rfc9112#section-9.8)). ureq by itself
+//! accepts both as an end.
 
 // Shows on docs.rs which feature an item needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -1,6 +1,10 @@
 //! Feldera: the [API](https://docs.feldera.com/api/) of its manager, and of pipelines through the manager; releases
 //! 0.104 to 0.375.
 //!
+//! ```sh
+//! cargo add pipewright pipewright-ureq
+//! ```
+//!
 //! This program deploys a pipeline and reads a view of it:
 //!
 //! ```no_run
@@ -28,21 +32,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! `run` carries out a [goal](#flows), which takes several exchanges. `call` sends one
+//! `run` carries out a [goal](#goals), which takes several exchanges. `call` sends one
 //! [operation](#all-operations), and `open` an operation with a streaming response.
-//!
-//! | module | content |
-//! |---|---|
-//! | [`platform`], [`health`] | login, configuration, session, events and health of the platform |
-//! | [`access`] | API keys, trust in token issuers, tenants and members |
-//! | [`pipelines`] | list, create, read, change and delete pipelines |
-//! | [`lifecycle`] | start, stop, pause, resume, approve, clear |
-//! | [`programs`] | validate and compare programs |
-//! | [`data`] | ingress, completion tokens, connectors, transactions |
-//! | [`checkpoints`] | make checkpoints, list them, copy them to an object store |
-//! | [`stats`], [`metrics`], [`events`], [`profiles`] | statistics, metrics, events and profiles of a pipeline |
-//! | [`stream`] | changes of views, queries, logs, time series |
-//! | [flows](#flows) | goals that take several exchanges: compile, deploy, start, stop, ingest, checkpoint and others |
+#![doc = include_str!("flows.md")]
 //!
 //! # Traps
 //!
@@ -70,7 +62,20 @@
 //!
 //! Ad-hoc queries over WebSocket are not covered: this library exchanges HTTP requests and responses. The same query
 //! runs over HTTP with the same formats, see [`AdhocQuery`](stream::AdhocQuery).
-#![doc = include_str!("flows.md")]
+//!
+//! # Modules
+//!
+//! | module | content |
+//! |---|---|
+//! | [`platform`], [`health`] | login, configuration, session, events and health of the platform |
+//! | [`access`] | API keys, trust in token issuers, tenants and members |
+//! | [`pipelines`] | list, create, read, change and delete pipelines |
+//! | [`lifecycle`] | start, stop, pause, resume, approve, clear |
+//! | [`programs`] | validate and compare programs |
+//! | [`data`] | ingress, completion tokens, connectors, transactions |
+//! | [`checkpoints`] | make checkpoints, list them, copy them to an object store |
+//! | [`stats`], [`metrics`], [`events`], [`profiles`] | statistics, metrics, events and profiles of a pipeline |
+//! | [`stream`] | changes of views, queries, logs, time series |
 #![doc = include_str!("operations.md")]
 
 pub mod access;

@@ -1,6 +1,10 @@
 //! Apache Flink: the [REST API](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/) of
 //! JobManagers from 1.18 to 2.3, the SQL Gateway and the HistoryServer.
 //!
+//! ```sh
+//! cargo add pipewright pipewright-ureq
+//! ```
+//!
 //! This program takes a savepoint of each running job:
 //!
 //! ```
@@ -26,8 +30,27 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! `call` sends one [operation](#all-operations), and `run` carries out a [goal](#flows), which takes several
+//! `call` sends one [operation](#all-operations), and `run` carries out a [goal](#goals), which takes several
 //! exchanges.
+#![doc = include_str!("flows.md")]
+//!
+//! # Traps
+//!
+//! What to know about Flink, and how the types and flows handle it:
+//!
+//! * **COMPLETED does not mean success.** A trigger's outcome is in
+//!   [`SavepointStatus::outcome`](savepoints::SavepointStatus::outcome).
+//! * **A trigger for a job that does not exist is accepted.** The asynchronous operation then fails.
+//! * **Status codes are irregular**: an unknown job is 404 for some operations and 500 for others. Call
+//!   [`is_unknown_job`].
+//! * **Answers are cached** for `web.refresh-interval` (3 s), except [`GetJobStatus`](jobs::GetJobStatus),
+//!   [`GetJobs`](jobs::GetJobs), [`GetJobsOverview`](jobs::GetJobsOverview),
+//!   [`GetJobExecutionResult`](jobs::GetJobExecutionResult) and triggers. The flows decide by these operations.
+//! * **Running a jar may fail although a job was submitted.** A client can find out only if it has chosen the job id.
+//!   [`RunJar`] chooses it.
+//! * **A request line may have 4,096 bytes.** [`ReadMetrics`] spreads long lists of names over several requests.
+//!
+//! # Modules
 //!
 //! | module | content |
 //! |---|---|
@@ -45,22 +68,6 @@
 //! | [`disposal`], [`datasets`] | delete savepoints and cluster data sets |
 //! | [`flamegraph`], [`profiler`] | samples of what the threads are doing |
 //! | [`sql_gateway`] | the SQL Gateway, a service of its own: sessions, statements, pages of rows |
-//! | [flows](#flows) | goals that take several exchanges: run, watch, upgrade, rescale and stop jobs, take savepoints, read metrics |
-//!
-//! # Traps
-//!
-//! What to know about Flink, and how the types and flows handle it:
-//!
-//! * **COMPLETED does not mean success.** A trigger's outcome is in
-//!   [`SavepointStatus::outcome`](savepoints::SavepointStatus::outcome).
-//! * **A trigger for a job that does not exist is accepted**; the rejection comes as the operation's failure.
-//! * **Status codes are irregular**: an unknown job is 404 for some operations and 500 for others. Call
-//!   [`is_unknown_job`].
-//! * **Answers are cached** for `web.refresh-interval` (3 s), except [`GetJobStatus`](jobs::GetJobStatus),
-//!   [`GetJobs`](jobs::GetJobs), [`GetJobsOverview`](jobs::GetJobsOverview),
-//!   [`GetJobExecutionResult`](jobs::GetJobExecutionResult) and triggers. The flows decide by these operations.
-//! * **Running a jar may fail although a job was submitted.** Only with a chosen job id can a client find out.
-#![doc = include_str!("flows.md")]
 #![doc = include_str!("operations.md")]
 
 pub mod applications;
@@ -111,11 +118,11 @@ use crate::operation::{OperationInfo, Service};
 pub use crate::schema::PartialList;
 use crate::schema::json_structs;
 
-/// The REST API of a Flink cluster: a marker, the [`Service`] of its operations.
+/// A marker for the REST API of Flink: the [`Service`] of its operations.
 #[derive(Clone, Copy, Debug)]
 pub enum FlinkRest {}
 
-/// A Flink cluster. See [`Client`](crate::driver::Client) for what it can.
+/// A client for a Flink cluster. See [`Client`](crate::driver::Client) for its methods.
 pub type Flink<T> = crate::driver::Client<FlinkRest, T>;
 
 impl Service for FlinkRest {
@@ -140,7 +147,7 @@ json_structs! {
     pub struct Acknowledged {}
 }
 
-/// The rows of all tables.
+/// Returns all operations, from the tables of the modules.
 pub(crate) fn operations() -> impl Iterator<Item = &'static OperationInfo> {
     [
         cluster::OPERATIONS,

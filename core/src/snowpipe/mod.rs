@@ -1,6 +1,10 @@
 //! Snowpipe Streaming, high-performance architecture: its [REST
 //! API](https://docs.snowflake.com/en/user-guide/snowpipe-streaming/snowpipe-streaming-high-performance-rest-api).
 //!
+//! ```sh
+//! cargo add pipewright pipewright-ureq
+//! ```
+//!
 //! This program loads a million rows into a table, exactly once. If it is killed, start it again with the same rows: it
 //! skips the committed rows.
 //!
@@ -29,26 +33,35 @@
 //! println!("{summary}");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+#![doc = include_str!("flows.md")]
 //!
-//! | module or type | what |
-//! |---|---|
-//! | [`account`] | the account host: returns the ingest host and the token for it |
-//! | [`channels`] | open, drop, status: which rows are committed or rejected |
-//! | [`append`] | rows, exactly once by a continuation token |
-//! | [`elastic`] | rows, at least once, without a channel |
-//! | [`rows`] | values and ready-made lines into batches: size, age, compression, offset tokens |
-//! | [flows](#flows) | goals that take several exchanges: open a channel, append to it exactly once, await the commit |
-//! | [`IngestClient::load`] | loads all rows of an iterator or a file into a channel, exactly once |
-//! | [`IngestClient`] | a client for the ingest host, which runs goals and operations: [`Account::open_session`] |
-//! | [`session`] | ingest host and token, shared by channels and threads: [`OpenSession`] |
-//! | [`jwt`] | key-pair tokens: names and claims; signing is a trait |
+//! # Traps
+//!
+//! What to know about Snowpipe Streaming, and how the types and flows handle it:
+//!
+//! * **200 to an append means that the rows are buffered**, and neither committed nor valid.
+//!   [`ChannelStatus::last_committed_offset_token`](channels::ChannelStatus::last_committed_offset_token) says what is
+//!   committed. The committed token passes over rejected rows, which only
+//!   [`ChannelStatus::rows_error_count`](channels::ChannelStatus::rows_error_count) counts. A [`Writer`] reports both.
+//! * **200 to an open may be a rejection**: see [`ChannelStatus::is_healthy`](channels::ChannelStatus::is_healthy). An
+//!   unhealthy channel must be opened again, although appends may still be answered with 200.
+//! * **Opening a channel takes it away from another client.** It discards rows that are not committed yet, unless
+//!   [`OpenChannelOperation::fail_on_uncommitted_rows`](channels::OpenChannelOperation::fail_on_uncommitted_rows) is
+//!   set. [`OpenChannel`] sets it.
+//! * **The service does not compare offset tokens, and does not remove duplicates by them.** It does so by
+//!   continuation tokens, which [`Append`] and [`Writer`] send.
+//! * **The name of an account may have `_`, a host name may not**: [`Hostname::host`](account::Hostname::host) has
+//!   dashes, as the documentation requires.
+//! * **A key that matches no column is silently dropped.** Snowflake does not document whether a default pipe matches
+//!   keys by case. Write keys exactly as the columns are named: in upper case, unless the columns were created in
+//!   quotes. [`BatchOptions::upper_case_keys`](rows::BatchOptions::upper_case_keys) converts them.
 //!
 //! # Two hosts
 //!
-//! There are two hosts, and an operation belongs to one of them by type: those of [`SnowpipeAccount`] go to the
-//! account's own host with the account's credential; those of [`SnowpipeIngest`] go to the host that
-//! [`GetHostname`](account::GetHostname) names, with the token that [`ExchangeToken`](account::ExchangeToken) gives for
-//! that host.
+//! Each operation belongs to one of two hosts, by its type. Operations of [`SnowpipeAccount`] go to the account's own
+//! host, with the account's credential. Operations of [`SnowpipeIngest`] go to the host that
+//! [`GetHostname`](account::GetHostname) returns, with the token that [`ExchangeToken`](account::ExchangeToken) returns
+//! for this host. An [`IngestClient`] does this by itself. With single operations, it looks like this:
 //!
 //! ```
 //! use pipewright::{Base, Operation};
@@ -73,25 +86,19 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Traps
+//! # Modules
 //!
-//! What to know, and how the types handle it:
-//!
-//! * **200 to an append means buffered**, neither committed nor valid. What is committed says
-//!   [`ChannelStatus::last_committed_offset_token`](channels::ChannelStatus::last_committed_offset_token); that rows
-//!   were rejected says only [`ChannelStatus::rows_error_count`](channels::ChannelStatus::rows_error_count), and the
-//!   committed token passes over them.
-//! * **200 to an open may be a rejection**: [`ChannelStatus::is_healthy`](channels::ChannelStatus::is_healthy). A
-//!   channel that is not must be opened again, although appends may still be answered with 200.
-//! * **Opening takes the channel away** from another client, and discards rows that are not committed yet unless
-//!   [`OpenChannelOperation::fail_on_uncommitted_rows`](channels::OpenChannelOperation::fail_on_uncommitted_rows) is
-//!   set.
-//! * **Offset tokens are not compared and do not de-duplicate**; continuation tokens do.
-//! * **An account's name may hold `_`, host names may not**: [`Hostname::host`](account::Hostname::host) has dashes, as
-//!   the documentation asks.
-//! * **JSON keys and columns**: the documentation does not say whether a default pipe matches them by case. Names that
-//!   were created without quotes are upper-case; [`BatchOptions::upper_case_keys`](rows::BatchOptions::upper_case_keys)
-//!   makes keys so.
+//! | module or type | content |
+//! |---|---|
+//! | [`account`] | the account host: returns the ingest host and the token for it |
+//! | [`channels`] | open and drop channels, read their status: which rows are committed or rejected |
+//! | [`append`] | append rows exactly once, by a continuation token |
+//! | [`elastic`] | append rows at least once, without a channel |
+//! | [`rows`] | make batches of values or lines: size, age, compression, offset tokens |
+//! | [`IngestClient::load`] | loads all rows of an iterator or a file into a channel, exactly once |
+//! | [`IngestClient`] | a client for the ingest host, which runs goals and operations: [`Account::open_session`] |
+//! | [`session`] | ingest host and token, shared by channels and threads: [`OpenSession`] |
+//! | [`jwt`] | key-pair tokens: names and claims; signing is a trait |
 //!
 //! # Where the requests differ from those of the vendor's SDK
 //!
@@ -99,19 +106,19 @@
 //!
 //! | what | SDK | here | why |
 //! |---|---|---|---|
-//! | `accept-charset: UTF-8` | always | never | nothing asks for it, and JSON is UTF-8 |
+//! | `accept-charset: UTF-8` | always | never | not required; JSON is UTF-8 |
 //! | `x-snowflake-uncompressed-content-length`, `x-snowflake-min-append-timestamp-ms` | appends | never | undocumented |
-//! | `user-agent` | `SnowpipeStreamingSDK/v1.9.1 (…) PYTHON/3.11.7` | `pipewright/v0.1.0 (linux unix x86_64) RUST`, or the config's | the documented shape, our own name |
+//! | `user-agent` | `SnowpipeStreamingSDK/v1.9.1 (…) PYTHON/3.11.7` | `pipewright/v0.1.0 (linux unix x86_64) RUST`, or that of the configuration | the documented form, with the name of this library |
 //! | `_` in the ingest host | kept, in scope and address | `-` in both | the documentation asks for it; many TLS stacks reject `_` |
-//! | the last line of a body | followed by an empty one | not | it says nothing |
-//! | the fields of an open with an offset token | `offset_token` first | last | the order of a JSON object's fields means nothing |
-//! | times in a key-pair token | milliseconds | seconds, as RFC 7519 has them | the service takes both |
-//! | the body of a drop by the flow | none | `fail_on_uncommitted_rows`; the operation itself sends what it is given | the documentation names it, and rows are not discarded by accident |
-//! | the role of a key-pair token | in its claims | there, and in the scope as for other tokens when [`ExchangeToken::role`](account::ExchangeToken::role) is set | others have found that the scope works too |
-//! | a `content-encoding` | `zstd` unless switched off | as the rows are | the caller compresses |
+//! | the last line of a body | followed by an empty line | not | an empty line has no meaning |
+//! | the fields of an open with an offset token | `offset_token` first | last | the order of the fields of a JSON object has no meaning |
+//! | times in a key-pair token | milliseconds | seconds, as RFC 7519 requires | the service accepts both |
+//! | the body of a drop by [`DropChannel`] | none | `fail_on_uncommitted_rows` | the documentation names it, and rows are not discarded by accident |
+//! | the role of a key-pair token | in its claims | there, and in the scope if [`ExchangeToken::role`](account::ExchangeToken::role) is set | other clients found that the scope works, too |
+//! | `content-encoding` | `zstd` unless switched off | the compression of the rows | the caller compresses |
 //!
-//! All else is the same: methods, paths, order and content of queries, the other headers, bodies.
-#![doc = include_str!("flows.md")]
+//! Everything else is the same: methods, paths, order and content of queries, the other headers, bodies.
+#![doc = include_str!("operations.md")]
 
 pub mod account;
 pub mod append;
@@ -150,14 +157,15 @@ use crate::error::{BuildError, ServiceError};
 use crate::operation::{OperationInfo, Service};
 use crate::url::Base;
 
-/// The account's own host: a marker, the [`Service`] of its operations.
+/// A marker for the host of an account: the [`Service`] of its operations.
 #[derive(Clone, Copy, Debug)]
 pub enum SnowpipeAccount {}
 
 impl SnowpipeAccount {
-    /// Where an account is: `https://<account>.snowflakecomputing.com`. The account is `MYORG-MYACCOUNT` (or
-    /// `MYORG.MYACCOUNT`, as SQL has it), a locator with or without its region (`xy12345.us-east-1`), or such a host
-    /// already. Host names are lower-case and have `-` for `_`.
+    /// Returns the address of an account: `https://<account>.snowflakecomputing.com`.
+    ///
+    /// `account` is `MYORG-MYACCOUNT` (in SQL: `MYORG.MYACCOUNT`), a locator with or without its region
+    /// (`xy12345.us-east-1`), or the whole host name. The host name is in lower case and has `-` instead of `_`.
     ///
     /// ```
     /// use pipewright::snowpipe::SnowpipeAccount;
@@ -166,7 +174,7 @@ impl SnowpipeAccount {
     /// ```
     ///
     /// # Errors
-    /// When it holds a character that no account has.
+    /// If `account` has a character that the name of an account cannot have.
     pub fn base(account: &str) -> Result<Base, BuildError> {
         let is_name = |name: &str| {
             !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
@@ -192,17 +200,17 @@ fn with_hyphen(account: &str) -> Cow<'_, str> {
     }
 }
 
-/// The host that takes the rows: a marker, the [`Service`] of its operations.
+/// A marker for the ingest host: the [`Service`] of its operations.
 #[derive(Clone, Copy, Debug)]
 pub enum SnowpipeIngest {}
 
-/// An account. See [`Client`](crate::driver::Client) for what it can.
+/// A client for an account. See [`Client`](crate::driver::Client) for its methods.
 pub type Account<T> = crate::driver::Client<SnowpipeAccount, T>;
 
-/// An ingest host. See [`Client`](crate::driver::Client) for what it can.
+/// A client for an ingest host. See [`Client`](crate::driver::Client) for its methods.
 pub type IngestHost<T> = crate::driver::Client<SnowpipeIngest, T>;
 
-/// What an `Authorization` header holds.
+/// The kind of token in the header `Authorization`.
 const TOKEN_TYPE: HeaderName = HeaderName::from_static("x-snowflake-authorization-token-type");
 
 impl Service for SnowpipeAccount {
@@ -262,7 +270,7 @@ fn default_headers(headers: &mut HeaderMap) {
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
 }
 
-/// The rows of all tables.
+/// Returns all operations, from the tables of the modules.
 pub(crate) fn operations() -> impl Iterator<Item = &'static OperationInfo> {
     [account::OPERATIONS, channels::OPERATIONS, append::OPERATIONS, elastic::OPERATIONS].into_iter().flatten().copied()
 }

@@ -395,6 +395,9 @@ fn every_request_matches_its_snapshot() {
     let flink = samples.iter().filter(|sample| sample.info.service == "flink");
     let page = include_str!("../../../core/src/flink/operations.md");
     documented::assert_lists(page, flink.map(|sample| (sample.kind, sample.info)));
+    let snowpipe = samples.iter().filter(|sample| sample.info.service == "snowpipe");
+    let page = include_str!("../../../core/src/snowpipe/operations.md");
+    documented::assert_lists(page, snowpipe.map(|sample| (sample.kind, sample.info)));
     for Sample { name, minimal, full, .. } in samples {
         let full = full.map(|full| format!("\n== with everything ==\n{full}")).unwrap_or_default();
         snapshot(name, &format!("{minimal}{full}"));
