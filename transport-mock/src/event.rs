@@ -1,4 +1,4 @@
-//! [`Event`]: what happened in a world.
+//! [`Event`]: an exchange or an incident of a world.
 
 use std::fmt;
 use std::time::Duration;

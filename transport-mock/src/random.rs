@@ -1,4 +1,4 @@
-//! Drawing from a seed.
+//! Random numbers from a seed.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

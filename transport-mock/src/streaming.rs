@@ -1,4 +1,4 @@
-//! Streaming bodies: those of services, and those in memory.
+//! Streaming bodies: of services, and in memory.
 
 use std::collections::VecDeque;
 

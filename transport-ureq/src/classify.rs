@@ -1,4 +1,4 @@
-//! What an error of ureq means: which kind it is, whether the request may have arrived, and how to say it.
+//! Classifies the errors of ureq: the kind, whether the request may have arrived, and the message.
 
 use std::fmt;
 use std::io;

@@ -1,8 +1,8 @@
-//! [`Connector`] and [`Connection`]: ureq's own, with the exchange's deadline and with a record of how far it got.
-//! [`Later`]: looking names up only when there is something to connect.
+//! [`Connector`] and [`Connection`]: those of ureq, with the deadline of the exchange and a record of how far it got.
+//! [`Later`]: looks names up only for a new connection.
 //!
-//! ureq's own timeouts do not do: those of its phases each start again, so that an exchange could take their sum, and
-//! those of the whole exchange start a thread for each request.
+//! ureq's own timeouts do not fit. The timeouts of its phases start again with each phase, so that an exchange could
+//! take their sum. The timeout of the whole exchange starts a thread for each request.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,4 +1,4 @@
-//! [`Streaming`]: the body of an answer that is still coming.
+//! [`Streaming`]: the body of a streaming response.
 
 use std::fmt;
 use std::io::{self, Read};

@@ -1,4 +1,4 @@
-//! Flows in the terms of [tracing](https://docs.rs/tracing): a span for each flow, an event for each notice.
+//! Reports flows to [tracing](https://docs.rs/tracing): a span for each flow, an event for each notice.
 //!
 //! ```no_run
 //! use pipewright::flink::{Flink, JobId, TakeSavepoint};

@@ -1,4 +1,4 @@
-//! [`Upload`]: a request body on its way.
+//! [`Upload`]: a request body that is being sent.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};

@@ -1,8 +1,8 @@
-//! [`Watch`]: how far the exchange of this thread is, and until when it may last.
+//! [`Watch`]: the progress and the deadline of the exchange that this thread executes.
 //!
-//! ureq asks its connector for a connection, and the connection for bytes, without saying for which exchange; a pooled
-//! connection has served others before. But it does so on the thread that it was called on, and that thread executes
-//! one exchange at a time. So the watch belongs to the thread.
+//! ureq calls its connector and its connections without telling them the exchange, and a pooled connection has served
+//! other exchanges before. But it calls them on the thread of the caller, and a thread executes one exchange at a time.
+//! So the watch belongs to the thread.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};

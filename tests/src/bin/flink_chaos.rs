@@ -1,4 +1,4 @@
-//! Seeded runs against a real Flink cluster on a bad day. See the module `pipewright_tests::chaos` and
+//! Seeded runs against a real Flink cluster with faults. See the module `pipewright_tests::chaos` and
 //! `tests/flink/chaos`.
 
 use std::error::Error;

@@ -1,11 +1,11 @@
-//! Lists every operation that the library knows, a line each, with tabs in between: service, method, path template, the
-//! vendor's name, effect (`per value` where it depends on the parameters).
+//! Lists every operation of the library. Each line has the service, method, path template, the vendor's name and the
+//! effect, with tabs in between. The effect is `per value` if it depends on the parameters.
 //!
 //! ```text
 //! cargo run -p pipewright-tests --bin operations -- [SERVICE…]
 //! ```
 //!
-//! All services unless some are named. Exits with 2 if no service has that name.
+//! Without arguments it lists all services. It exits with 2 if a service does not exist.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;

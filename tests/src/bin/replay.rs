@@ -1,18 +1,26 @@
-//! Reads recorded answers with the types of this library.
+//! Parses recorded answers with the types of this library, and reports what they lose.
 //!
 //! ```text
 //! cargo run -p pipewright-tests --bin replay -- [-q] [--base PATH] FILE…
 //! ```
 //!
-//! Each is a HAR file, of whatever program, or a folder of them. For each entry a line: `ok`, `service error CODE`,
-//! `foreign error` (a refusal that is not the service's own), `unmatched` (no operation of ours, and why), `unrecorded
-//! why` (the recording does not hold the answer, or its body) or `FAILED why`. Then how many of the JSON leaves survive
-//! being read and written back, for each operation; which places are kept as JSON, being opaque by nature; and a line
-//! that sums it all up. `-q` leaves out the entries that did not fail. Exits with 1 if an entry failed, with 2 if a
-//! path cannot be read; the other paths are replayed all the same.
+//! A path is a HAR file of any program, or a folder of such files. For each entry it prints a line:
 //!
-//! `--base` is the path of a proxy in front of the service, as in `--base /proxy/flink`; before a version, as in
-//! `/proxy/flink/v1/jobs`, it need not be given.
+//! | line | meaning |
+//! |---|---|
+//! | `ok` | the answer was parsed |
+//! | `service error CODE` | an error response of the service |
+//! | `foreign error` | an error response that the service did not write |
+//! | `unmatched WHY` | the exchange belongs to no operation of this library |
+//! | `unrecorded WHY` | the recording has no answer, or no body |
+//! | `FAILED WHY` | the answer cannot be parsed |
+//!
+//! After that it prints, for each operation, how many JSON values survive being read and written back, which places are
+//! kept as JSON, and a summary. `-q` leaves out entries that did not fail. It exits with 1 if an entry failed, and with
+//! 2 if a path cannot be read; it replays the other paths nevertheless.
+//!
+//! `--base` is the path of a proxy in front of the service, as in `--base /proxy/flink`. It is not needed before a
+//! version, as in `/proxy/flink/v1/jobs`.
 
 use std::io::{self, Write};
 use std::path::Path;

@@ -1,16 +1,17 @@
-//! 500 flows on one thread, in an event loop written by hand: how to embed `pipewright` into a program that has one.
+//! Runs 500 flows on one thread in an event loop on `mio`: how to embed Pipewright into a program with an event loop.
 //!
 //! ```text
 //! cargo run --release -p pipewright-mock --features serve --example event_loop
 //! ```
 //!
-//! Options: `--flows N`, `--faults none|flaky`, and `--url URL` for a cluster that runs already and has a slot for each
-//! flow. Without it, a simulated cluster runs in a process of its own, so that only the loop is measured.
+//! Options: `--flows N`, `--faults none|flaky`, and `--url URL` for a running cluster with a slot for each flow.
+//! Without `--url`, a simulated cluster runs in another process, so that only the loop is measured: about 7 KiB for
+//! each flow and its connection.
 //!
-//! Each flow uploads a jar, runs it and waits until its job has finished, over a connection of its own.
+//! Each flow uploads a jar, runs it and waits until its job has finished, over its own connection.
 //!
-//! To read first: [`Loop::run`], the loop, and [`Loop::drive`], what it does for each step that a flow may want. The
-//! rest is what a program with an event loop has anyway: a small HTTP client (`wire.rs`), a clock, options.
+//! Read [`Loop::run`], the loop, and [`Loop::drive`], which carries out each step of a flow. The rest is what a program
+//! with an event loop has already: a small HTTP client (`wire.rs`), a clock, options.
 //!
 //! Exit codes: 0 all flows have succeeded, 1 not all, 2 wrong usage.
 

@@ -1,4 +1,4 @@
-//! The three systems on embedded simulators, with faults on the way. Nothing is installed, no port is opened, and
+//! Runs flows of all three services on embedded simulators, with faults. It needs no cluster and opens no port, and
 //! minutes of waiting take no time.
 //!
 //! ```text

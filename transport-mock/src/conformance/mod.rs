@@ -1,9 +1,9 @@
 //! Checks any [`Transport`] against its contract, over real connections.
 //!
-//! Flows decide whether to send a request again by what the transport says of a failure. A transport that follows a
-//! redirect, tries a second time behind the flow's back, or calls a request unsent that has arrived makes things happen
-//! twice. [`check`] starts small servers on loopback that answer, reject, stall, garble and hang up, drives exchanges
-//! through the transport, and reports everything that is wrong:
+//! Flows decide whether to send a request again by what the transport reports about a failure. Some mistakes of a
+//! transport make requests happen twice: it follows a redirect, sends a request a second time by itself, or reports a
+//! request as unsent that has arrived. [`check`] starts small servers on loopback that answer, reject, stall, garble
+//! and hang up. It drives exchanges through the transport, and reports every deviation:
 //!
 //! ```
 //! use pipewright_mock::conformance;
@@ -11,7 +11,7 @@
 //! # struct MyTransport;
 //! # impl MyTransport { fn new() -> World { World::new(1) } }
 //!
-//! // In a test of one's own this would be `conformance::check(&MyTransport::new()).assert()`.
+//! // In your test, this is `conformance::check(&MyTransport::new()).assert()`.
 //! let report = conformance::check_only(&MyTransport::new(), |rule| rule == "unresolvable");
 //! assert_eq!(report.passed, ["unresolvable"]);
 //! report.assert();

@@ -1,8 +1,8 @@
-//! [`Fault`]: what can go wrong with one exchange. [`FaultPlan`]: when it does.
+//! [`Fault`]: a fault of one exchange. [`FaultPlan`]: when faults happen.
 //!
 //! [`FaultPlan::parse`] reads a plan from a file.
 //!
-//! Every fault says whether the service carries the request out before things go wrong; see [`Fault::applied`].
+//! Every fault says whether the service carries out the request before the fault happens: see [`Fault::applied`].
 //!
 //! | fault | applied | what the flow sees |
 //! |---|---|---|
@@ -11,7 +11,7 @@
 //! | [`DelayRequest`](Fault::DelayRequest) | **yes**, that much later | the answer, or a timeout before it is applied |
 //! | [`DelayReply`](Fault::DelayReply) | **yes** | the answer, or a timeout after it was applied |
 //! | [`TooManyRequests`](Fault::TooManyRequests), [`Unavailable`](Fault::Unavailable) | no | 429 or 503 of a proxy |
-//! | [`ProxyPage`](Fault::ProxyPage) | as it says | HTML with a status of its own |
+//! | [`ProxyPage`](Fault::ProxyPage) | as it says | HTML with the given status |
 //! | [`CutOff`](Fault::CutOff) | **yes** | a transport error that keeps the status; of a streaming body half, then an error |
 //! | [`ShortBody`](Fault::ShortBody) | **yes** | the answer with half its body |
 //! | [`MalformedBody`](Fault::MalformedBody) | **yes** | the answer with a byte overwritten |

@@ -1,15 +1,15 @@
 //! A simulated Apache Flink cluster, as seen through its REST API.
 //!
-//! [`Cluster::handle`] answers one request at a time, as a real server does: with its status codes and error texts,
-//! its caches, its asynchronous operations and its rejections. There is no network in it, no clock and no chance:
-//! time is an argument, and ids follow from [`Config::seed`]. Between two requests everything that is due by the
-//! time of the second one happens, in order, so time never has to be ticked.
+//! [`Cluster::handle`] answers one request at a time, with the status codes, error texts, caches, asynchronous
+//! operations and rejections of a real server. The simulator uses no network, clock or randomness: time is an argument,
+//! and ids are derived from [`Config::seed`]. Each request first carries out everything that is due by its time, in
+//! order.
 //!
-//! What jobs do is decided by the [`Program`] in the jar that is uploaded. How things really are, as opposed to what
-//! the API says about them, is seen with [`Cluster::jobs`], [`Cluster::savepoints`] and [`Cluster::jars`].
+//! The [`Program`] in the uploaded jar decides what a job does. [`Cluster::jobs`], [`Cluster::savepoints`] and
+//! [`Cluster::jars`] return the actual state, which the API may not show yet.
 //!
-//! The simulator shares no type and no code with a client: a misunderstanding of the protocol would otherwise be
-//! on both sides and never show.
+//! The simulator shares no type and no code with a client. Otherwise a misunderstanding of the protocol could be on
+//! both sides, and no test would show it.
 //!
 //! ```
 //! # use std::time::Duration;
@@ -24,8 +24,8 @@
 //!
 //! # Routes
 //!
-//! [`routes`] returns this table. A route that is not simulated is answered 501, with the header
-//! `x-pipewright-sim: not-simulated`. The releases are the first that were examined.
+//! [`routes`] returns this table. A route that is not simulated is answered 501, with the header `x-pipewright-sim:
+//! not-simulated`. The releases are the first that were examined.
 //!
 #![doc = include_str!("routes.md")]
 //!
@@ -33,22 +33,23 @@
 //!
 //! # Limits
 //!
-//! * There is no JVM. The upload of a real jar is rejected with 400 and a text that names the way out; a file that
-//!   is neither a zip nor a [`Program`] is accepted and fails when it is run, as on a real cluster. A job graph that a
-//!   Java client submits (`flink run -d`) becomes an endless job with the id and the name of the graph's; the log of a
+//! * There is no JVM. The upload of a real jar is rejected with 400, and the text says what to do. A file that is
+//!   neither a zip nor a [`Program`] is accepted and fails when it is run, as on a real cluster. A job graph that a
+//!   Java client submits (`flink run -d`) becomes an endless job with the id and the name of the graph; the log of a
 //!   served simulator says so.
 //! * There is one TaskManager. Processes have a fixed environment, and threads with one frame each.
-//! * The `serialized-throwable` of a failure is a whole Java object with the texts of the failure and of its causes,
-//!   and without the exceptions themselves.
+//! * The `serialized-throwable` of a failure is a whole Java object. It has the texts of the failure and of its causes,
+//!   but not the exceptions themselves.
 //! * After `DELETE /cluster`, the cluster runs until each result of an asynchronous operation was read or has
-//!   expired. Then connections are refused, and nothing brings it back: see [`Cluster::is_shut_down`].
-//! * The adaptive scheduler starts a job when it has all slots that the job asks for, and never with fewer. Slots that
-//!   get free later do not change the parallelism of a running job. So a rescale for `NEW_RESOURCE_AVAILABLE` is rare.
+//!   expired. Then it refuses connections for ever: see [`Cluster::is_shut_down`].
+//! * The adaptive scheduler starts a job when it has all slots that the job requires, and never with fewer. Slots that
+//!   become free later do not change the parallelism of a running job. So a rescale for `NEW_RESOURCE_AVAILABLE` is
+//!   rare.
 //! * An application has at most one job.
 //!
 //! # Layers
 //!
-//! Files import only files that stand before them here, so that each can be read without those behind it:
+//! Each file imports only files that are named before it:
 //!
 //! 1. data: `config`, `wire`, `ids`, `attempt`, `statistics`, `metric_names`, `program`, `views`, `multipart`,
 //!    `job_graph`, `java_objects`, `errors`, `failures`, `request`;

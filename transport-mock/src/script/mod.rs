@@ -1,4 +1,4 @@
-//! [`Script`]: exchanges that a test expects, in order, and what each is answered.
+//! [`Script`]: the exchanges that a test expects, in order, with their answers.
 
 mod diff;
 mod expectation;

@@ -1,5 +1,5 @@
-//! The simulators behind a loopback port, so that anything that speaks HTTP can be tried on them: curl, a vendor's own
-//! client, a program in another language, or a transport of one's own.
+//! Serves the simulators on a loopback port to any HTTP client: curl, a vendor's client, a program in another language,
+//! or your own transport.
 //!
 //! ```text
 //! cargo run -p pipewright-mock --features serve,sql --bin pipewright-sim -- flink --port 8081 --faults flaky
@@ -17,20 +17,20 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! A [`Proxy`] lets the same things go wrong in front of a real server:
+//! A [`Proxy`] injects the same faults in front of a real server:
 //!
 //! ```text
 //! pipewright-sim proxy --upstream http://127.0.0.1:8081 --port 8082 --faults flaky --seed 7 --record flink.har
 //! ```
 //!
-//! A Snowflake account has two hosts, and here they are one: `GET /v2/streaming/hostname` answers the `Host` it was
-//! asked at, or [the host that is advertised](snowpipe::Config::advertised_host).
+//! A Snowflake account has two hosts, which share one port here: `GET /v2/streaming/hostname` answers the `Host` of the
+//! request, or [the advertised host](snowpipe::Config::advertised_host).
 //!
 //! # TLS
 //!
-//! With the feature `tls`, `Options::tls` and `pipewright-sim --tls` serve HTTPS. Each server has a certificate
-//! authority of its own, which clients have to trust: `Server::ca_certificate`. The program writes it to a file, and
-//! prints the path behind the URL:
+//! With the feature `tls`, `Options::tls` and `pipewright-sim --tls` serve HTTPS. Each server generates a certificate
+//! authority, which clients must trust: `Server::ca_certificate`. The program writes it to a file, and prints the path
+//! after the URL:
 //!
 //! ```text
 //! $ pipewright-sim snowpipe --tls --advertise 127.0.0.1
@@ -39,29 +39,29 @@
 //! ```
 //!
 //! curl takes the file as `--cacert`, Python's requests as the environment variable `REQUESTS_CA_BUNDLE`, and OpenSSL
-//! as `SSL_CERT_FILE`. The authority is valid for a year, and its key is never written to a file.
-//! SIGTERM and SIGINT remove the file with its certificate.
+//! as `SSL_CERT_FILE`. The authority is valid for a year, and its key is never written to a file. SIGTERM and SIGINT
+//! remove the file with its certificate.
 //!
 //! # Faults
 //!
-//! The same [`FaultPlan`] as in a world, and each fault happens on the wire:
+//! The [`FaultPlan`] is that of a world. Each fault happens on the wire:
 //!
 //! | fault | on the wire |
 //! |---|---|
-//! | [`NotSent`](Fault::NotSent) | the connection is closed with the request unread but for its head. A client that reuses connections cannot tell whether it arrived; a connection that was never made cannot be had from a port that is open |
+//! | [`NotSent`](Fault::NotSent) | the connection is closed, and only the head of the request was read. A client that reuses connections cannot tell whether the request arrived. An open port cannot refuse a connection |
 //! | [`ReplyLost`](Fault::ReplyLost), [`Restart`](Fault::Restart) | the connection is closed without an answer |
-//! | [`LeaderLost`](Fault::LeaderLost) | a wait, and the answer of the process in front; without one, the connection is closed |
-//! | [`DelayRequest`](Fault::DelayRequest), [`DelayReply`](Fault::DelayReply) | a wait before the request is carried out, or after |
-//! | [`CutOff`](Fault::CutOff) | `Content-Length` as of the whole, half the body, and the connection is closed |
-//! | [`ShortBody`](Fault::ShortBody), [`MalformedBody`](Fault::MalformedBody) | half the body, or a byte overwritten, and nothing shows it |
+//! | [`LeaderLost`](Fault::LeaderLost) | a wait, and the answer of the process in front; without such a process, the connection is closed |
+//! | [`DelayRequest`](Fault::DelayRequest), [`DelayReply`](Fault::DelayReply) | a wait before or after the request is carried out |
+//! | [`CutOff`](Fault::CutOff) | the `Content-Length` of the whole body, half the body, and the connection is closed |
+//! | [`ShortBody`](Fault::ShortBody), [`MalformedBody`](Fault::MalformedBody) | half the body, or an overwritten byte, without a sign of it |
 //! | the others | answers of a proxy |
 //!
-//! Operations are recognised by method and path, so that [`FaultPlan::nth_of`] works here too.
+//! Operations are recognised by method and path, so [`FaultPlan::nth_of`] works, too.
 //!
 //! # Time
 //!
-//! [`Time`] ties the simulator's clock to the machine's. Waits of faults pass as fast as the simulator's clock; what a
-//! proxy says about coming again (`Retry-After`) is meant for the client, and is in the client's time.
+//! [`Time`] sets how fast the simulator's clock runs. Waits of faults are in the simulator's time. The `Retry-After` of
+//! a proxy is in the client's time.
 //!
 //! A service that ends by itself, as a Flink cluster does after `DELETE /cluster`, closes its port and all connections.
 //!
@@ -74,19 +74,18 @@
 //! |---|---|---|---|
 //! | request line | 4096 bytes | 64 KiB | 128 KiB |
 //! | headers | the first 8 KiB are read, the others up to 1 MiB are lost | 96, and 128 KiB with the request line | 2048, and 128 KiB |
-//! | beyond that, and what is not HTTP | 404 `/bad-request` | 431; 400 | 431; 400 |
+//! | longer, or not HTTP | 404 `/bad-request` | 431; 400 | 431; 400 |
 //! | scheme and host in the request line | an unknown path, 404 | served | served |
 //! | request line that ends with a bare line feed | 404 `/bad-request` | served | served |
 //! | JSON body | 100 MiB, then 413 | 100 MiB, then 413 | 100 MiB, then 413 |
 //!
-//! Flink's column is measured on 2.3.0, but for the 1 MiB; Feldera's follows from the web framework that it is built
-//! with; those of Snowpipe Streaming are not known. All rejections but that of a path close the connection. Uploads end
-//! at 256 MiB.
+//! The limits of Flink were measured on 2.3.0, except for the 1 MiB. Those of Feldera follow from its web framework.
+//! Those of Snowpipe Streaming are not known. All rejections but that of a path close the connection. An upload may
+//! have 256 MiB.
 //!
-//! A connection holds its body, at most 128 KiB of the next head, and a stack of 512 KiB of which little is used. Each
-//! has a thread, and there are at most [`Options::connections`] of them, 1100 by default, or as many as the system
-//! gives file descriptors for: more wait until others are closed. A connection on which nothing moves for five minutes
-//! is closed.
+//! Each connection has a thread, and holds its body and at most 128 KiB of the next head. There are at most
+//! [`Options::connections`] connections, 1100 by default, or as many as the system has file descriptors for. More
+//! connections wait until others are closed. A connection on which nothing moves for five minutes is closed.
 
 mod clock;
 mod connection;

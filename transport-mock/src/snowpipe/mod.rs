@@ -1,9 +1,9 @@
 //! A simulated Snowflake account with Snowpipe Streaming, as seen through its REST API.
 //!
-//! [`Account::handle`] answers one request at a time: what goes to the account host (`GET /v2/streaming/hostname`,
-//! `POST /oauth/token`) and what goes to the ingest host (open, append, drop, bulk status, elastic append), told apart
-//! by the request's `Host`. There is no network in it, no clock and no chance: time is an argument, and commit delays
-//! follow from [`Config::seed`]. Between two requests everything that is due by the time of the second one happens.
+//! [`Account::handle`] answers one request at a time. By the `Host` of a request, it answers as the account host (`GET
+//! /v2/streaming/hostname`, `POST /oauth/token`) or as the ingest host (open, append, drop, bulk status, elastic
+//! append). The simulator uses no network, clock or randomness: time is an argument, and commit delays are derived from
+//! [`Config::seed`]. Each request first carries out everything that is due by its time.
 //!
 //! ```text
 //!   append ──▶ buffered ──commit delay──▶ committed: the offset token moves, rows or their errors are counted
@@ -11,19 +11,19 @@
 //!                 └──▶ discarded: by an open that does not wait, a drop, a failover, a pipe that is gone
 //! ```
 //!
-//! How things really are, as opposed to what the API says about them, is seen with [`Account::channels`] (rows that
-//! were committed, in order) and [`Account::requests`] (the outcome of each request); from outside, with `GET
-//! /_simulator/databases/{db}/schemas/{schema}/pipes/{pipe}/channels/{channel}`, and the same with `/rows` or
-//! `/rejected` behind it. No service has such a path, and it needs no credential.
+//! [`Account::channels`] returns the committed rows in order, and [`Account::requests`] the outcome of each request. To
+//! see the same from another process, send `GET
+//! /_simulator/databases/{db}/schemas/{schema}/pipes/{pipe}/channels/{channel}`, without a credential. The path with
+//! `/rows` or `/rejected` at its end shows the rows. The real service has no such path.
 //!
-//! Behaviour that is not documented is a switch: see [`Replay`], [`Superseded`], [`FailedOver`] and
-//! [`ErrorShape`]. Signatures of key-pair JWTs are not verified; their claims are.
+//! Behaviour that is not documented can be selected: see [`Replay`], [`Superseded`], [`FailedOver`] and [`ErrorShape`].
+//! The claims of key-pair JWTs are verified; their signatures are not.
 //!
 //! # The vendor's SDK
 //!
 //! Snowflake's SDK (`snowpipe-streaming` 1.9.1) runs against a served simulator. It speaks HTTPS only, and appends its
-//! port to the host that `/v2/streaming/hostname` answers. So that host is
-//! [advertised](Config::advertised_host) without a port:
+//! port to the host that `/v2/streaming/hostname` answers. So that host is [advertised](Config::advertised_host)
+//! without a port:
 //!
 //! ```text
 //! $ pipewright-sim snowpipe --tls --advertise 127.0.0.1 --port 8443
@@ -39,14 +39,14 @@
 //! The SDK uses routes that no document describes. `{pipe}:pipe-info` and `/telemetry/send/sessionless` answer what the
 //! SDK reads. The stage that `{pipe}:pipe-info` names does not exist: files cannot be uploaded to it. By default, the
 //! SDK uploads a file instead of sending an append when more than about 1 MiB of rows wait. Then they are never
-//! committed. Two settings in the profile keep it from that: `"max_buffered_kb_for_rowset_mode": "4000000"` and
+//! committed. Two settings in the profile prevent that: `"max_buffered_kb_for_rowset_mode": "4000000"` and
 //! `"target_rowset_payload_size_mb": "1"`. With them, 200 MB of rows that are appended at once arrive.
 //!
 //! With `--time fast:K`, the simulator's clock soon leads the client's by more than the hour that a key-pair JWT lives.
 //! From then on, every JWT of such a client has expired.
 //!
-//! The simulator shares no type and no code with a client: a misunderstanding of the protocol would otherwise be
-//! on both sides and never show.
+//! The simulator shares no type and no code with a client. Otherwise a misunderstanding of the protocol could be on
+//! both sides, and no test would show it.
 //!
 //! ```
 //! # use std::time::Duration;
@@ -64,9 +64,9 @@
 //!
 //! # Routes
 //!
-//! [`routes`] returns this table. A route that is not simulated is answered 501, with the header
-//! `x-pipewright-sim: not-simulated`. Snowflake's account host has many more routes than these; the table has those of
-//! Snowpipe, and those with which other clients of Snowflake begin.
+//! [`routes`] returns this table. A route that is not simulated is answered 501, with the header `x-pipewright-sim:
+//! not-simulated`. Snowflake's account host has many more routes than these; the table has those of Snowpipe, and those
+//! with which other clients of Snowflake begin.
 //!
 #![doc = include_str!("routes.md")]
 //!
@@ -74,7 +74,7 @@
 //!
 //! # Layers
 //!
-//! Files import only files that stand before them here, so that each can be read without those behind it:
+//! Each file imports only files that are named before it:
 //!
 //! 1. data: `config`, `views`, `rows`, `errors`, `request`;
 //! 2. what requests say: `append`, `control`, `credentials`; what the SDK asks of a pipe: `pipe_info`;

@@ -1,9 +1,9 @@
 //! A simulated SQL Gateway of Apache Flink, as seen through its REST endpoint, versions 1 to 4.
 //!
-//! [`Gateway::handle`] answers one request at a time, as a real gateway does: sessions that close themselves when they
-//! are idle, statements that are accepted whatever they say, results that are not ready at first, pages without rows, a
-//! page that can be asked for again until the next page was, and 500 for nearly everything it does not like. There is
-//! no network in it, no clock and no chance.
+//! [`Gateway::handle`] answers one request at a time, as a real gateway does. Idle sessions are closed. Every statement
+//! is accepted, and fails with its result. Results are not ready at first, and pages may have no rows. A page can be
+//! requested again until the next page was requested. Nearly every rejection is a 500. The simulator uses no network,
+//! clock or randomness.
 //!
 //! Statements are carried out in their order when their result becomes ready. Each session has its own catalogs and
 //! settings. A statement that fails is rejected with its result: with 500 and the chain of exceptions of a real
@@ -28,8 +28,8 @@
 //! | `SET`, `SET 'key' = 'value'`, `RESET` | the settings of the session, or `OK` |
 //! | `STOP JOB 'id' [WITH SAVEPOINT]` | `OK`, or the path of the savepoint |
 //!
-//! Results, types and messages were measured with Flink 2.3.0. Anything else that Flink knows fails with
-//! `not simulated by pipewright-sim`.
+//! Results, types and messages were measured with Flink 2.3.0. Anything else that Flink knows fails with `not simulated
+//! by pipewright-sim`.
 //!
 //! # Limits
 //!
@@ -62,8 +62,8 @@
 //!
 //! # Routes
 //!
-//! [`routes`] returns this table. A route that is not simulated is answered 501, with the header
-//! `x-pipewright-sim: not-simulated`. The releases are versions of the API.
+//! [`routes`] returns this table. A route that is not simulated is answered 501, with the header `x-pipewright-sim:
+//! not-simulated`. The releases are versions of the API.
 //!
 #![doc = include_str!("routes.md")]
 //!

@@ -1,7 +1,7 @@
 //! Strategies for property tests with [proptest](https://docs.rs/proptest): faults, answers, and how a driver polls.
 //!
-//! They shrink towards what is easy to understand: fewer and earlier faults, rejections before lost replies, an
-//! answer without mutations, a driver that does what it is asked for.
+//! They shrink towards cases that are easy to understand: fewer and earlier faults, rejections instead of lost replies,
+//! answers without mutations, a driver that polls as the flow requires.
 //!
 //! ```
 //! use pipewright::driver::NoCredentials;

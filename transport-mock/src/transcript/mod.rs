@@ -1,8 +1,7 @@
 //! Transcripts of whole flows, for snapshot tests and for reading.
 //!
-//! A [`Recorder`] wraps a runtime and writes down what passes through it: requests, answers and faults, waits, notices.
-//! What differs from run to run gets a stable name, and what is secret is left out, so that a transcript can be kept
-//! beside the test:
+//! A [`Recorder`] wraps a runtime and records requests, answers, faults, waits and notices. Values that differ from run
+//! to run get stable names, and secrets are left out, so that a transcript can be kept with the test:
 //!
 //! ```
 //! use pipewright::flink::{AwaitJob, Flink, RunJar, TakeSavepoint};

@@ -10,8 +10,8 @@
 //!     │◀─────────────────┤ the fault makes of it       │
 //! ```
 //!
-//! Time moves only when a caller waits for an answer or for a time. Nothing sleeps. Two worlds with the same
-//! seed, the same services and plan, and the same flows in them go the same way to the last byte.
+//! Time moves only when a caller waits for an answer or for a time. Nothing sleeps. Two worlds with the same seed,
+//! services, plan and flows give the same run to the last byte.
 
 mod mount;
 mod network;

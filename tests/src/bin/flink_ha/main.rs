@@ -1,18 +1,19 @@
-//! Upgrades jobs of a real Flink cluster while its processes are killed, and holds the results against the cluster.
+//! Upgrades jobs of a real Flink cluster while its processes are killed, and compares the results with the cluster.
 //!
 //! ```text
 //! flink_ha SCENARIO --run FOLDER --url URL[,URL] --jars FOLDER [--seed N] [--rounds N] [--balancer PORT]
 //! ```
 //!
-//! `tests/flink/ha` starts the clusters and runs this. The scenarios:
+//! `tests/flink/ha` starts the clusters and runs this program. The scenarios:
 //!
-//! | scenario | what dies | when |
+//! | scenario | what is killed | when |
 //! |---|---|---|
 //! | `leaders` | the leading JobManager of two | in each phase of an upgrade |
 //! | `task-managers` | the only TaskManager | after the savepoint of the stop was written; while the new job settles |
 //! | `exits` | the JobManager, by `System.exit` in the new jar's main method | in plan, in run, after the submission |
 //!
-//! An upgrade that ends with an error is resumed once, when the cluster answers again. Exits with 1 after a violation.
+//! If an upgrade ends with an error, it is resumed once, when the cluster answers again. The program exits with 1 after
+//! a violation.
 
 mod attempt;
 mod balancer;
