@@ -1,5 +1,5 @@
-//! What callgrind counts: `instructions CASE ROUNDS` runs a case in [`measured`]. The script of the same name does the
-//! rest. Without arguments every case runs once.
+//! The program that callgrind measures: `instructions CASE ROUNDS` runs a case in [`measured`], and the script of the
+//! same name counts. Without arguments, it runs every case once.
 
 mod cases;
 

@@ -1,4 +1,4 @@
-//! Time and allocations, as divan measures them; then the ratios of time to the floor or the peer.
+//! Times and allocations, measured by divan; then the ratios of time to the floor or the peer.
 //!
 //! A ratio is the median of many, each from two short runs that follow each other, so that a noisy machine disturbs
 //! both. What does not wait is measured in the processor time of its thread.

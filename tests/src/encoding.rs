@@ -1,5 +1,5 @@
-//! Bodies as the client that asked gets them. Most recorders write them decompressed, and the header that names the
-//! compression all the same; some keep what came over the wire.
+//! Decompresses recorded bodies. Most recorders write bodies decompressed, and keep the header that names the
+//! compression; some keep the compressed bytes.
 
 use std::io::{self, Read};
 

@@ -1,4 +1,5 @@
-//! What the fuzz targets do: plain functions, so that `cargo test` runs them on stable too, over the corpus.
+//! The functions behind the fuzz targets. They are plain functions, so `cargo test` runs them on stable Rust, over the
+//! corpus.
 //!
 //! A function that returns has found nothing. Rules are asserted: a fuzzer finds panics.
 

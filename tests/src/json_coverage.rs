@@ -1,4 +1,4 @@
-//! How much of an answer survives being read by its type and written back.
+//! Measures how much of an answer survives when its type reads it and writes it back.
 
 use std::collections::{BTreeMap, BTreeSet};
 

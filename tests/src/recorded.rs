@@ -1,4 +1,4 @@
-//! A runtime whose answers a function computes from the request, for flows with many requests.
+//! A runtime whose answers a function computes from the request. Use it for flows with many requests.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

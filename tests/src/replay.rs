@@ -1,4 +1,4 @@
-//! Recordings replayed: every recorded answer is read with the type of its operation.
+//! Replays recordings: reads every recorded answer with the type of its operation.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,6 @@
-//! A simulated Feldera that two clients use at once: the one under test, and a rival who starts, stops, pauses and
-//! edits the same pipeline at moments of its own. Keeps the history that whatever the first one reports can be held
-//! against.
+//! A simulated Feldera with two clients: the client under test, and a rival that starts, stops, pauses and edits the
+//! same pipeline at given times. It keeps the history, so that a test can compare it with what the client under test
+//! reports.
 //!
 //! ```
 //! use pipewright::feldera::EnsureRunning;

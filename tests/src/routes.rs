@@ -1,4 +1,4 @@
-//! Which operation an address belongs to.
+//! Finds the operation that an address belongs to.
 
 use http::Method;
 use pipewright::operation::OperationInfo;

@@ -1,4 +1,4 @@
-//! Long texts, made bearable for snapshots.
+//! Shortens long texts for snapshots.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Rows of about 200 bytes into batches.
+//! Batches of rows of about 200 bytes.
 
 #![allow(dead_code, reason = "one bench has cases that the other has not")]
 

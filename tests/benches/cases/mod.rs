@@ -1,4 +1,4 @@
-//! What is measured, each beside its floor or its peer.
+//! The measured cases, each with its floor or its peer.
 
 pub(crate) mod batching;
 pub(crate) mod building;

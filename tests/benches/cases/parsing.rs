@@ -1,4 +1,4 @@
-//! Reading answers of the shape that Flink 2.3 sends.
+//! Answers in the form that Flink 2.3 sends.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! Splitting lines of about 100 bytes that come in pieces of 16 KiB.
+//! Lines of about 100 bytes, split from pieces of 16 KiB.
 
 use std::fmt::Write as _;
 use std::hint::black_box;

@@ -1,4 +1,4 @@
-//! One seed: its operations, and what must hold after each.
+//! One seed: its operations, and the checks after each operation.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! An operator: runs goals, is killed now and then, and resumes from the state that was saved last.
+//! An operator: it runs goals, is killed from time to time, and resumes from the last saved state.
 
 use std::fmt::{self, Debug, Write as _};
 

@@ -1,4 +1,4 @@
-//! What a seed draws.
+//! What a seed decides.
 
 use std::fmt;
 use std::time::Duration;

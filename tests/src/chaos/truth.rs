@@ -1,4 +1,4 @@
-//! What the cluster itself says, asked directly, and the savepoints on disk.
+//! The state of the cluster, read without the proxy, and the savepoints on disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The outcomes of operations and seeds, and what an error says.
+//! The outcomes of operations and seeds, and what an error reports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

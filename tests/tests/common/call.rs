@@ -1,4 +1,4 @@
-//! What [`Call`] does in each case of its table, and at the edges: waits, deadlines, credentials, stray replies.
+//! A [`Call`] in each case of its table, and at the edges: waits, deadlines, credentials, stray replies.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a [`Call`] makes of an address that has never answered, and of one that has.
+//! A [`Call`] to an address that has never answered, and to an address that has answered.
 
 use std::time::Duration;
 

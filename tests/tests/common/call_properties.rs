@@ -1,4 +1,4 @@
-//! What holds of every [`Call`], whatever comes: random policies, effects, answers, latencies, deadlines.
+//! Properties of every [`Call`], with random policies, effects, answers, latencies and deadlines.
 
 use std::time::Duration;
 

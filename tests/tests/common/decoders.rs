@@ -1,4 +1,4 @@
-//! The decoders against a simple model: however the bytes are cut into pieces, the same items and the same error.
+//! The decoders beside a simple model: in whatever pieces the bytes arrive, the items and the error are the same.
 
 use pipewright::decode::{DecodeError, Decoder, End, LineLimit, Lines, NdJson};
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! `Client::start` and what the runtime may be.
+//! `Client::start`, and the types that can be a runtime.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The fuzz targets on stable: over the corpus, over the recordings, and over both cut and spoilt in ways that repeat.
+//! The fuzz targets on stable Rust: over the corpus, over the recordings, and over repeatable mutations of both.
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! A proxy that loses the service for a moment, and answers 401, 403 or 404 by itself: at each exchange of each flow in
-//! turn.
+//! A proxy that loses the service for a moment, and answers 401, 403 or 404 by itself. It does so at each exchange of
+//! each flow in turn.
 
 use http::StatusCode;
 use pipewright::driver::{self, NoCredentials};

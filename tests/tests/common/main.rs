@@ -1,4 +1,4 @@
-//! What all services share: calls with retries, decoders, addresses, errors, and how often the hot paths allocate.
+//! Tests of what all services share: calls with retries, decoders, addresses, errors, allocations.
 
 mod allocations;
 mod async_driver;

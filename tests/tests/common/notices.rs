@@ -1,4 +1,4 @@
-//! What notices and observations carry.
+//! The content of notices and observations.
 
 use std::cell::RefCell;
 use std::rc::Rc;

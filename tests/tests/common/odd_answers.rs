@@ -1,4 +1,4 @@
-//! Answers of releases that do not exist yet: every recorded answer, with one thing in it that is not as it was.
+//! Answers of later releases: every recorded answer, with one place changed.
 //!
 //! One odd field never costs more than itself, and one odd item of a list never costs the list. [`EXCEPTIONS`] are the
 //! places where that is not so, each with its reason.

@@ -1,4 +1,4 @@
-//! Names of all kinds in paths and queries: they arrive as they were given, or nothing is sent.
+//! Names of all kinds in paths and queries: they arrive unchanged, or nothing is sent.
 
 use http::{Method, Request};
 use percent_encoding::percent_decode_str;

@@ -1,4 +1,4 @@
-//! `run_async` on a minimal executor: futures that really suspend, two flows taking turns on one thread.
+//! `run_async` on a minimal executor: futures that suspend, and two flows that take turns on one thread.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;

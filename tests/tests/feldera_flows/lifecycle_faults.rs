@@ -1,5 +1,5 @@
-//! The flows about a pipeline's life, while a second client does to it whatever it likes and anything goes wrong, in
-//! virtual time: each ends in time, and what it reports is what really happened.
+//! The flows about the life of a pipeline in virtual time, with random faults and a second client. Each flow ends in
+//! time, and reports what happened.
 
 use std::cell::RefCell;
 

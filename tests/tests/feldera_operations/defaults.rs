@@ -1,5 +1,5 @@
-//! What an option is that is not given: what our documentation says of it, against the simulator, which has it from the
-//! server's source. Nothing is sent for it; the default, given, has the same effect; anything else does not.
+//! The defaults of options: what the documentation says, compared with the simulator, which follows the server's
+//! source. Nothing is sent for a default. Sending the default has the same effect, and another value has not.
 
 use std::time::Duration;
 

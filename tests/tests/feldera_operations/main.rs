@@ -1,4 +1,4 @@
-//! Feldera's operations: what each sends, how each answer and each stream is read.
+//! Feldera's operations: their requests, and how each answer and each stream is read.
 
 mod defaults;
 mod metrics;

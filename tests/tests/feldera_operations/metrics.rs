@@ -1,4 +1,4 @@
-//! Feldera's metrics in both formats, and in shapes that no recording has.
+//! Feldera's metrics in both formats, and in forms that no recording has.
 
 use pipewright::feldera::metrics::{MetricKind, Metrics};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Feldera: what every operation sends, how every recorded answer is read, how streams end.
+//! Feldera: the request of every operation, how every recorded answer is read, how streams end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Debug, Write as _};

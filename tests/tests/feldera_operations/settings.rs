@@ -1,4 +1,4 @@
-//! Configurations: which names and forms go out, and that nothing is lost between reading and sending.
+//! Configurations: the names and forms that are sent, and that nothing is lost between reading and sending.
 
 use pipewright::feldera::ByteSize;
 use pipewright::feldera::pipelines::{

@@ -1,5 +1,5 @@
-//! Feldera's answers and configurations where its description says something else or nothing, and in shapes that no
-//! recording has: storage, graphs, older releases. And what each of its codes means.
+//! Feldera's answers and configurations that differ from its API description, and in forms that no recording has:
+//! storage, graphs, earlier releases. The meaning of each error code.
 
 use http::Response;
 use pipewright::Operation;

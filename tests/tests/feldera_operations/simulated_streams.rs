@@ -1,4 +1,4 @@
-//! Feldera's live bodies, from the simulator in a world through the core's decoders.
+//! Feldera's streaming responses, from the simulator through the decoders of the core.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Single ways for a flow to go wrong, each with the exact answers that make it so.
+//! Failures of flows, each with the exact answers that cause it.
 
 use bytes::Bytes;
 use pipewright::error::FlowError;

@@ -1,4 +1,4 @@
-//! A seed of the chaos runs on a cluster where it must not pass.
+//! A seed of the chaos runs, on a cluster where it must fail.
 
 use std::fs;
 use std::time::Duration;

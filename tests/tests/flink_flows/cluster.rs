@@ -1,4 +1,4 @@
-//! The cluster level of the simulated Flink, read with this project's operations: processes, applications, shutdown.
+//! The simulated Flink cluster, read with the operations of the library: processes, applications, shutdown.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! Main methods that kill the JobManager they run in, and answers that are lost although it lives: at most one of them
-//! dies.
+//! Main methods that kill their JobManager, and answers that are lost although it lives: at most one JobManager dies.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Main methods that are executed by another JobManager than the identified JobManager, or after the client has stopped
-//! waiting.
+//! Main methods that another JobManager executes than the identified JobManager, or that are executed after the client
+//! has stopped waiting.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! The goals that read metrics, against a server that answers from a recorded list of names, and on the simulated
-//! cluster.
+//! The goals that read metrics, with a server that answers from a recorded list of names, and on the simulated cluster.
 
 use std::collections::BTreeSet;
 use std::path::Path;

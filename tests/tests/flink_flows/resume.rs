@@ -1,4 +1,4 @@
-//! Flows whose process ends at each of their notices: another process continues from what was saved, and nothing is
+//! Flows whose process ends at each of their notices: another process continues from the saved state, and nothing is
 //! done twice.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Ways for a jar to be run although something went wrong: uploads that are lost, requests that are delivered twice.
+//! Jars that are run although a fault happened: lost uploads, requests that are delivered twice.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `RunStatement` on the simulated gateway: each row once and in order whatever goes wrong, and nothing left open.
+//! `RunStatement` on the simulated gateway: each row once and in order under faults, and nothing stays open.
 
 use std::cell::RefCell;
 use std::time::Duration;

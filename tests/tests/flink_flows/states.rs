@@ -1,4 +1,4 @@
-//! The jobs of a simulated cluster, as tests compare them.
+//! The jobs of a simulated cluster, in a form that tests compare.
 
 use pipewright::Timestamp;
 use pipewright_mock::flink::Cluster;

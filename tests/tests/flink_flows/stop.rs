@@ -1,4 +1,4 @@
-//! What is known of a job when a stop, a savepoint or a run ends with an error: as values, not only in the message.
+//! What is known about a job if a stop, a savepoint or a run ends with an error: as values, not only in the message.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Single ways for an upgrade to go wrong, each on a cluster that is made to go that way.
+//! Failures of an upgrade, each on a cluster that causes it.
 
 use std::time::Duration;
 

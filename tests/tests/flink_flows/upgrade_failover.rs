@@ -1,4 +1,4 @@
-//! Upgrades whose stop had written its savepoint before a failover brought the job back.
+//! Upgrades whose stop wrote its savepoint before a failover brought the job back.
 
 use std::time::Duration;
 

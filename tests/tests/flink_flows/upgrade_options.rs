@@ -1,4 +1,4 @@
-//! Upgrades whose new job must stay stable, and upgrades that the caller takes back.
+//! Upgrades whose new job must stay stable, and upgrades that the caller rolls back.
 
 use std::time::Duration;
 

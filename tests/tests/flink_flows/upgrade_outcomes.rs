@@ -1,5 +1,4 @@
-//! What an upgrade says after its JobManager, its savepoint or its job got out of sight, and what a resumption makes of
-//! it.
+//! What an upgrade reports after its JobManager, savepoint or job disappeared, and how a resumption continues.
 
 use std::cell::Cell;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Ways for jobs to be watched, stopped, rescaled and cleared away that faults alone do not bring about.
+//! Watching, stopping, rescaling and removing jobs, in cases that random faults do not reach.
 
 use std::time::Duration;
 

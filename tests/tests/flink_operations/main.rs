@@ -1,5 +1,4 @@
-//! Flink's operations, those of the HistoryServer and those of the SQL Gateway: what each sends, how each answer is
-//! read.
+//! The operations of Flink, its HistoryServer and its SQL Gateway: their requests, and how each answer is read.
 
 mod history_server;
 mod proxy_recording;

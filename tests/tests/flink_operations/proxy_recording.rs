@@ -1,4 +1,4 @@
-//! A recording of the fault proxy is read like that of any other program.
+//! A recording of the fault proxy is read like a recording of any other program.
 
 use std::time::Duration;
 

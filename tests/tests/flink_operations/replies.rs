@@ -1,4 +1,4 @@
-//! Every recorded answer is read: successes by their type, refusals by their service.
+//! Every recorded answer is read: successes by their type, rejections by their service.
 //!
 //! With `PIPEWRIGHT_CAPTURES=<folder>` also over all recordings in that folder.
 

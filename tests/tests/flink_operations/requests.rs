@@ -1,4 +1,4 @@
-//! What every operation sends: with as little as it needs, and with every option.
+//! The request of every operation, with the required parameters only and with every option.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;

@@ -1,4 +1,4 @@
-//! Flink's operations in a [`Call`]: what is sent again, and what is not.
+//! Flink's operations in a [`Call`]: which requests are sent again.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};

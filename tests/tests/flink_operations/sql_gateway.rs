@@ -1,4 +1,4 @@
-//! The SQL Gateway: what every operation sends, and how every recorded answer is read.
+//! The SQL Gateway: the request of every operation, and how every recorded answer is read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

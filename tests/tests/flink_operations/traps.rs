@@ -1,4 +1,4 @@
-//! What is easily got wrong about Flink, each with the recording that shows it.
+//! Peculiarities of Flink, each with the recording that shows it.
 
 use std::path::Path;
 

@@ -1,5 +1,4 @@
-//! Jobs looked at and looked after: metrics, checkpoints of one subtask, flame graphs, profiles, rescaling, watching,
-//! removal.
+//! Metrics, checkpoints of one subtask, flame graphs, profiles, rescaling, watching and removal on a real cluster.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! An account or an ingest host at a wrong address: said within seconds, and not after an hour of silence.
+//! An account or an ingest host at a wrong address: the error comes within seconds, and not after an hour.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;

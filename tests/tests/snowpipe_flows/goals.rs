@@ -1,4 +1,4 @@
-//! Snowpipe Streaming's flows on the simulated account: the result of each with and without faults.
+//! Snowpipe Streaming's flows on the simulated account: the result of each flow with and without faults.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Snowpipe Streaming's operations: what each sends, how each answer is read, and how rows become batches.
+//! Snowpipe Streaming's operations: their requests, how each answer is read, and how rows become batches.
 
 mod recordings;
 mod rows;

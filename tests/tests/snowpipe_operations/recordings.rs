@@ -1,4 +1,4 @@
-//! Snowpipe Streaming against the recording of the vendor's SDK: our requests field by field, and every answer.
+//! Snowpipe Streaming beside the recording of the vendor's SDK: the requests field by field, and every answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

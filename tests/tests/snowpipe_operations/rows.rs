@@ -1,4 +1,4 @@
-//! Rows into batches: nothing lost, nothing split, tokens where they belong, and what cannot be sent is refused.
+//! Batches of rows: nothing is lost or split, tokens are correct, and what cannot be sent is rejected.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;

@@ -1,4 +1,4 @@
-//! Faults do what they say: a service that counts proves what was applied.
+//! The effects of faults: a service that counts shows what was applied.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The Feldera simulator in a world. Requests are made by hand: who it is that asks does not matter.
+//! The Feldera simulator in a world, with requests that are made by hand.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The simulators, the world around them, what serves them, and the contract of transports.
+//! The simulators, the world, the server of the simulators, and the contract of transports.
 
 mod common;
 mod conformance;

@@ -1,4 +1,4 @@
-//! The proxy in front of a small server, spoken to byte by byte.
+//! The proxy in front of a small server, tested byte by byte.
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};

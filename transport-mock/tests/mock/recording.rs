@@ -1,4 +1,4 @@
-//! What a proxy records.
+//! The recordings of a proxy.
 
 use std::io::Write as _;
 use std::path::PathBuf;

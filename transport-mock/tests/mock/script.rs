@@ -1,4 +1,4 @@
-//! What a script lets pass, and how it says no.
+//! What a script accepts, and how it fails.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;

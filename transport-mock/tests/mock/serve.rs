@@ -1,4 +1,4 @@
-//! The served simulator, spoken to byte by byte.
+//! The served simulator, tested byte by byte.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! One upgrade, with a blow against the cluster in one of its phases, and at most one resumption.
+//! One upgrade, during which a process of the cluster is killed, and at most one resumption.
 
 use std::fs::File;
 use std::io::Write as _;

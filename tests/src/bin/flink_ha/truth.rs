@@ -1,4 +1,4 @@
-//! Compares the result of an upgrade with what the cluster itself says.
+//! Compares the result of an upgrade with the state of the cluster.
 
 use std::collections::BTreeSet;
 use std::fs;

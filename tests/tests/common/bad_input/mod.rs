@@ -1,5 +1,5 @@
-//! What cannot work is refused with an error that names the thing, the value and the way out. Nothing panics, and no
-//! error or debug text holds a secret.
+//! Input that cannot work is rejected with an error that names the item, the value and what to do. Nothing panics, and
+//! no error or debug text has a secret.
 
 mod secrets;
 mod values;

@@ -1,4 +1,4 @@
-//! No text of ours holds a secret.
+//! No text of the library has a secret.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Values that no server could take as they are meant: they are rejected before they are sent.
+//! Values that no server could accept as intended are rejected before they are sent.
 
 use pipewright::feldera::Json;
 use pipewright::feldera::data::{DataFormat, HttpInput, SendOutputCommand, UpdateFormat};

@@ -1,4 +1,4 @@
-//! Rows that are put in and read back through a subscription.
+//! Rows that are ingested and read back through a subscription.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Rows that are put in, and what is told of each of them.
+//! Ingested rows, and what the flow reports about each row.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;

@@ -1,5 +1,5 @@
-//! The flows about data, while a second client does to the pipeline whatever it likes and anything goes wrong, in
-//! virtual time: each ends in time, and what it reports is what the simulated processes have really done.
+//! The flows about data in virtual time, with random faults and a second client that changes the pipeline. Each flow
+//! ends in time, and reports what the simulated processes did.
 
 mod delivery;
 mod ingest;

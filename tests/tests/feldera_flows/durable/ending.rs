@@ -1,4 +1,4 @@
-//! Flows that meet the end of a process before the manager knows of it.
+//! Flows that meet the end of a process before the manager notices it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Rejections, and the poll that says why.
+//! Rejections, and the poll that finds their cause.
 
 use pipewright::driver::{self, NoCredentials};
 use pipewright::error::FlowError;

@@ -1,4 +1,4 @@
-//! `Transaction` without rows: it is open, and its status is that of none.
+//! A `Transaction` without rows: it is open, but its status is that of no transaction.
 
 use pipewright::driver::{self, NoCredentials};
 use pipewright::error::FlowError;

@@ -1,4 +1,4 @@
-//! Rows that are pushed while others are waited for: an event loop of one's own can do that at any step.
+//! Rows that are pushed while the flow waits for others: an event loop can do that at any step.
 
 use bytes::Bytes;
 use http::Response;

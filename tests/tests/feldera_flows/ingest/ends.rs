@@ -1,4 +1,4 @@
-//! The end of a process behind a status that does not show it yet.
+//! The end of a process that the status does not show yet.
 
 use std::time::Duration;
 

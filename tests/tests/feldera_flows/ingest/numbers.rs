@@ -1,4 +1,4 @@
-//! Rows with values that JSON cannot represent, or that are not what they seem.
+//! Rows with values that JSON cannot represent, or that a reader takes for another value.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! `ParseErrors`: whatever their length and their shape, rows that are in are not said to be unsent.
+//! `ParseErrors` of any length and form: ingested rows are never reported as unsent.
 
 use pipewright::feldera::{Ingest, IngestEvent};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! `Feldera::ingest`: all rows of a source in one call, and the error with the rest.
+//! `Feldera::ingest`: all rows of a source in one call, and an error with the remaining rows.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! Whose fault it is that there is no compiled program: the program's, or the platform's; and compiling again.
+//! Whether the program or the platform is the cause if a program does not compile; and compiling again.
 
 use pipewright::error::FlowError;
 use pipewright::feldera::pipelines::{CreatePipeline, GetPipeline, PatchPipeline, ProgramStatus};

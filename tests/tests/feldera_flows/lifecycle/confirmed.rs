@@ -1,4 +1,4 @@
-//! Goals that say that a pipeline is up: the manager's word alone does not prove it.
+//! Goals that report a running pipeline: the status that the manager shows is not a proof.
 
 use std::time::Duration;
 

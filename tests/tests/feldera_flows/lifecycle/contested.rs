@@ -1,4 +1,4 @@
-//! Another client, refusals, and pipelines that are neither up nor stopped.
+//! A second client, rejections, and pipelines that are neither running nor stopped.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Time that is up says what it was spent on.
+//! The error of an expired deadline says what the flow was waiting for.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Deploying.
+//! `Deploy`.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Deploying configurations.
+//! `Deploy` with configurations.
 
 use pipewright::feldera::pipelines::{ResourceConfig, RuntimeConfig, Switch};
 use pipewright::feldera::{ByteSize, Change, ConfigDuration, Deploy, Feldera, Interruption};

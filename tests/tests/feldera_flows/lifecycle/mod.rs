@@ -1,4 +1,4 @@
-//! Single ways for a pipeline's life to go, each with the exact answers, most of them as a real Feldera gave them.
+//! The flows about the life of a pipeline, case by case, with exact answers, most of which a real Feldera sent.
 
 mod compiling;
 mod confirmed;

@@ -1,4 +1,4 @@
-//! Compiling again changes the SQL twice, and either change may fail, get lost or meet another client's.
+//! Compiling again changes the SQL twice. Each change may fail, get lost or meet a change of another client.
 
 use pipewright::error::FlowError;
 use pipewright::feldera::{Compile, ErrorCode, Interruption};

@@ -1,4 +1,4 @@
-//! A running pipeline is given other sizes: what the flow waits for, and what it does not claim.
+//! Resizing a running pipeline: what the flow waits for, and what it does not claim.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Feldera's streams: however a body is cut into pieces the same items come out and the same end; what was lost is
-//! counted; whole, cut off and failed are three things.
+//! Feldera's streams: in whatever pieces a body arrives, the items and the end are the same. Lost items are counted.
+//! Complete, cut off and failed are told apart.
 
 mod logs;
 mod query_results;

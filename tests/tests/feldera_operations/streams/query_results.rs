@@ -1,4 +1,4 @@
-//! Results of ad-hoc queries in each format: whole, cut off and failed.
+//! Results of ad-hoc queries in each format: complete, cut off and failed.
 
 use pipewright::decode::{DecodeError, End};
 use pipewright::feldera::stream::QueryFormat;

@@ -1,5 +1,4 @@
-//! Flink's flows under random faults, in virtual time: whatever goes wrong, they end in time, tell the truth, and do
-//! nothing twice.
+//! Flink's flows under random faults, in virtual time: they end in time, report what happened, and do nothing twice.
 
 mod scene;
 mod upgrade;

@@ -1,4 +1,4 @@
-//! How often each fault met each phase of a writer.
+//! Counts how often each fault met each phase of a writer.
 
 use std::collections::BTreeMap;
 use std::fmt;

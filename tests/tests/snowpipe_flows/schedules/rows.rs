@@ -1,4 +1,4 @@
-//! What the rows of a run are like: how large, which of them have offset tokens, and in what pieces they go.
+//! The rows of a run: their sizes, which of them have offset tokens, and the pieces in which they are pushed.
 
 use std::fmt::Write as _;
 

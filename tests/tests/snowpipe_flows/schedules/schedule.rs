@@ -1,4 +1,4 @@
-//! What happens in a run: all of it drawn from one number.
+//! What happens in a run, derived from one number.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

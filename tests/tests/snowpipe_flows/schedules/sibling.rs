@@ -1,4 +1,5 @@
-//! [`Sibling`]: an idle writer of another channel on the same status batcher. It asks for the status of the others, too.
+//! [`Sibling`]: an idle writer of another channel on the same status batcher. It also requests the status of the
+//! others.
 
 use pipewright::driver::Clock as _;
 use pipewright::error::FlowError;

@@ -1,4 +1,4 @@
-//! Rows of one origin, and the process that writes them: it crashes, and another process continues.
+//! The rows of a source, and the process that writes them: it crashes, and another process continues.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;

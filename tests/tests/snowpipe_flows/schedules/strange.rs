@@ -1,5 +1,5 @@
-//! Answers in place of the service's that do not tell the outcome of the request, or say it wrongly: as a proxy does
-//! that sends an append twice and passes on the answer to the second.
+//! Answers that do not tell the outcome of the request, or tell it wrongly: for example, a proxy sends an append twice
+//! and passes on the second answer.
 
 use bytes::Bytes;
 use http::header::RETRY_AFTER;

@@ -1,4 +1,4 @@
-//! The flows of channels, with a session's host and token.
+//! The flows of channels, with the host and the token of a session.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A session: one exchange for all who share it, a token for its own host only, and what follows from 401, 403 and 410.
+//! A session: one token exchange for all its users, a token for its own host only, and the effects of 401, 403 and 410.
 
 mod flows;
 mod many;

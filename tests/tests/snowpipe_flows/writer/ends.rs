@@ -1,4 +1,4 @@
-//! What ends a writer, and what does not; and what it says of its rows then.
+//! What ends a writer, what does not, and what a writer then reports about its rows.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Faults that a healthy writer survives: lagging nodes, posted statuses, answers that say nothing, long waits.
+//! Faults that a healthy writer survives: lagging nodes, delayed statuses, answers without content, long waits.
 
 use serde_json::json;
 

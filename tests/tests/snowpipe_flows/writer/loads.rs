@@ -1,4 +1,4 @@
-//! Two loads in one channel: whose rows a committed token stands for.
+//! Two loads in one channel: which load a committed token belongs to.
 
 use super::*;
 

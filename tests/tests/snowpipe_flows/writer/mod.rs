@@ -1,4 +1,4 @@
-//! What a writer does at its edges, and many writers side by side.
+//! A writer at its limits, and many writers at the same time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! What the conformance kit finds in transports that are sound, and in such as are not.
+//! What the conformance check finds in sound transports, and in transports with flaws.
 
 mod plain;
 
