@@ -1,4 +1,4 @@
-//! The example `feldera_session`, against the simulator on a port: what it does, what it says, how it ends.
+//! The example `feldera_session` with the simulator on a port: its effects, output and exit codes.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

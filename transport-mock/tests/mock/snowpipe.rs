@@ -1,4 +1,4 @@
-//! The Snowpipe Streaming simulator in a world, asked by the core's operations.
+//! The Snowpipe Streaming simulator in a world, with the operations of the core.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Flows under drawn faults, answers and schedules; and flows that break their contract.
+//! Flows under generated faults, answers and schedules; and flows that break their contract.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Served simulators with TLS, asked by a client that trusts their authority.
+//! Served simulators with TLS, and a client that trusts their authority.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;

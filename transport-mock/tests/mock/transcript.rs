@@ -1,4 +1,4 @@
-//! Transcripts as they are read.
+//! The texts of transcripts.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};

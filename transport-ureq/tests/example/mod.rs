@@ -1,4 +1,4 @@
-//! An example, run as the program that it is.
+//! Runs an example as a process.
 
 use std::env::consts::EXE_SUFFIX;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The commands to run next: whole, quoted, and without secrets.
+//! The commands to run next: complete, quoted, and without secrets.
 
 use std::ffi::OsString;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! The example `flink_upgrade`, run against the served simulator; and parts of it.
+//! The example `flink_upgrade` with the served simulator, and tests of its parts.
 
 mod commands;
 #[path = "../example/mod.rs"]

@@ -1,4 +1,4 @@
-//! How the tool ends, what it says, and what it tells the operator to run next.
+//! The exit codes of the tool, its output, and the commands that it tells the operator to run next.
 
 use std::fs::{self, File};
 use std::process::{Command, Stdio};

@@ -1,4 +1,4 @@
-//! What is left after an upgrade that failed: the next run can always continue, and nothing that was given is lost.
+//! After a failed upgrade, the next run can always continue, and no option is lost.
 
 use std::fs;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! What an error of the upgrade means: the outcome, and whether the state is kept.
+//! The outcome that follows from an error of the upgrade, and whether the state is kept.
 
 use pipewright::flink::checkpoints::SnapshotType;
 use pipewright::flink::jobs::JobState;

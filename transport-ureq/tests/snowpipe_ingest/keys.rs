@@ -1,4 +1,4 @@
-//! With a key pair, made by openssl for the test.
+//! `snowpipe_ingest` with a key pair, which openssl makes for the test.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Answers, whole and broken.
+//! Complete and broken answers.
 
 use std::io::Write;
 use std::time::{Duration, Instant};

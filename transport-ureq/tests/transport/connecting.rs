@@ -1,4 +1,4 @@
-//! What fails before the first byte of a request: never sent, whatever it was.
+//! Failures before the first byte of a request: it was never sent.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};

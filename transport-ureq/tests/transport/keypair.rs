@@ -1,4 +1,5 @@
-//! RSA keys against openssl, which makes them, hashes them and checks what they sign. No key outlives its test.
+//! RSA keys beside openssl, which makes them, hashes them and checks their signatures. Each key is deleted after its
+//! test.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Bodies that are still coming.
+//! Streaming responses.
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};

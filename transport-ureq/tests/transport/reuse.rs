@@ -1,4 +1,4 @@
-//! Connections that are kept, and the outcome of a request on a connection that the server has given up.
+//! Kept connections, and the outcome of a request on a connection that the server has closed.
 
 use std::sync::mpsc;
 

@@ -1,4 +1,4 @@
-//! Requests as they arrive, byte for byte.
+//! Requests as they arrive at the server, byte by byte.
 
 use std::fmt;
 use std::io::{self, Read};

@@ -1,4 +1,4 @@
-//! TLS against a server with a certificate of our own.
+//! TLS with a server whose certificate the test makes.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

@@ -1,4 +1,4 @@
-//! An operation that can be anything, and a server that does what it is told.
+//! An operation with any request, and a server with any answer.
 #![allow(dead_code, reason = "the tests of some features use the rest")]
 #![allow(clippy::needless_pass_by_value, reason = "addresses and names are given alike")]
 
