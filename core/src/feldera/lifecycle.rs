@@ -19,11 +19,11 @@ operations! { FelderaApi;
         query? {
             /// The initial desired status; `Running` by default. Since 0.148; before, a start also resumes.
             initial: Initial,
-            /// Whether changed views are backfilled; `AwaitApproval` by default.
+            /// What to do if views have changed; `AwaitApproval` by default.
             bootstrap_policy: BootstrapPolicy,
-            /// Whether the backfill writes no output.
+            /// Whether the backfill writes no output; false by default.
             silent_bootstrap: bool,
-            /// Whether the other views are processed during the backfill.
+            /// Whether the other views are processed during the backfill; false by default.
             concurrent_bootstrap: bool,
             /// Whether to clear the error that stopped the pipeline last; true by default.
             dismiss_error: bool,

@@ -28,8 +28,8 @@ use crate::feldera::{ErrorClass, ErrorCode, ErrorResponse, error_code};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Interruption {
-    /// Another process of the pipeline answers than before. Input of the previous process is lost, unless a checkpoint
-    /// or fault tolerance kept it.
+    /// The process of the pipeline was replaced. Input of the previous process is lost, unless a checkpoint or fault
+    /// tolerance kept it.
     Restarted,
     /// A client stopped the pipeline. Start it with [`EnsureRunning`](super::EnsureRunning).
     Stopped,
@@ -62,7 +62,7 @@ pub enum Interruption {
         /// report it.
         since: Option<String>,
     },
-    /// Another client has requested another status than the flow.
+    /// Another client has set another desired status than the flow. Let only one client control a pipeline.
     Overruled {
         /// The desired status of the other client.
         desired: DesiredStatus,
@@ -74,7 +74,7 @@ pub enum Interruption {
         /// The current deployment.
         is: String,
     },
-    /// Another client has changed the program.
+    /// Another client has changed the program. Run the flow again to replace it.
     Edited {
         /// The `program_version` that the flow knew.
         was: i64,
@@ -87,7 +87,7 @@ pub enum Interruption {
         /// Their names under `runtime_config`, as in `resources.storage_min`.
         names: Vec<String>,
     },
-    /// Another client has resized the pipeline.
+    /// Another client has resized the pipeline. Run the flow again to set the sizes.
     Resized,
     /// The storage cannot be cleared, because the pipeline is to be deployed, or was deployed in the meantime. Stop it
     /// first.
@@ -106,7 +106,7 @@ pub enum Interruption {
     },
     /// The rows are ingested, but it is unknown whether a subscription has delivered the changes that they caused.
     Undelivered(Undelivered),
-    /// A connector has failed and does not restart.
+    /// A connector has failed. It does not restart by itself.
     ConnectorFailed {
         /// The name of the connector, such as `t.c`.
         connector: String,
