@@ -194,9 +194,9 @@ json_structs! {
 /// 1. The flow uploads and plans both jars. If a jar cannot run, the old job is not affected.
 /// 2. It stops the job with a savepoint, and runs the new jar from it.
 /// 3. The upgrade succeeds when all tasks of the new job run and it has completed a checkpoint, or when it is FINISHED.
-///   [`stable_for`](Self::stable_for) also demands that the job keeps running.
+///    [`stable_for`](Self::stable_for) also demands that the job keeps running.
 /// 4. Otherwise the flow cancels the new job, and runs the old jar again from the same savepoint. The result is then
-///   [`Upgrade::RolledBack`], which is not an error: check for it.
+///    [`Upgrade::RolledBack`], which is not an error: check for it.
 ///
 /// If the upgrade is interrupted before the stop, the old job keeps running. If it is interrupted later,
 /// [`resume`](Self::resume) it from the last state of [`Notice::Persist`](crate::flow::Notice::Persist). Give the
