@@ -41,7 +41,7 @@ const SECOND: u128 = 1_000_000_000;
 /// let error = "90".parse::<ConfigDuration>().expect_err("no unit");
 /// assert_eq!(
 ///     error.to_string(),
-///     "cannot read the duration \"90\": a number has no unit behind it; add a unit, ns, us, ms, s, m, h or d"
+///     "cannot read the duration \"90\": a number has no unit after it; add a unit, ns, us, ms, s, m, h or d"
 /// );
 /// # Ok::<(), pipewright::feldera::InvalidUnit>(())
 /// ```
