@@ -59,6 +59,7 @@
 /// [`Transport`]: crate::driver::Transport
 /// [`WaitUntil`]: crate::flow::Step::WaitUntil
 /// [`WatchJobs`]: crate::flink::WatchJobs
+/// [a whole loop]: crate#a-flow-by-hand
 /// [`event_loop`]: https://github.com/pipewright/pipewright/tree/main/transport-mock/examples/event_loop
 pub mod embedding {}
 
