@@ -1,6 +1,6 @@
-//! Applications: what main methods submit, one or several jobs each. Since 2.3.
+//! Applications: the jobs that a main method submits when it is run. Since 2.3.
 //!
-//! A job that was submitted otherwise is in an application of its own, whose id is that of the job.
+//! A job that was submitted in another way has a separate application with the same id.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ operations! { FlinkRest;
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-master/docs/ops/rest_api/#applications-overview).
     Safe GET "/applications/overview" ListApplications "getApplicationsOverview" -> Applications {}
 
-    /// All about one application. Since 2.3.
+    /// Returns the details of one application. Since 2.3.
     ///
     /// An unknown application is rejected with **500**.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-master/docs/ops/rest_api/#applications-applicationid).
@@ -23,17 +23,16 @@ operations! { FlinkRest;
         path { applicationid: ApplicationId }
     }
 
-    /// Cancels an application and its jobs. The answer only says that it was told to: see [`GetApplication`] for the
-    /// state. Since 2.3.
+    /// Requests the cancellation of an application and its jobs. The response comes before they have ended: poll
+    /// [`GetApplication`]. Since 2.3.
     ///
-    /// Rejected with 404: an application that has ended, also when an earlier attempt cancelled it; an unknown
-    /// application.
+    /// Rejected with 404 if the application is unknown or has ended, also if an earlier attempt cancelled it.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-master/docs/ops/rest_api/#applications-applicationid-cancel).
     Fenced POST "/applications/{applicationid}/cancel" CancelApplication "cancelApplication" -> Acknowledged {
         path { applicationid: ApplicationId }
     }
 
-    /// What an application ran into, newest first: failures of its main method most of all. Since 2.3.
+    /// Returns the failures of an application, newest first, in particular those of its main method. Since 2.3.
     ///
     /// An unknown application is rejected with **500**.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-master/docs/ops/rest_api/#applications-applicationid-exceptions).
@@ -42,7 +41,7 @@ operations! { FlinkRest;
         path { applicationid: ApplicationId }
     }
 
-    /// The configuration of the JobManager that runs an application. Secrets come as `******`. Since 2.3.
+    /// Returns the configuration of the JobManager that runs an application. Secrets are shown as `******`. Since 2.3.
     ///
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-master/docs/ops/rest_api/#applications-applicationid-jobmanager-config).
     Safe GET "/applications/{applicationid}/jobmanager/config"
@@ -58,11 +57,11 @@ string_enums! {
         Created = "CREATED",
         /// Its main method runs, or its jobs do.
         Running = "RUNNING",
-        /// It failed, and its jobs are being taken down.
+        /// It failed, and its jobs are ending.
         Failing = "FAILING",
-        /// It was told to cancel, and its jobs are being taken down.
+        /// It is being cancelled, and its jobs are ending.
         Canceling = "CANCELING",
-        /// It failed for good.
+        /// It has failed, and will not be restarted.
         Failed = "FAILED",
         /// It was cancelled.
         Canceled = "CANCELED",
@@ -72,7 +71,7 @@ string_enums! {
 }
 
 impl ApplicationState {
-    /// Whether the application has ended: FINISHED, CANCELED or FAILED.
+    /// Returns whether the application has ended: FINISHED, CANCELED or FAILED.
     pub fn is_terminal(&self) -> bool {
         matches!(self, Self::Finished | Self::Canceled | Self::Failed)
     }
@@ -81,11 +80,11 @@ impl ApplicationState {
 json_structs! {
     /// The applications.
     pub struct Applications {
-        /// In no order that can be relied on.
+        /// In arbitrary order.
         pub applications: Vec<ApplicationSummary>,
     }
 
-    /// What matters most of an application.
+    /// An application in the list of applications.
     pub struct ApplicationSummary in kebab {
         pub id: ApplicationId,
         pub name: Option<String>,
@@ -93,32 +92,30 @@ json_structs! {
         pub start_time: Option<Millis>,
         /// When it ended.
         pub end_time: Option<Millis>,
-        /// From start to end, or to now; milliseconds.
+        /// Milliseconds from start to end, or until now.
         pub duration: Option<i64>,
-        /// Its state.
         pub status: ApplicationState,
         /// How many of its jobs are in which state.
         pub jobs: BTreeMap<JobState, u32>,
     }
 
-    /// All about an application.
+    /// The details of an application.
     pub struct ApplicationDetails in kebab {
         pub id: ApplicationId,
         pub name: Option<String>,
-        /// Its state.
         pub status: ApplicationState,
         /// When it was submitted.
         pub start_time: Option<Millis>,
         /// When it ended.
         pub end_time: Option<Millis>,
-        /// From start to end, or to now; milliseconds.
+        /// Milliseconds from start to end, or until now.
         pub duration: Option<i64>,
         /// When it entered each state.
         pub timestamps: BTreeMap<ApplicationState, Millis>,
         pub jobs: Vec<JobSummary>,
     }
 
-    /// What an application ran into.
+    /// The response to a [`GetApplicationExceptions`].
     pub struct ApplicationExceptions {
         /// The failures, newest first.
         pub history: Option<ApplicationExceptionHistory> = "exceptionHistory",

@@ -22,7 +22,7 @@ pub(crate) fn tables() -> impl Iterator<Item = &'static &'static crate::operatio
 }
 
 operations! { FlinkRest;
-    /// How the checkpoints of a job went. **Cached** for 3 s.
+    /// Returns the statistics of a job's checkpoints. **Cached** for 3 s.
     ///
     /// An unknown job is rejected with 404.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-checkpoints).
@@ -30,26 +30,26 @@ operations! { FlinkRest;
         path { jobid: JobId }
     }
 
-    /// Takes a checkpoint, also of a job without periodic checkpoints. The answer is a trigger: see
+    /// Takes a checkpoint, also of a job without periodic checkpoints. The response has a trigger id: see
     /// [`GetCheckpointStatus`]. Since 1.17.
     ///
-    /// **An unknown or ended job is not rejected**: that comes as the operation's failure. With a chosen
+    /// **An unknown or ended job is not rejected**: the outcome of the operation is then a failure. With a chosen
     /// [`trigger_id`](Self::trigger_id) it can be repeated as long as the server remembers the id.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-checkpoints-1).
     Once POST "/jobs/{jobid}/checkpoints" StartCheckpoint "triggerCheckpoint" -> Trigger {
         effect |checkpoint| if checkpoint.trigger_id.is_some() { Idempotent } else { Once };
         path { jobid: JobId }
         json? {
-            /// How much to write; as the job is configured by default.
+            /// The kind of checkpoint; [`Configured`](CheckpointType::Configured) by default.
             checkpoint_type: CheckpointType = "checkpointType",
-            /// Client-chosen: makes the operation idempotent.
+            /// The trigger id. If the client chooses it, the operation is idempotent.
             trigger_id: TriggerId = "triggerId",
         }
     }
 
-    /// The outcome of a triggered checkpoint. Since 1.17.
+    /// Returns the outcome of a triggered checkpoint. Since 1.17.
     ///
-    /// Rejected with 404: an unknown trigger, or one that was forgotten, for example in a restart of the JobManager.
+    /// Rejected with 404 if the cluster does not know the trigger, or has forgotten it, for example in a restart.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-checkpoints-triggerid).
     Safe GET "/jobs/{jobid}/checkpoints/{triggerid}" GetCheckpointStatus "getCheckpointStatus" -> CheckpointStatus {
         path { jobid: JobId, triggerid: TriggerId }
@@ -57,30 +57,27 @@ operations! { FlinkRest;
 }
 
 string_enums! {
-    /// How much a triggered checkpoint writes.
+    /// The kind of a triggered checkpoint.
     pub enum CheckpointType {
-        /// As the job is configured.
+        /// Full or incremental, as the job is configured.
         Configured = "CONFIGURED",
-        /// Everything.
+        /// Writes the whole state.
         Full = "FULL",
-        /// What changed.
+        /// Writes only the changes since the last checkpoint.
         Incremental = "INCREMENTAL",
     }
 
-    /// How a checkpoint goes.
+    /// The state of a checkpoint.
     pub enum CheckpointState {
-        /// Still at it.
         InProgress = "IN_PROGRESS",
-        /// Done.
         Completed = "COMPLETED",
-        /// It failed.
         Failed = "FAILED",
     }
 
-    /// What kind of snapshot it is.
+    /// The kind of a snapshot.
     pub enum SnapshotType {
         Checkpoint = "CHECKPOINT",
-        /// A checkpoint that holds records in flight.
+        /// A checkpoint that contains in-flight records.
         UnalignedCheckpoint = "UNALIGNED_CHECKPOINT",
         Savepoint = "SAVEPOINT",
         /// The savepoint that a job was stopped with.
@@ -91,13 +88,12 @@ string_enums! {
 json_structs! {
     /// The outcome of a triggered checkpoint.
     pub struct CheckpointStatus {
-        /// How far it is.
         pub status: QueueState,
-        /// What came of it, when it is over. [`outcome`](Self::outcome) reads it.
+        /// The result, if the operation has ended. Read it with [`outcome`](Self::outcome).
         pub operation: Option<CheckpointInfo> = "operation" (decisive),
     }
 
-    /// What came of a triggered checkpoint: its number or a failure.
+    /// The result of a triggered checkpoint: its number, or a failure.
     pub struct CheckpointInfo {
         /// Its number.
         pub checkpoint_id: Option<i64> = "checkpointId" (decisive),
@@ -105,9 +101,8 @@ json_structs! {
         pub failure_cause: Option<Throwable> = "failureCause" | "failure-cause" (decisive),
     }
 
-    /// How the checkpoints of a job went.
+    /// The statistics of a job's checkpoints.
     pub struct Checkpoints {
-        /// How many.
         pub counts: CheckpointCounts,
         /// Sizes and durations of the completed checkpoints.
         pub summary: CheckpointSummary,
@@ -117,41 +112,38 @@ json_structs! {
         pub history: PartialList<Checkpoint> = "history" (decisive),
     }
 
-    /// How many checkpoints and savepoints.
+    /// The numbers of checkpoints and savepoints.
     pub struct CheckpointCounts {
-        /// How often the job was restored.
+        /// How many times the job was restored.
         pub restored: Option<i64>,
-        /// Triggered.
+        /// All triggered checkpoints and savepoints.
         pub total: Option<i64>,
-        /// Not over yet.
         pub in_progress: Option<i64>,
-        /// Done.
         pub completed: Option<i64>,
-        /// Failed.
         pub failed: Option<i64>,
     }
 
     /// Sizes and durations of completed checkpoints.
     pub struct CheckpointSummary {
-        /// What was written; bytes. Since 1.15.
+        /// Bytes that the checkpoint has written. Since 1.15.
         pub checkpointed_size: Option<Stats>,
-        /// The size of the state; bytes.
+        /// The size of the state in bytes.
         pub state_size: Stats,
-        /// From trigger to completion; milliseconds.
+        /// Milliseconds from trigger to completion.
         pub end_to_end_duration: Stats,
-        /// Zero, of historical interest.
+        /// Always 0.
         pub alignment_buffered: Option<Stats>,
-        /// Read during alignment; bytes.
+        /// Bytes that were read during alignment.
         pub processed_data: Option<Stats>,
-        /// In-flight data that was written; bytes.
+        /// Bytes of in-flight records that were written.
         pub persisted_data: Option<Stats>,
     }
 
-    /// Statistics. Percentiles are NaN without checkpoints to take them from, and since 1.15.
+    /// Statistics of a number. The percentiles exist since 1.15, and are NaN if there are no checkpoints.
     pub struct Stats {
-        /// The least.
+        /// The minimum.
         pub min: Option<i64>,
-        /// The most.
+        /// The maximum.
         pub max: Option<i64>,
         /// The mean.
         pub avg: Option<i64>,
@@ -175,19 +167,18 @@ json_structs! {
         pub savepoint: Option<Checkpoint> = "savepoint" (decisive),
         /// The newest failure.
         pub failed: Option<Checkpoint> = "failed" (decisive),
-        /// What the job was restored from last.
+        /// The snapshot that the job was last restored from.
         pub restored: Option<Restored> = "restored" (decisive),
     }
 
-    /// What a job was restored from.
+    /// The snapshot that a job was restored from.
     pub struct Restored {
         /// The number of the checkpoint.
         pub id: i64,
-        /// When.
         pub restore_timestamp: Option<Millis>,
         /// Whether it was a savepoint.
         pub is_savepoint: Option<bool>,
-        /// Where it was.
+        /// The path of the snapshot.
         pub external_path: Option<String>,
     }
 
@@ -197,38 +188,35 @@ json_structs! {
         pub class_name: Option<String> = "className" | "@class",
         /// Its number within the job.
         pub id: i64,
-        /// How it goes.
         pub status: CheckpointState,
-        /// Whether it is a savepoint.
         pub is_savepoint: bool,
-        /// How a savepoint is written. Since 1.17.
+        /// The format of a savepoint; `None` for a checkpoint. Since 1.17.
         pub savepoint_format: Option<String> = "savepointFormat",
         /// When it was triggered.
         pub trigger_timestamp: Option<Millis>,
         /// When the last subtask acknowledged it.
         pub latest_ack_timestamp: Option<Millis>,
-        /// What was written; bytes. Since 1.15.
+        /// Bytes that the checkpoint has written. Since 1.15.
         pub checkpointed_size: Option<i64>,
-        /// The size of the state; bytes.
+        /// The size of the state in bytes.
         pub state_size: Option<i64>,
-        /// From trigger to completion; milliseconds.
+        /// Milliseconds from trigger to completion.
         pub end_to_end_duration: Option<i64>,
-        /// Zero, of historical interest.
+        /// Always 0.
         pub alignment_buffered: Option<i64>,
-        /// Read during alignment; bytes.
+        /// Bytes that were read during alignment.
         pub processed_data: Option<i64>,
-        /// In-flight data that was written; bytes.
+        /// Bytes of in-flight records that were written.
         pub persisted_data: Option<i64>,
         /// Subtasks that take part.
         pub num_subtasks: Option<i32>,
         pub num_acknowledged_subtasks: Option<i32>,
-        /// What kind of snapshot it is.
         pub checkpoint_type: Option<SnapshotType>,
         /// By vertex; empty in lists.
         pub tasks: BTreeMap<VertexId, VertexCheckpoint>,
-        /// Where it is, when it is completed.
+        /// The path, if the checkpoint is completed.
         pub external_path: Option<String> = "external_path" (decisive),
-        /// Whether it was deleted since, when it is completed.
+        /// Whether the cluster has deleted it, if the checkpoint is completed.
         pub discarded: Option<bool>,
         /// When it failed.
         pub failure_timestamp: Option<Millis>,
@@ -238,15 +226,15 @@ json_structs! {
 }
 
 impl Checkpoints {
-    /// The path of the savepoint that the job was stopped with: its last savepoint, if that is a stop's, and the job
-    /// has neither completed a checkpoint nor been restored since. `None` otherwise.
+    /// Returns the path of the savepoint that the job was stopped with. `None` if its last savepoint is not of a stop,
+    /// or if the job has completed a checkpoint or was restored since.
     ///
-    /// This proves that the stop ended the job only if the job is FINISHED.
+    /// The savepoint proves that the stop ended the job only if the job is FINISHED.
     pub fn stopped_with(&self) -> Option<&str> {
         let savepoint = self.latest.savepoint.as_ref()?;
         let is_of_stop = savepoint.checkpoint_type == Some(SnapshotType::SyncSavepoint);
         let is_last = self.latest.completed.as_ref().is_none_or(|checkpoint| checkpoint.id < savepoint.id);
-        // A time that the cluster does not tell may be later.
+        // A missing time may be later.
         let was_restored = self.latest.restored.as_ref().is_some_and(|restored| {
             let times = restored.restore_timestamp.zip(savepoint.trigger_timestamp);
             times.is_none_or(|(restored, triggered)| restored > triggered)
@@ -256,8 +244,8 @@ impl Checkpoints {
 }
 
 impl Checkpoints {
-    /// The path of the newest snapshot that a job can start from: the last completed checkpoint that was not deleted,
-    /// or what the job was restored from if it has completed none since.
+    /// Returns the path of the newest snapshot that a job can start from: the last completed checkpoint that was not
+    /// deleted, or the snapshot that the job was restored from if it has completed no checkpoint since.
     pub(crate) fn start_from(&self) -> Option<String> {
         let completed = self.latest.completed.as_ref().filter(|checkpoint| checkpoint.discarded != Some(true));
         let restored = self.latest.restored.as_ref().and_then(|restored| restored.external_path.clone());
@@ -266,7 +254,7 @@ impl Checkpoints {
 }
 
 impl CheckpointStatus {
-    /// The checkpoint's number or the failure; `None` while it is in progress.
+    /// Returns the checkpoint's number or the failure; `None` while the checkpoint is in progress.
     pub fn outcome(&self) -> Option<Outcome<i64>> {
         let operation = self.operation.as_ref().filter(|_| self.status.id == QueueStatus::Completed)?;
         match (&operation.failure_cause, operation.checkpoint_id) {

@@ -8,26 +8,27 @@ use crate::flink::tuning::{DEFAULT_CACHE_TIME, MAX_CACHE_TIME};
 use crate::schema::{json_structs, operations};
 
 operations! { FlinkRest;
-    /// What the cluster has and does: TaskManagers, slots, jobs by their state.
+    /// Returns the numbers of TaskManagers, slots, and jobs by state.
     ///
     /// Never rejects. [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#overview-1).
     Safe GET "/overview" GetOverview "getClusterOverview" -> Overview {}
 
-    /// How the web interface is set up, and which Flink it is.
+    /// Returns the configuration of the web interface, and Flink's version.
     ///
     /// Never rejects. [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#config).
     Safe GET "/config" GetConfig "getDashboardConfiguration" -> DashboardConfig {}
 
-    /// Shuts the cluster down. Answers at once, and then **waits** until the result of every trigger that has completed
-    /// was read or forgotten (`rest.async.store-duration`, 5 min): jobs run on until then, and this address answers.
+    /// Shuts the cluster down. The response comes at once. The cluster then **waits** until the result of every
+    /// completed trigger was read or forgotten (`rest.async.store-duration`, 5 min). Until then, jobs run, and the
+    /// address answers.
     ///
-    /// Never rejects; a second one finds the cluster going down or gone.
+    /// Never rejects. A second request finds the cluster shutting down or gone.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#cluster).
     Idempotent DELETE "/cluster" ShutdownCluster "shutdownCluster" -> Acknowledged {}
 }
 
 json_structs! {
-    /// What a cluster has and does.
+    /// The numbers of TaskManagers, slots, and jobs by state.
     pub struct Overview in kebab {
         /// Registered TaskManagers.
         pub task_managers: Option<u32> = "taskmanagers",
@@ -35,16 +36,16 @@ json_structs! {
         pub slots_total: Option<u32>,
         /// Task slots without a task.
         pub slots_available: Option<u32>,
-        /// TaskManagers that get no new tasks; `None` without such TaskManagers.
+        /// TaskManagers that get no new tasks; `None` if no TaskManager is blocked.
         pub task_managers_blocked: Option<u32> = "taskmanagers-blocked",
-        /// Free slots on blocked TaskManagers; `None` without such TaskManagers.
+        /// Free slots on blocked TaskManagers; `None` if no TaskManager is blocked.
         pub slots_free_and_blocked: Option<u32>,
         /// Jobs that have not ended.
         pub jobs_running: Option<u32>,
         /// Jobs that ended by themselves or were stopped.
         pub jobs_finished: Option<u32>,
         pub jobs_cancelled: Option<u32>,
-        /// Jobs that failed for good.
+        /// Jobs that have failed and will not be restarted.
         pub jobs_failed: Option<u32>,
         /// Flink's version, as in `2.3.0`.
         pub flink_version: Option<String>,
@@ -52,43 +53,41 @@ json_structs! {
         pub flink_commit: Option<String>,
     }
 
-    /// How the web interface is set up.
+    /// The configuration of the web interface.
     pub struct DashboardConfig in kebab {
-        /// How often the web interface asks, and how old cached answers may be; milliseconds.
+        /// How often the web interface polls, and how old cached responses may be, in milliseconds.
         pub refresh_interval: Option<i64>,
         /// The server's time zone, by name.
         pub timezone_name: Option<String>,
-        /// The server's offset from UTC; milliseconds.
+        /// The server's offset from UTC in milliseconds.
         pub timezone_offset: Option<i64>,
         /// Flink's version, as in `2.3.0`. See [`version`](Self::version).
         pub flink_version: Option<String>,
         /// The commit that Flink was built from, and its date.
         pub flink_revision: Option<String>,
-        /// What the web interface offers.
         pub features: Features,
     }
 
-    /// What the web interface offers. The REST API does more: only `web_submit` also closes operations.
+    /// The features of the web interface. Only `web_submit` also affects the REST API.
     pub struct Features in kebab {
-        /// Jars can be uploaded and run.
+        /// Jars can be uploaded and run. If false, the cluster rejects these operations.
         pub web_submit: Option<bool>,
         /// The web interface has a button to cancel jobs. Since 1.15.
         pub web_cancel: Option<bool>,
         /// The web interface has buttons to rescale jobs. Since 1.18.
         pub web_rescale: Option<bool>,
-        /// This is a HistoryServer.
+        /// The server is a HistoryServer.
         pub web_history: Option<bool>,
     }
 }
 
 impl DashboardConfig {
-    /// Flink's version, if it looks like one.
+    /// Returns Flink's version; `None` if it cannot be read.
     pub fn version(&self) -> Option<FlinkVersion> {
         FlinkVersion::parse(self.flink_version.as_deref()?)
     }
 
-    /// How old answers from the caches may be; an hour at the most, whatever the cluster says, and 3 s, its default,
-    /// if it says nothing.
+    /// Returns how old cached responses may be: 3 s, the default, if the cluster does not say, and at most an hour.
     pub(crate) fn freshness(&self) -> Duration {
         let interval =
             self.refresh_interval.map(|interval| Duration::from_millis(u64::try_from(interval).unwrap_or(0)));
@@ -99,17 +98,18 @@ impl DashboardConfig {
 /// A release of Flink, to choose between requests that differ by version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlinkVersion {
-    /// As the 1 of 1.20.5.
+    /// The 1 of 1.20.5.
     pub major: u32,
-    /// As the 20 of 1.20.5.
+    /// The 20 of 1.20.5.
     pub minor: u32,
 }
 
 impl FlinkVersion {
-    /// The first release whose jars run with `claimMode`; older releases say `restoreMode` and reject other fields.
+    /// The first release that accepts `claimMode` for a run. Older releases accept `restoreMode`, and reject
+    /// `claimMode`.
     pub const CLAIM_MODE: Self = Self { major: 1, minor: 20 };
 
-    /// Reads `2.3.0`, `1.20-SNAPSHOT` and the like.
+    /// Reads a version such as `2.3.0` or `1.20-SNAPSHOT`; `None` if the text is not a version.
     ///
     /// ```
     /// use pipewright::flink::cluster::FlinkVersion;

@@ -4,9 +4,9 @@ use std::fmt::{self, Write as _};
 
 use crate::url::Parameter;
 
-/// Several values of one query parameter, with commas in between.
+/// Several values of one query parameter, separated by commas.
 ///
-/// Flink decodes before it splits, so that a value that has a comma in it cannot be sent: it is a
+/// Flink decodes the parameter before it splits it. So a value that contains a comma cannot be sent, and is a
 /// [`BuildError`](crate::error::BuildError).
 ///
 /// ```
@@ -42,16 +42,15 @@ impl<T: fmt::Display> Parameter for CommaList<T> {
     fn problem(&self) -> Option<&'static str> {
         let mut commas = Commas(false);
         for value in &self.0 {
-            // It takes anything.
+            // Writing cannot fail.
             let _ = write!(commas, "{value}");
         }
         let Commas(is_torn) = commas;
-        is_torn
-            .then_some("Flink would take a value with a comma in it for two, and there is no way to escape the comma")
+        is_torn.then_some("a value contains a comma, which cannot be escaped: Flink would read it as two values")
     }
 }
 
-/// Whether there is a comma in what is written to it.
+/// A writer that records whether the text contains a comma.
 struct Commas(bool);
 
 impl fmt::Write for Commas {

@@ -1,8 +1,8 @@
-//! Cluster data sets: what a batch job has left on the cluster for another job to read
+//! Cluster data sets: results that a batch job keeps on the cluster for another job
 //! ([caching](https://nightlies.apache.org/flink/flink-docs-stable/docs/dev/datastream/execution_mode/)).
 //!
-//! To delete one is a trigger: the answer is an id, and the outcome is asked for with [`GetDatasetDeletion`]. Results
-//! are kept for `rest.async.store-duration` (5 min) after completion.
+//! A deletion is asynchronous: the response has a trigger id. Poll the outcome with [`GetDatasetDeletion`]. The cluster
+//! keeps results for `rest.async.store-duration` (5 min) after completion.
 
 use super::savepoints::{Removal, Trigger};
 use super::{DatasetId, FlinkRest, TriggerId};
@@ -14,7 +14,7 @@ operations! { FlinkRest;
     /// Never rejects. [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#datasets).
     Safe GET "/datasets" ListDatasets "getClusterDataSetList" -> Datasets {}
 
-    /// Deletes a data set. The answer is a trigger: see [`GetDatasetDeletion`].
+    /// Deletes a data set. The response has a trigger id: see [`GetDatasetDeletion`].
     ///
     /// **An unknown data set is not rejected**, and its deletion completes without a failure.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#datasets-datasetid).
@@ -22,9 +22,9 @@ operations! { FlinkRest;
         path { datasetid: DatasetId }
     }
 
-    /// The outcome of a deletion.
+    /// Returns the outcome of a deletion.
     ///
-    /// Rejected with 404: an unknown trigger, or one that was forgotten, for example in a restart of the JobManager.
+    /// Rejected with 404 if the cluster does not know the trigger, or has forgotten it, for example in a restart.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#datasets-delete-triggerid).
     Safe GET "/datasets/delete/{triggerid}" GetDatasetDeletion "getClusterDataSetDeleteStatus" -> Removal {
         path { triggerid: TriggerId }
@@ -34,14 +34,14 @@ operations! { FlinkRest;
 json_structs! {
     /// The data sets on a cluster.
     pub struct Datasets {
-        /// In no order that can be relied on.
+        /// In arbitrary order.
         pub datasets: Vec<Dataset> = "dataSets",
     }
 
     /// A data set.
     pub struct Dataset {
         pub id: DatasetId,
-        /// Whether all of its partitions are there.
+        /// Whether all its partitions exist.
         pub is_complete: Option<bool> = "isComplete",
     }
 }

@@ -17,20 +17,21 @@ json_structs! {
     }
 }
 
-/// Reads a rejection. What is not Flink's own JSON comes from a proxy.
+/// Parses a rejection. A body that is not Flink's JSON comes from a proxy.
 pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
     let is_json = content_type(response).is_none_or(|kind| kind.eq_ignore_ascii_case("application/json"));
     let read = json::read::<Errors>(response.body());
     let is_malformed = matches!(read, Err(JsonError::Malformed(_) | JsonError::NotUtf8 { .. }));
     let errors = match read {
         Ok(body) if is_json && !body.errors.is_empty() => body.errors,
-        // These two have no body, and come from Flink.
+        // Two of Flink's rejections have no body.
         _ if response.body().is_empty() && response.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             let message = "the body is larger than rest.server.max-content-length".to_owned();
             return ServiceError::rejected(info, response, None, message);
         }
         _ if response.body().is_empty() && response.status() == StatusCode::MOVED_PERMANENTLY => {
-            let message = "plain http was spoken to a TLS port: the base address must begin with https".to_owned();
+            let message =
+                "the request used plain http on a TLS port: the base address must begin with https".to_owned();
             return ServiceError::rejected(info, response, None, message);
         }
         _ => {
@@ -79,32 +80,33 @@ pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Byte
         .with_transient(no_leader || timed_out || status == StatusCode::TOO_MANY_REQUESTS)
 }
 
-/// Whether a rejection is Flink's JSON. Another server could have written those without a body.
+/// Returns whether a rejection is Flink's JSON. A rejection without a body could be from another server.
 pub(super) fn identifies_service(rejection: &ServiceError) -> bool {
     rejection.details().is_some()
 }
 
-/// A JobManager that is dead or hangs, while its REST endpoint or that of another JobManager still answers; it passes.
+/// Returns whether a JobManager is dead or hangs, while its REST endpoint or that of another JobManager still answers.
+/// This is temporary.
 fn is_of_failover(text: &str) -> bool {
     text.contains("TimeoutException") || text.contains("RecipientUnreachableException")
 }
 
-/// Whether a rejection says that the cluster could not ask its own JobManager: the outcome is as open as without an
-/// answer.
+/// Returns whether a rejection says that the cluster could not reach its own JobManager. The outcome is then as unknown
+/// as without a response.
 pub(super) fn is_passing(error: &ServiceError) -> bool {
     let text = error.details().unwrap_or_default();
     error.kind() == ErrorKind::Rejected
         && (text.contains("AskTimeoutException") || text.contains("RecipientUnreachableException"))
 }
 
-/// Whether a rejection means that the cluster has not got the jar: uploads are lost with the JobManager, and are not
-/// shared.
+/// Returns whether a rejection means that the cluster does not have the jar: a JobManager loses its uploads when it
+/// ends, and does not share them.
 pub(super) fn is_unknown_jar(error: &ServiceError) -> bool {
     let text = error.details().unwrap_or_default();
     error.kind() == ErrorKind::Rejected && text.contains("Jar file ") && text.contains(" does not exist")
 }
 
-/// What internal errors are about that come before the server has done anything.
+/// The texts of internal errors that occur before the server has done anything.
 const OUTRIGHT: [&str; 4] = [
     "FlinkJobNotFoundException",
     "UnsupportedOperationException",
@@ -112,14 +114,15 @@ const OUTRIGHT: [&str; 4] = [
     "`duration` must be set between",
 ];
 
-/// The operation whose rejections do not mean that nothing happened.
+/// The operation of which a rejection does not mean that no job runs.
 const SUBMIT: &str = "submitJobFromJar";
-/// Whatever a plan ran into, it left nothing behind.
+/// The plans: whatever their error is, they start no job.
 const PLAN: [&str; 2] = ["generatePlanFromJar", "getPlanFromJar"];
 const RUN_APPLICATION: &str = "submitApplicationFromJar";
 
-/// A main method that fails may have submitted its job before; one that was never called has not. A duplicate is no
-/// proof either: the second `execute` of a program that got an id is rejected as one of the first, whose job runs on.
+/// Returns whether a rejected run was applied. A main method that fails may have submitted its job before. A main
+/// method that was never called has not. A rejection as a duplicate proves nothing: the second `execute` of a program
+/// is rejected as a duplicate of its first, whose job runs.
 fn submitted(status: StatusCode, text: &str) -> Applied {
     let has_run = text.contains("Could not execute application");
     let found_no_program = text.contains("ProgramInvocationException") || text.contains("Jar file ");
@@ -131,7 +134,8 @@ fn submitted(status: StatusCode, text: &str) -> Applied {
     }
 }
 
-/// Whether a rejection means that the cluster does not know the job: never had it, has forgotten it, or was restarted.
+/// Returns whether a rejection means that the cluster does not know the job: it never had the job, has forgotten it, or
+/// was restarted.
 ///
 /// Flink says so with 404 on some paths and with 500 on others.
 pub fn is_unknown_job(error: &ServiceError) -> bool {
@@ -148,8 +152,8 @@ fn is_job_not_found(text: &str) -> bool {
     })
 }
 
-/// Whether a rejection means that the cluster does not know the trigger: never had it, has forgotten it, or was
-/// restarted.
+/// Returns whether a rejection means that the cluster does not know the trigger: it never had the trigger, has
+/// forgotten it, or was restarted.
 pub(super) fn is_unknown_trigger(error: &ServiceError) -> bool {
     let text = error.details().unwrap_or_default();
     error.kind() == ErrorKind::Rejected

@@ -7,17 +7,17 @@ use crate::schema::json_structs;
 json_structs! {
     /// An exception of the server.
     pub struct Throwable {
-        /// Its class, which is mostly a wrapper: [`cause`](Throwable::cause) finds the useful cause.
+        /// Its class, which is usually a wrapper: read the useful cause with [`cause`](Throwable::cause).
         pub class: Option<String>,
         /// The whole text, with its `Caused by:` lines.
         pub stack_trace: Option<String> = "stack-trace",
-        /// The exception in Java's own serialisation, as Base64: of use to a JVM only.
+        /// The exception in Java's serialization, as Base64. Only a JVM can read it.
         pub serialized: Option<String> = "serialized-throwable",
     }
 }
 
 impl Throwable {
-    /// The exception at the bottom of the trace.
+    /// Returns the exception at the bottom of the trace.
     pub fn cause(&self) -> Cause {
         let mut cause = Cause::of(self.stack_trace.as_deref().unwrap_or_default());
         if cause.class.is_empty() {
@@ -26,7 +26,7 @@ impl Throwable {
         cause
     }
 
-    /// The path in the message of a `StopWithSavepointStoppingException`.
+    /// Returns the path in the message of a `StopWithSavepointStoppingException`.
     pub(super) fn savepoint(&self) -> Option<&str> {
         let (_, message) = self.stack_trace.as_deref()?.split_once("StopWithSavepointStoppingException: ")?;
         let (_, rest) = message.split_once("A savepoint has been created at: ")?;
@@ -35,19 +35,19 @@ impl Throwable {
     }
 }
 
-/// The exception that is to blame, taken from the text of a stack trace.
+/// The exception that caused a failure, read from the text of a stack trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
-    /// Its class with its package; empty when the text names none.
+    /// Its class with its package; empty if the text has no class.
     pub class: String,
-    /// Its message, all lines of it; empty when it has none.
+    /// Its message, with all lines; empty if it has no message.
     pub message: String,
-    /// The exception just around it, when that says something else.
+    /// The exception that wraps it; `None` if that says nothing else.
     pub context: Option<String>,
 }
 
 impl Cause {
-    /// The deepest `Caused by:` of a stack trace, or its first line.
+    /// Reads the deepest `Caused by:` of a stack trace, or its first line if it has none.
     ///
     /// ```
     /// use pipewright::flink::Cause;
@@ -68,13 +68,13 @@ impl Cause {
         Self { class: class.to_owned(), message: message.to_owned(), context }
     }
 
-    /// The class without its package.
+    /// Returns the class without its package.
     pub fn simple_class(&self) -> &str {
         self.class.rsplit('.').next().unwrap_or_default()
     }
 }
 
-/// Class and message of one exception of a trace, without the frames.
+/// Returns class and message of one exception of a trace, without the frames.
 fn header(exception: &str) -> (&str, &str) {
     let frames = ["\n\tat ", "\n\t...", "\n\tSuppressed:"];
     let end = frames.iter().filter_map(|mark| exception.find(mark)).min().unwrap_or(exception.len());

@@ -1,22 +1,23 @@
-//! Flame graphs: what the threads of a vertex's tasks are doing, by samples of their stacks.
+//! Flame graphs: samples of the stacks of the threads that run a vertex's tasks.
 
 use super::{FlinkRest, JobId, Millis, VertexId};
 use crate::schema::{json_structs, operations, string_enums};
 
 operations! { FlinkRest;
-    /// What the threads of a vertex are doing. The server takes samples on request: see [`state`](FlameGraph::state),
-    /// and [`SampleFlameGraph`](super::flow::SampleFlameGraph) for waiting. They are kept for
-    /// `rest.flamegraph.refresh-interval` (1 min).
+    /// Returns the flame graph of a vertex.
     ///
-    /// Answers without data unless `rest.flamegraph.enabled` is set. Rejected with 404: an unknown job, vertex or
-    /// subtask.
+    /// The server takes the samples on request, so the first response has no data: see [`state`](FlameGraph::state).
+    /// The goal [`SampleFlameGraph`](super::flow::SampleFlameGraph) waits for the samples. The server keeps them for
+    /// `rest.flamegraph.refresh-interval` (1 min). Unless `rest.flamegraph.enabled` is set, the response has no data.
+    ///
+    /// An unknown job, vertex or subtask is rejected with 404.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-flamegraph).
     Safe GET "/jobs/{jobid}/vertices/{vertexid}/flamegraph" GetFlameGraph "getJobVertexFlameGraph" -> FlameGraph {
         path { jobid: JobId, vertexid: VertexId }
         query? {
-            /// Which samples to count; all of them by default.
+            /// Which samples to count; all samples by default.
             kind: FlameGraphKind = "type",
-            /// Only of one subtask, from 0. Since 1.17; older servers ignore it.
+            /// Samples only one subtask, counted from 0. Since 1.17; older servers ignore it.
             subtask: u32 = "subtaskindex",
         }
     }
@@ -25,42 +26,42 @@ operations! { FlinkRest;
 string_enums! {
     /// Which samples a flame graph counts.
     pub enum FlameGraphKind {
-        /// All of them.
+        /// All samples.
         Full = "FULL",
-        /// Those of threads that ran.
+        /// Samples of threads that were running.
         OnCpu = "ON_CPU",
-        /// Those of threads that waited.
+        /// Samples of threads that were waiting.
         OffCpu = "OFF_CPU",
     }
 }
 
 json_structs! {
-    /// What threads were doing.
+    /// A flame graph.
     pub struct FlameGraph {
-        /// When sampling ended; negative for what [`state`](Self::state) says.
+        /// When sampling ended. A negative number is a code: see [`state`](Self::state).
         pub end_timestamp: Millis = "endTimestamp",
-        /// The root; its children are what the stacks begin with.
+        /// The root. Its children are the first frames of the stacks. `None` if there is no flame graph.
         pub data: Option<FlameNode>,
     }
 
-    /// A frame of stacks that are the same up to here.
+    /// A frame that several stacks have in common.
     pub struct FlameNode {
         /// Class, method and line, as in `java.lang.Thread.run:840`.
         pub name: Option<String>,
-        /// In how many samples.
+        /// The number of samples with this frame.
         pub value: Option<i64>,
-        /// What it called.
+        /// The frames that it called.
         pub children: Vec<FlameNode>,
     }
 }
 
-/// Whether there is a flame graph, and why not.
+/// Whether a flame graph exists, and otherwise why not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FlameGraphState {
-    /// Here it is.
+    /// The flame graph exists.
     Ready,
-    /// Samples are being taken: ask again.
+    /// Samples are being taken: request the flame graph again.
     Sampling,
     /// The job or the vertex has ended.
     Ended,
@@ -71,7 +72,7 @@ pub enum FlameGraphState {
 }
 
 impl FlameGraph {
-    /// Whether it is there.
+    /// Returns whether the response has a flame graph, and otherwise why not.
     pub fn state(&self) -> FlameGraphState {
         match self.end_timestamp.0 {
             0.. => FlameGraphState::Ready,

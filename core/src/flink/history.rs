@@ -1,8 +1,8 @@
 //! The [HistoryServer](https://nightlies.apache.org/flink/flink-docs-stable/docs/deployment/advanced/historyserver/):
-//! what is left of jobs that have ended.
+//! the archive of jobs that have ended.
 //!
-//! It answers a part of the REST API's questions from files, without `/v1` in front of their paths. The same operations
-//! and answers serve, each wrapped in [`FromHistory`]; what it does not have does not compile:
+//! It offers a part of the REST API, from files, with paths without `/v1`. Wrap an operation in [`FromHistory`] to send
+//! it to a HistoryServer. An operation that the HistoryServer does not have does not compile:
 //!
 //! ```
 //! use pipewright::{Base, Operation, operation::RequestContext};
@@ -27,20 +27,26 @@
 //! # }
 //! ```
 //!
-//! It has [`GetConfig`], whose [`web_history`](super::cluster::Features::web_history) tells it from a JobManager;
-//! [`GetJobsOverview`]; of each job the details, plan, configuration, exceptions, accumulators, checkpoints, vertices,
-//! attempts of subtasks, and what is known of its JobManager; and since 2.3 the applications, and rescales of jobs of
-//! the adaptive scheduler.
+//! The HistoryServer has:
 //!
-//! It does **not** have: the overview and the list of jobs, their status and execution result, metrics, watermarks,
-//! back pressure, flame graphs, TaskManagers, logs, and whatever changes something; of vertices and subtasks neither
-//! the accumulators nor the current attempt ([`GetAttempt`] has both for each attempt). So no flow runs on it, but none
-//! is needed: what it knows does not change any more.
+//! * [`GetConfig`]: its [`web_history`](super::cluster::Features::web_history) is true, unlike that of a JobManager;
+//! * [`GetJobsOverview`];
+//! * for each job its details, plan, configuration, exceptions, accumulators, checkpoints, vertices, attempts of
+//!   subtasks, and facts about its JobManager;
+//! * since 2.3 the applications, and the rescales of jobs of the adaptive scheduler.
 //!
-//! What it lacks is rejected, as is an unknown job, with 404 and `File not found.`; an answer that a JobManager had
-//! rejected when the job was archived, such as of rescales without the adaptive scheduler, is a rejection with status
-//! **200**. Options in a query, such as [`max_exceptions`](GetJobExceptions::max_exceptions), are ignored. A job
-//! appears `historyserver.archive.fs.refresh-interval` (10 s) after it has ended, or later.
+//! It does **not** have:
+//!
+//! * the cluster overview, the list of jobs, their status and execution result;
+//! * metrics, watermarks, back pressure, flame graphs, TaskManagers and logs;
+//! * the accumulators and the current attempt of vertices and subtasks ([`GetAttempt`] has both for each attempt);
+//! * operations that change something. So no flow runs on it. No flow is needed, because its data do not change.
+//!
+//! A path that the HistoryServer does not have, and an unknown job, are rejected with 404 and `File not found.` If a
+//! JobManager had rejected an operation when the job was archived, the rejection has status **200**. An example are
+//! rescales without the adaptive scheduler. Options in a query, such as
+//! [`max_exceptions`](GetJobExceptions::max_exceptions), are ignored. A job appears at the earliest
+//! `historyserver.archive.fs.refresh-interval` (10 s) after it has ended.
 
 use std::time::Duration;
 
@@ -61,11 +67,11 @@ use crate::body::Body;
 use crate::error::{BuildError, ServiceError};
 use crate::operation::{Effect, Operation, OperationInfo, RequestContext, Service};
 
-/// A HistoryServer: a marker, the [`Service`] of [`FromHistory`].
+/// A marker for a HistoryServer: the [`Service`] of [`FromHistory`].
 #[derive(Clone, Copy, Debug)]
 pub enum HistoryServer {}
 
-/// A HistoryServer. See [`Client`](crate::driver::Client) for what it can.
+/// A client for a HistoryServer. See [`Client`](crate::driver::Client) for its methods.
 pub type FlinkHistory<T> = crate::driver::Client<HistoryServer, T>;
 
 impl Service for HistoryServer {
@@ -82,14 +88,14 @@ impl Service for HistoryServer {
     }
 }
 
-/// An operation of the REST API that a HistoryServer has, too. Sealed: the list is its own.
+/// An operation of the REST API that a HistoryServer has, too. This trait is sealed.
 pub trait Archived: Operation<Service = FlinkRest> + sealed::Sealed {}
 
 mod sealed {
     pub trait Sealed {}
 }
 
-/// Asks a HistoryServer instead of a JobManager. See [the module](self).
+/// Sends an operation to a HistoryServer instead of a JobManager. See [the module](self).
 #[derive(Clone, Debug, PartialEq)]
 pub struct FromHistory<O>(pub O);
 
@@ -119,7 +125,7 @@ impl<O: Archived> Operation for FromHistory<O> {
     }
 }
 
-/// How the file of an answer begins that was a rejection.
+/// The beginning of an archived response that was a rejection.
 const REJECTED: &[u8] = br#"{"errors":["#;
 
 macro_rules! archived {

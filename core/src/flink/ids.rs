@@ -1,4 +1,4 @@
-//! Ids: newtypes, so that they cannot be confused.
+//! Ids as newtypes, so that the compiler tells them apart.
 
 use std::fmt::{self, Write as _};
 
@@ -16,12 +16,12 @@ macro_rules! ids {
         pub struct $name(u128);
 
         impl $name {
-            /// Makes an id of 128 bits, such as the caller's random bits.
+            /// Creates an id from 128 bits, such as the caller's random bits.
             pub const fn from_bits(bits: u128) -> Self {
                 Self(bits)
             }
 
-            /// Its bits.
+            /// Returns the bits of the id.
             pub const fn bits(self) -> u128 {
                 self.0
             }
@@ -127,18 +127,18 @@ fn value(digit: u8) -> u8 {
 
 ids! {
     "32 hexadecimal digits", hex, write_hex;
-    /// A job. The client that submits it may choose the id; it must then be new since the JobManager started.
+    /// The id of a job. The client that submits the job may choose it. No job may have had it since the JobManager
+    /// started.
     JobId;
-    /// An operation that the cluster carries out in the background. Chosen by the client, it makes the trigger
-    /// idempotent.
+    /// The id of an asynchronous operation. If the client chooses it, the trigger is idempotent.
     TriggerId;
-    /// A vertex of a job's graph: one or several operators in a chain.
+    /// The id of a vertex of a job's graph, which is a chain of operators.
     VertexId;
-    /// An application: what a main method submits, one or several jobs. Since 2.3.
+    /// The id of an application: the jobs that a main method submits when it is run. Since 2.3.
     ApplicationId;
-    /// A data set that a job has left on the cluster.
+    /// The id of a data set that a job keeps on the cluster.
     DatasetId;
-    /// A change of a job's parallelism, carried out or not.
+    /// The id of a rescale: a change of a job's parallelism, carried out or not.
     RescaleId;
 }
 

@@ -1,7 +1,7 @@
 //! Jars: upload, list, plan, run, delete.
 //!
-//! A cluster with `web.submit.enable: false` answers these with 404 or 400. Uploads are lost with the JobManager
-//! unless `web.upload.dir` is set.
+//! A cluster with `web.submit.enable: false` rejects these operations with 404 or 400. A JobManager loses its uploads
+//! when it ends, unless `web.upload.dir` is set.
 //!
 //! Planning and running a jar execute its main method **in the JobManager process that answers**. A main method that
 //! calls `System.exit` kills that process: the connection is closed without an answer, and without high availability
@@ -36,21 +36,21 @@ operations! { FlinkRest;
         path { jarid: JarId }
     }
 
-    /// Runs the main method of a jar just far enough to learn the graph of its job, and submits nothing.
+    /// Returns the graph of a jar's job. Executes the main method up to the submission, and submits no job.
     ///
-    /// Submits nothing, but executes `main()`, which can kill the JobManager: see [`jars`](self). Therefore it is not
-    /// sent again after an attempt without an answer. Rejected with 500: an unknown jar, a main method that throws or
-    /// never calls `execute`.
+    /// The main method can kill the JobManager: see [`jars`](self). So the operation is not repeated after an attempt
+    /// without a response. Rejected with 500 if the jar is unknown, or if the main method throws an exception or never
+    /// calls `execute`.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jars-jarid-plan).
     Once POST "/jars/{jarid}/plan" PlanJar "generatePlanFromJar" -> Plan {
         timeout 180;
         path { jarid: JarId }
         json? {
-            /// The class with the main method, for a jar without a `Main-Class`.
+            /// The class with the main method; the `Main-Class` of the jar by default.
             entry_class: String = "entryClass",
             /// The arguments of the main method.
             program_args: Vec<String> = "programArgsList",
-            /// The parallelism of operators that have none of their own; -1 for the cluster's default.
+            /// The parallelism of operators whose parallelism the program does not set; -1 for the cluster's default.
             parallelism: i32,
             /// The id that the graph names; a random id by default.
             job_id: JobId = "jobId",
@@ -59,43 +59,46 @@ operations! { FlinkRest;
         }
     }
 
-    /// The same as [`PlanJar`] by `GET`, for proxies that pass nothing else on. Not in the published description.
+    /// Returns the graph of a jar's job, as [`PlanJar`] does, but by `GET`. Use it only if a proxy allows no other
+    /// method. Not in the published description.
     ///
-    /// Executes `main()`, although it is a `GET`: a proxy that repeats it can kill the JobManager, see [`jars`](self).
-    /// Rejected with 500: an unknown jar, a main method that throws or never calls `execute`.
+    /// Executes `main()`, although it is a `GET`: if a proxy repeats it, that can kill the JobManager, see
+    /// [`jars`](self). Rejected as [`PlanJar`] is.
     Once GET "/jars/{jarid}/plan" GetJarPlan "getPlanFromJar" -> Plan {
         timeout 180;
         path { jarid: JarId }
         query? {
-            /// The class with the main method, for a jar without a `Main-Class`.
+            /// The class with the main method; the `Main-Class` of the jar by default.
             entry_class: String = "entry-class",
-            /// The arguments of the main method; none of them can have a comma in it.
+            /// The arguments of the main method. They must not contain a comma.
             program_args: CommaList<String> = "programArg",
-            /// The parallelism of operators that have none of their own; -1 for the cluster's default.
+            /// The parallelism of operators whose parallelism the program does not set; -1 for the cluster's default.
             parallelism: i32,
         }
     }
 
-    /// Runs the main method of a jar and submits its job; answers as soon as it is submitted.
+    /// Runs the main method of a jar. The response comes as soon as its job is submitted. The goal
+    /// [`RunJar`](super::RunJar) handles all of the following.
     ///
-    /// With a chosen [`job_id`](Self::job_id) the caller can look the job up after an attempt without an answer, and a
-    /// second attempt is rejected as a duplicate: the id must be new since the JobManager started. The second attempt
-    /// executes `main()` again all the same, which can kill the JobManager: see [`jars`](self). Look the job up first.
-    /// **A rejection with 400 does not mean that no job runs**: a main method that fails after `execute` leaves its job
-    /// behind, and one that calls `execute` twice is rejected as a duplicate of itself. Rejected with 500: an unknown
-    /// jar. The flow [`RunJar`](super::RunJar) takes care of all that.
+    /// Set a [`job_id`](Self::job_id) that is new since the JobManager started. Then you can look the job up after an
+    /// attempt without a response, and a second attempt is rejected as a duplicate. But the second attempt executes
+    /// `main()` again, which can kill the JobManager: see [`jars`](self). So look the job up first.
+    ///
+    /// **A rejection with 400 does not mean that no job runs.** If the main method fails after `execute`, its job runs.
+    /// If it calls `execute` twice, the second call is rejected as a duplicate of the first. An unknown jar is rejected
+    /// with 500.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jars-jarid-run).
     Once POST "/jars/{jarid}/run" SubmitJar "submitJobFromJar" -> Submitted {
         timeout 180;
         path { jarid: JarId }
         json? {
-            /// The class with the main method, for a jar without a `Main-Class`.
+            /// The class with the main method; the `Main-Class` of the jar by default.
             entry_class: String = "entryClass",
             /// The arguments of the main method.
             program_args: Vec<String> = "programArgsList",
-            /// The parallelism of operators that have none of their own; -1 for the cluster's default.
+            /// The parallelism of operators whose parallelism the program does not set; -1 for the cluster's default.
             parallelism: i32,
-            /// Client-chosen: makes the job findable.
+            /// The job's id. If the client chooses it, the client can look the job up.
             job_id: JobId = "jobId",
             /// State in the savepoint that the new graph has no operator for is dropped instead of rejected.
             allow_non_restored_state: bool = "allowNonRestoredState",
@@ -103,33 +106,34 @@ operations! { FlinkRest;
             savepoint_path: String = "savepointPath",
             /// Who owns that savepoint from then on. Since 1.20; older releases reject the whole request.
             claim_mode: ClaimMode = "claimMode",
-            /// The same for clusters before 1.20. Still read by 2.3.
+            /// The older name of `claim_mode`, for clusters before 1.20. 2.3 still accepts it.
             restore_mode: ClaimMode = "restoreMode",
             /// Configuration for this job. Since 1.17.
             flink_configuration: BTreeMap<String, String> = "flinkConfiguration",
         }
     }
 
-    /// Runs the main method of a jar **in the JobManager, later**: answers before it is called, so that all its
-    /// failures are found only at the application. Since 2.3.
+    /// Runs the main method of a jar asynchronously. **The response comes before the main method is called**, so all
+    /// its failures are failures of the application. Since 2.3.
     ///
-    /// With a chosen [`application_id`](Self::application_id) the caller can look up the outcome of the first attempt.
-    /// A `main()` that calls `System.exit` kills the JobManager after the answer, or before it: look the application up
-    /// before a second attempt. What the main method submits, one or several jobs, belongs to the application: see
+    /// Set an [`application_id`](Self::application_id), to look up the outcome of the first attempt. A `main()` that
+    /// calls `System.exit` kills the JobManager after the response, or before it. So look the application up before a
+    /// second attempt. The jobs of the main method belong to the application: see
     /// [`GetApplication`](super::applications::GetApplication) and
-    /// [`GetApplicationExceptions`](super::applications::GetApplicationExceptions). Rejected with 500: an unknown jar.
+    /// [`GetApplicationExceptions`](super::applications::GetApplicationExceptions). An unknown jar is rejected with
+    /// 500.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-master/docs/ops/rest_api/#jars-jarid-run-application).
     Once POST "/jars/{jarid}/run-application" RunApplication "submitApplicationFromJar" -> ApplicationSubmitted {
         timeout 180;
         path { jarid: JarId }
         json? {
-            /// The class with the main method, for a jar without a `Main-Class`.
+            /// The class with the main method; the `Main-Class` of the jar by default.
             entry_class: String = "entryClass",
             /// The arguments of the main method.
             program_args: Vec<String> = "programArgsList",
-            /// The parallelism of operators that have none of their own; -1 for the cluster's default.
+            /// The parallelism of operators whose parallelism the program does not set; -1 for the cluster's default.
             parallelism: i32,
-            /// Client-chosen: the id of its one job.
+            /// The id of the application's only job.
             job_id: JobId = "jobId",
             /// State in the savepoint that the new graph has no operator for is dropped instead of rejected.
             allow_non_restored_state: bool = "allowNonRestoredState",
@@ -139,7 +143,7 @@ operations! { FlinkRest;
             claim_mode: ClaimMode = "claimMode",
             /// Configuration for its jobs.
             flink_configuration: BTreeMap<String, String> = "flinkConfiguration",
-            /// Client-chosen: makes the application findable.
+            /// The application's id. If the client chooses it, the client can look the application up.
             application_id: ApplicationId = "applicationId",
         }
     }
@@ -150,8 +154,8 @@ pub(crate) const UPLOAD: &[&OperationInfo] = &[UploadJar::INFO];
 
 /// Uploads a jar.
 ///
-/// The server takes anything under a name that ends in `.jar` and looks into it only when it is run; it may replace
-/// characters such as `;`, `=` and `,` in the name, so take the id from the answer. Uploading twice makes two jars. The
+/// The server accepts any file with a name that ends in `.jar`, and reads it only when it is run. It may replace
+/// characters such as `;`, `=` and `,` in the name, so take the id from the response. Two uploads create two jars. The
 /// content may be a [`Source`](crate::Source), so that a file need not be read into memory.
 /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jars-upload).
 ///
@@ -168,21 +172,21 @@ pub(crate) const UPLOAD: &[&OperationInfo] = &[UploadJar::INFO];
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct UploadJar {
-    /// The file name; the jar's id will end in it.
+    /// The file name. The jar's id will end in it.
     pub name: String,
-    /// The jar.
+    /// The bytes of the jar.
     pub content: Body,
-    /// What separates the parts of the form; must not occur in the jar.
+    /// The separator of the parts of the form. It must not occur in the jar.
     pub boundary: u128,
 }
 
 impl UploadJar {
-    /// An upload under a file name.
+    /// Creates an upload under a file name.
     pub fn new(name: impl Into<String>, content: impl Into<Body>) -> Self {
         Self { name: name.into(), content: content.into(), boundary: 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834 }
     }
 
-    /// Another boundary, such as random bits.
+    /// Sets the boundary, for example to random bits.
     pub fn boundary(mut self, boundary: u128) -> Self {
         self.boundary = boundary;
         self
@@ -191,14 +195,14 @@ impl UploadJar {
     #[allow(clippy::case_sensitive_file_extension_comparisons, reason = "the server compares so too")]
     fn check_name(&self) -> Result<(), BuildError> {
         let problem = match &*self.name {
-            name if !name.ends_with(".jar") => "the server takes only names that end in .jar",
+            name if !name.ends_with(".jar") => "the server accepts only names that end in .jar",
             ".jar" => "the name in front of .jar is missing",
-            name if name.contains(['/', '\\']) => "the server would cut the directories off: give the file name alone",
+            name if name.contains(['/', '\\']) => "the server would remove the directories: give only the file name",
             name if name.contains('"') || name.chars().any(char::is_control) => {
                 "quotes and control characters cannot be sent in a file name"
             }
             name if name.len() > 200 => {
-                "file systems take names of up to 255 bytes, and the server puts an id in front"
+                "it is too long: file names have up to 255 bytes, and the server puts an id in front"
             }
             _ => return Ok(()),
         };
@@ -238,7 +242,7 @@ impl Operation for UploadJar {
 }
 
 json_structs! {
-    /// The answer to an upload.
+    /// The response to an upload.
     pub struct Uploaded {
         /// The file's path on the server. See [`jar_id`](Self::jar_id).
         pub filename: String,
@@ -261,7 +265,7 @@ json_structs! {
         pub name: String,
         /// When it was uploaded, by the server's clock.
         pub uploaded: Option<Millis>,
-        /// Its main classes; empty when its manifest names none, or when it is no jar at all.
+        /// Its main classes; empty if its manifest has none, or if the file is not a jar.
         pub entry: Vec<JarEntry>,
     }
 
@@ -269,18 +273,18 @@ json_structs! {
     pub struct JarEntry {
         /// The class with its package.
         pub name: Option<String>,
-        /// What the program says of itself.
+        /// The program's description of itself.
         pub description: Option<String>,
     }
 
-    /// The answer to a run.
+    /// The response to a run.
     pub struct Submitted {
         pub job_id: JobId = "jobid",
         /// The application around it. Since 2.3; equal to the job's id.
         pub application_id: Option<ApplicationId> = "applicationId",
     }
 
-    /// The answer to a run as an application.
+    /// The response to a run as an application.
     pub struct ApplicationSubmitted {
         pub application_id: ApplicationId = "applicationid",
     }
@@ -291,15 +295,15 @@ json_structs! {
         pub plan: Graph,
     }
 
-    /// Vertices and what flows between them.
+    /// The graph of a job: its vertices and edges.
     pub struct Graph {
-        /// The job; a random id when nothing was submitted. Releases before 2.0 leave it out while a job has no graph.
+        /// The job's id; a random id in a plan. Before 2.0 it is `None` while a job has no graph.
         pub job: Option<String> = "jid",
-        /// The job's name; left out likewise.
+        /// The job's name. Before 2.0 it is `None` while a job has no graph.
         pub name: Option<String>,
         /// `STREAMING` or `BATCH`. Since 1.14.
         pub kind: Option<String> = "type",
-        /// The vertices, in no order that can be relied on.
+        /// The vertices, in arbitrary order.
         pub nodes: Vec<Node>,
     }
 
@@ -308,49 +312,49 @@ json_structs! {
         pub id: String,
         /// How many subtasks it has.
         pub parallelism: Option<i64>,
-        /// Empty, of historical interest.
+        /// Always empty.
         pub operator: Option<String>,
-        /// Empty, of historical interest.
+        /// Always empty.
         pub operator_strategy: Option<String>,
         /// The operators in it, as HTML.
         pub description: Option<String>,
-        /// What flows into it.
+        /// The edges into the vertex.
         pub inputs: Vec<Input>,
     }
 
     /// An edge between two vertices.
     pub struct Input {
-        /// Which input of the vertex it is, from 0.
+        /// The number of the vertex's input, from 0.
         pub number: Option<i64> = "num",
-        /// The vertex that it comes from.
+        /// The vertex that the edge comes from.
         pub id: String,
-        /// How records are dealt out, as in `HASH`.
+        /// How records are distributed, as in `HASH`.
         pub ship_strategy: Option<String>,
         /// `pipelined_bounded`, `blocking` and the like.
         pub exchange: Option<String>,
-        /// Of batch jobs.
+        /// Only for batch jobs.
         pub local_strategy: Option<String>,
-        /// Of batch jobs.
+        /// Only for batch jobs.
         pub caching: Option<String>,
     }
 }
 
 impl Uploaded {
-    /// The jar's id: the last part of its path on the server.
+    /// Returns the jar's id: the last part of its path on the server.
     pub fn jar_id(&self) -> JarId {
         JarId::from_path(&self.filename).unwrap_or_else(|| JarId::from(""))
     }
 }
 
 string_enums! {
-    /// Who owns a savepoint that a job was started from.
-    /// [Explained](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/state/savepoints/#resuming-from-savepoints).
+    /// Who owns the files of a savepoint after a job was started from it. [Flink's page about
+    /// savepoints](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/state/savepoints/#resuming-from-savepoints).
     pub enum ClaimMode {
-        /// The job: it may delete the savepoint when it no longer needs it.
+        /// The job owns them: it may delete the savepoint when it no longer needs it.
         Claim = "CLAIM",
-        /// Its first owner. The job's first checkpoint is full and does not refer to it.
+        /// The user owns them. The job's first checkpoint is full and does not refer to the savepoint.
         NoClaim = "NO_CLAIM",
-        /// No owner: the job may continue to refer to the savepoint. Removed in 2.x.
+        /// The ownership is undefined: the job may continue to refer to the savepoint. Removed in 2.x.
         Legacy = "LEGACY",
     }
 }

@@ -6,17 +6,16 @@ use crate::decode::Lines;
 use crate::schema::operations;
 
 operations! { FlinkRest;
-    /// The configuration of the cluster. Secrets come as `******`.
+    /// Returns the configuration of the cluster. Secrets are shown as `******`.
     ///
-    /// `web.tmpdir` tells one JobManager process from another: each appends a random id to the configured directory
-    /// when it starts. With several JobManagers it is that of the process that answers, whether or not it is the
-    /// leader.
+    /// `web.tmpdir` identifies a JobManager process: each process appends a random id to the configured directory when
+    /// it starts. With several JobManagers the response is from the process that answers, which may not be the leader.
     ///
     /// Never rejects.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobmanager-config).
     Safe GET "/jobmanager/config" GetJobManagerConfig "getClusterConfigurationInfo" -> Vec<ConfigEntry> {}
 
-    /// What the JobManager's JVM was started with. Not yet in 1.13.
+    /// Returns the JVM options and the class path of the JobManager. Not yet in 1.13.
     ///
     /// Never rejects.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobmanager-environment).
@@ -24,37 +23,37 @@ operations! { FlinkRest;
 
     /// Lists the log files of the JobManager.
     ///
-    /// Empty when Flink does not know where its logs are.
+    /// The list is empty if Flink does not know where its logs are.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobmanager-logs).
     Safe GET "/jobmanager/logs" ListJobManagerLogs "getJobManagerLogList" -> LogList {}
 
-    /// The JobManager's log, **streaming**: see [`logs`](super::logs). Not in the published description.
+    /// Returns the JobManager's log, **streaming**: see [`logs`](super::logs). Not in the published description.
     ///
-    /// Rejected with 404: Flink does not know where its log is.
+    /// Rejected with 404 if Flink does not know where its log is.
     Safe GET "/jobmanager/log" GetJobManagerLog "getJobManagerLog" -> Lines {
         streaming;
     }
 
-    /// What the JobManager wrote to its standard output, **streaming**: see [`logs`](super::logs). Not in the published
+    /// Returns the JobManager's standard output, **streaming**: see [`logs`](super::logs). Not in the published
     /// description.
     ///
-    /// Rejected with 404: Flink does not know where it is.
+    /// Rejected with 404 if Flink does not know where the file is.
     Safe GET "/jobmanager/stdout" GetJobManagerStdout "getJobManagerStdout" -> Lines {
         streaming;
     }
 
-    /// One of the log files, **streaming**: see [`logs`](super::logs). Not in the published description.
+    /// Returns a log file, **streaming**: see [`logs`](super::logs). Not in the published description.
     ///
-    /// Rejected with 404: there is no such file in the folder of the JobManager's log.
+    /// Rejected with 404 if the folder of the JobManager's log does not have this file.
     Safe GET "/jobmanager/logs/{filename}" GetJobManagerLogFile "getJobManagerCustomLog" -> Lines {
         streaming;
         path {
-            /// As [`ListJobManagerLogs`] calls it.
+            /// The name from [`ListJobManagerLogs`].
             filename: String,
         }
     }
 
-    /// What the JobManager's threads are doing. Not yet in 1.13.
+    /// Returns the stacks of the JobManager's threads. Not yet in 1.13.
     ///
     /// Never rejects.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobmanager-thread-dump).

@@ -1,8 +1,8 @@
-//! What JobManager and TaskManagers have in common: logs, threads, configuration.
+//! Logs, threads and configuration of JobManagers and TaskManagers.
 //!
-//! Log files and standard output are **streaming** operations: their answer is read line by line, however long the file
-//! is. The server sends the whole file, from its beginning to where it ends just then; it ignores `Range`, and knows no
-//! other way to ask for a part. With a blocking runtime:
+//! Log files and standard output are **streaming** operations: the response is read line by line, however long the file
+//! is. The server sends the whole file, from its beginning to its current end. It ignores `Range`, and offers no other
+//! way to request a part. With a blocking runtime:
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
@@ -23,50 +23,50 @@ use super::Millis;
 use crate::schema::json_structs;
 
 json_structs! {
-    /// The log files of a process, and those of others that write to the same folder.
+    /// The log files of a process, and of other processes that write to the same folder.
     pub struct LogList {
-        /// In no order that can be relied on.
+        /// In arbitrary order.
         pub logs: Vec<LogFile>,
     }
 
     /// A log file.
     pub struct LogFile {
-        /// Its name, to ask for it with.
+        /// Its name: request the file with it.
         pub name: String,
-        /// Its size; bytes.
+        /// Its size in bytes.
         pub size: Option<i64>,
-        /// When it was written to last. Since 1.14.
+        /// When it was last written. Since 1.14.
         pub modified: Option<Millis> = "mtime",
     }
 
-    /// Where a log can be looked at with a browser.
+    /// The address of a page with a log, for a browser.
     pub struct LogUrl {
-        /// From `web.log-url` patterns of the configuration, or a page of the web interface.
+        /// An address from the cluster's `web.log-url` patterns, or a page of the web interface.
         pub url: String,
     }
 
-    /// What the threads of a process are doing.
+    /// The stacks of the threads of a process.
     pub struct ThreadDump {
-        /// The threads, in no order that can be relied on.
+        /// The threads, in arbitrary order.
         pub threads: Vec<ThreadInfo> = "threadInfos",
     }
 
-    /// What a thread is doing.
+    /// The stack of a thread.
     pub struct ThreadInfo {
         pub name: Option<String> = "threadName",
-        /// Its state and its stack, as Java prints them. Of at most `cluster.thread-dump.stacktrace-max-depth` (8)
-        /// frames.
+        /// Its state and its stack, as Java prints them. The stack has at most
+        /// `cluster.thread-dump.stacktrace-max-depth` (8) frames.
         pub text: Option<String> = "stringifiedThreadInfo",
     }
 
     /// An option of the configuration.
     pub struct ConfigEntry {
         pub key: String,
-        /// Its value; of secrets, `******`.
+        /// Its value; `******` for a secret.
         pub value: Option<String>,
     }
 
-    /// What a JVM was started with.
+    /// The options and the class path of a JVM.
     pub struct Environment {
         pub jvm: Jvm,
         /// Its class path.

@@ -1,9 +1,9 @@
-//! The profiler of JobManager and TaskManagers, which is
-//! [async-profiler](https://github.com/async-profiler/async-profiler). Since 1.19, and not in the published
-//! description.
+//! The profiler of JobManagers and TaskManagers: [async-profiler](https://github.com/async-profiler/async-profiler).
+//! Since 1.19, and not in the published description.
 //!
-//! Closed (404) unless `rest.profiling.enabled` is set. A profile is started, and its outcome is looked for in a list;
-//! there is no id but the moment it was started at. [`Profile`](super::flow::Profile) waits for it and fetches it.
+//! The operations are rejected with 404 unless `rest.profiling.enabled` is set. A profile has no id: find it in the
+//! list by the time of its start. The goal [`Profile`](super::flow::Profile) starts a profile, waits for it and fetches
+//! it.
 
 use bytes::Bytes;
 use http::Response;
@@ -20,10 +20,10 @@ operations! { FlinkRest;
     /// Rejected with 404 while profiling is switched off.
     Safe GET "/jobmanager/profiler" ListJobManagerProfiles "getJobManagerProfilingList" -> Profiles {}
 
-    /// Starts to profile the JobManager. Answers at once: see [`ListJobManagerProfiles`].
+    /// Starts to profile the JobManager. The response comes at once: poll [`ListJobManagerProfiles`].
     ///
-    /// Rejected with 404 while profiling is switched off; with **500** while another profile is being taken, and for a
-    /// duration that is too long. An event that the machine does not offer makes the profile fail later.
+    /// Rejected with 404 while profiling is switched off. Rejected with **500** while another profile is being taken,
+    /// and if the duration is too long. If the machine does not offer the mode, the profile fails later.
     Once POST "/jobmanager/profiler" StartJobManagerProfile "triggerJobManagerProfiling" -> ProfileInfo {
         json {
             /// What to sample.
@@ -33,12 +33,12 @@ operations! { FlinkRest;
         }
     }
 
-    /// A profile of the JobManager, as a page to look at with a browser.
+    /// Returns a profile of the JobManager, as a page for a browser.
     ///
     /// An unknown file is rejected with 404.
     Safe GET "/jobmanager/profiler/{filename}" GetJobManagerProfile "getJobManagerProfilingFile" -> ProfilePage {
         path {
-            /// As [`ProfileInfo::output_file`] calls it.
+            /// The name from [`ProfileInfo::output_file`].
             filename: String,
         }
     }
@@ -51,7 +51,7 @@ operations! { FlinkRest;
         path { taskmanagerid: TaskManagerId }
     }
 
-    /// Starts to profile a TaskManager. Answers at once: see [`ListTaskManagerProfiles`].
+    /// Starts to profile a TaskManager. The response comes at once: poll [`ListTaskManagerProfiles`].
     ///
     /// Rejected as [`StartJobManagerProfile`] is, and an unknown TaskManager with **500**.
     Once POST "/taskmanagers/{taskmanagerid}/profiler"
@@ -65,14 +65,14 @@ operations! { FlinkRest;
         }
     }
 
-    /// A profile of a TaskManager, as a page to look at with a browser.
+    /// Returns a profile of a TaskManager, as a page for a browser.
     ///
     /// An unknown TaskManager and an unknown file are rejected with **500**.
     Safe GET "/taskmanagers/{taskmanagerid}/profiler/{filename}"
     GetTaskManagerProfile "getTaskManagerProfilingFile" -> ProfilePage {
         path {
             taskmanagerid: TaskManagerId,
-            /// As [`ProfileInfo::output_file`] calls it.
+            /// The name from [`ProfileInfo::output_file`].
             filename: String,
         }
     }
@@ -87,19 +87,16 @@ string_enums! {
         Alloc = "ALLOC",
         /// Contended locks.
         Lock = "LOCK",
-        /// All threads, whatever they do.
+        /// All threads, whether they run or wait.
         Wall = "WALL",
-        /// Threads on a CPU, by a timer: works wherever async-profiler does.
+        /// Threads on a CPU, by a timer. Works on every machine on which async-profiler works.
         Itimer = "ITIMER",
     }
 
-    /// How a profile goes.
+    /// The status of a profile.
     pub enum ProfileStatus {
-        /// Being taken.
         Running = "RUNNING",
-        /// Done.
         Finished = "FINISHED",
-        /// It failed.
         Failed = "FAILED",
     }
 }
@@ -111,28 +108,26 @@ json_structs! {
         pub profiles: Vec<ProfileInfo> = "profilingList",
     }
 
-    /// A profile, being taken or done.
+    /// A profile in the list of profiles.
     pub struct ProfileInfo in camel {
-        /// How it goes.
         pub status: ProfileStatus,
-        /// What it samples.
         pub mode: ProfileMode,
-        /// When it was started: what tells it from others.
+        /// When it was started. This time identifies the profile.
         pub trigger_time: Millis,
-        /// When it was done.
+        /// When it was finished.
         pub finished_time: Option<Millis>,
-        /// For how long; seconds.
+        /// How many seconds it samples.
         pub duration: i64,
-        /// A description of how it ended.
+        /// The server's message about how it ended.
         pub message: Option<String>,
-        /// The file to ask for.
+        /// The file with the profile.
         pub output_file: Option<String>,
         /// The same as `mode`.
         pub profiling_mode: Option<ProfileMode>,
     }
 }
 
-/// A profile: HTML with its data in it.
+/// A profile: an HTML page that contains its data.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProfilePage(pub String);
 
@@ -169,7 +164,7 @@ impl FromResponse for ProfilePage {
             Ok(_) => "the page has no end".to_owned(),
             Err(error) => format!("not UTF-8 at byte {}", error.valid_up_to()),
         };
-        // What was cut off or garbled on its way may come through next time.
+        // A truncated or garbled page may arrive complete at the next attempt.
         Err(ServiceError::unreadable(info, response, &problem).with_transient(true))
     }
 }

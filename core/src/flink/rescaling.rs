@@ -1,8 +1,8 @@
-//! Rescaling: which parallelism a job may have, and how it got its current parallelism.
+//! Rescaling: the bounds of a job's parallelism, and the history of its rescales.
 //!
-//! Only the adaptive scheduler (`jobmanager.scheduler: adaptive`) rescales running jobs. What is put here takes effect
-//! after `jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling` (30 s) and the like, and by a restart of
-//! the job from its last checkpoint.
+//! Only the adaptive scheduler (`jobmanager.scheduler: adaptive`) rescales running jobs. New bounds take effect by a
+//! restart of the job from its last checkpoint, after times such as
+//! `jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling` (30 s).
 
 use std::collections::BTreeMap;
 
@@ -19,42 +19,42 @@ use crate::operation::{Effect, FromResponse, Operation, OperationInfo, RequestCo
 use crate::schema::{AsWire, JsonBody, Value, json_structs, operations, string_enums};
 
 operations! { FlinkRest;
-    /// The bounds of the parallelism of each vertex of a job. Since 1.18. Not cached: what was put shows at once, long
-    /// before the job follows.
+    /// Returns the bounds of the parallelism of each vertex of a job. Since 1.18. Not cached: new bounds are returned
+    /// at once, long before the job has the new parallelism.
     ///
-    /// Rejected with 500: a job of the default scheduler, and one that is unknown or has ended.
+    /// Rejected with 500 if the job uses the default scheduler, is unknown, or has ended.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-resource-requirements).
     Safe GET "/jobs/{jobid}/resource-requirements"
     GetResourceRequirements "getJobResourceRequirements" -> ResourceRequirements {
         path { jobid: JobId }
     }
 
-    /// How the scheduler of a job goes about rescaling. Since 2.3.
+    /// Returns the scheduler's settings for rescaling a job. Since 2.3.
     ///
-    /// Rejected with 404: an unknown job, and one that the adaptive scheduler does not run.
+    /// Rejected with 404 if the job is unknown, or does not use the adaptive scheduler.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-rescales-config).
     Safe GET "/jobs/{jobid}/rescales/config" GetRescaleConfig "getJobRescaleConfig" -> RescaleConfig {
         path { jobid: JobId }
     }
 
-    /// All about one rescale of a job: vertices, slots, and the states it went through. Since 2.3.
+    /// Returns the details of one rescale of a job: vertices, slots, and scheduler states. Since 2.3.
     ///
-    /// Rejected with 404: an unknown job or rescale, and whatever [`GetRescales`] is rejected for.
+    /// Rejected with 404 if the rescale is unknown, and as [`GetRescales`] is.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-rescales-details-rescaleuuid).
     Safe GET "/jobs/{jobid}/rescales/details/{rescaleuuid}" GetRescale "getJobRescaleDetails" -> RescaleDetails {
         path { jobid: JobId, rescaleuuid: RescaleId }
     }
 
-    /// The rescales of a job, newest first, without vertices, slots and states. Since 2.3.
+    /// Returns the rescales of a job, newest first, without vertices, slots and states. Since 2.3.
     ///
-    /// Rejected with 404: an unknown job, one that the adaptive scheduler does not run, and any while
-    /// `web.adaptive-scheduler.rescale-history.size` is 0, as it is by default.
+    /// Rejected with 404 if the job is unknown, does not use the adaptive scheduler, or if
+    /// `web.adaptive-scheduler.rescale-history.size` is 0, the default.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-rescales-history).
     Safe GET "/jobs/{jobid}/rescales/history" GetRescales "getJobRescalesHistory" -> Vec<RescaleDetails> {
         path { jobid: JobId }
     }
 
-    /// The number of rescales of a job by outcome, and the newest of each kind. Since 2.3.
+    /// Returns the numbers of rescales of a job by outcome, and the newest of each kind. Since 2.3.
     ///
     /// Rejected as [`GetRescales`] is.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-rescales-overview).
@@ -62,7 +62,7 @@ operations! { FlinkRest;
         path { jobid: JobId }
     }
 
-    /// How long the rescales of a job took. Since 2.3.
+    /// Returns statistics of the durations of a job's rescales. Since 2.3.
     ///
     /// Rejected as [`GetRescales`] is.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-rescales-summary).
@@ -70,9 +70,9 @@ operations! { FlinkRest;
         path { jobid: JobId }
     }
 
-    /// Rescales a job, in theory: **always rejected with 503** since 1.9
-    /// ([FLINK-12312](https://issues.apache.org/jira/browse/FLINK-12312)). Use
-    /// [`Rescale`](super::flow::Rescale), or [`PutResourceRequirements`].
+    /// Does nothing: **always rejected with 503** since 1.9
+    /// ([FLINK-12312](https://issues.apache.org/jira/browse/FLINK-12312)). To rescale a job, use
+    /// [`Rescale`](super::flow::Rescale) or [`PutResourceRequirements`].
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-rescaling).
     Once PATCH "/jobs/{jobid}/rescaling" StartRescaling "rescaleJob" -> Trigger {
         path { jobid: JobId }
@@ -82,7 +82,7 @@ operations! { FlinkRest;
         }
     }
 
-    /// The outcome of a rescaling, in theory: **always rejected with 503** since 1.9, as [`StartRescaling`] is.
+    /// Does nothing: **always rejected with 503** since 1.9, as [`StartRescaling`] is.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-rescaling-triggerid).
     Safe GET "/jobs/{jobid}/rescaling/{triggerid}" GetRescalingStatus "getRescalingStatus" -> RescalingStatus {
         path { jobid: JobId, triggerid: TriggerId }
@@ -96,27 +96,25 @@ string_enums! {
         Completed = "COMPLETED",
         /// It failed.
         Failed = "FAILED",
-        /// It turned out not to be needed.
+        /// It was not needed.
         Ignored = "IGNORED",
     }
 
-    /// Why a job was to be rescaled.
+    /// The trigger of a rescale.
     pub enum RescaleCause {
         /// The job was started.
         InitialSchedule = "INITIAL_SCHEDULE",
         /// Its bounds were changed.
         UpdateRequirement = "UPDATE_REQUIREMENT",
-        /// Slots came.
+        /// New slots are available.
         NewResourceAvailable = "NEW_RESOURCE_AVAILABLE",
         /// The job had failed and was restarted.
         RecoverableFailover = "RECOVERABLE_FAILOVER",
     }
 
-    /// Why a rescale is over.
+    /// Why a rescale has ended.
     pub enum RescaleEnd {
-        /// It was carried out.
         Succeeded = "SUCCEEDED",
-        /// It ran into an exception.
         ExceptionOccurred = "EXCEPTION_OCCURRED",
         /// The bounds were changed again.
         RequirementsUpdated = "RESOURCE_REQUIREMENTS_UPDATED",
@@ -134,65 +132,65 @@ string_enums! {
 }
 
 json_structs! {
-    /// What a vertex may have.
+    /// The requirements of a vertex.
     pub struct VertexRequirements {
         /// The bounds of its parallelism.
         pub parallelism: ParallelismBounds,
     }
 
-    /// Between which bounds the scheduler chooses.
+    /// The bounds between which the scheduler chooses the parallelism.
     pub struct ParallelismBounds {
-        /// The least that the vertex runs with: with fewer slots than that the job waits.
+        /// The minimum, at least 1. If the cluster has fewer slots, the job waits.
         pub lower: u32 = "lowerBound",
-        /// The most. More than there are slots is as many as there are; more than the vertex's maximum parallelism is
-        /// rejected.
+        /// The maximum. If the cluster has fewer slots, the job uses all of them. A bound above the vertex's maximum
+        /// parallelism is rejected.
         pub upper: u32 = "upperBound",
     }
 
-    /// How a scheduler goes about rescaling.
+    /// The scheduler's settings for rescaling.
     pub struct RescaleConfig in camel {
-        /// How many rescales are remembered; 0 closes the other operations.
+        /// How many rescales are kept. If it is 0, the cluster rejects the other operations on rescales.
         pub history_max: Option<i32> = "rescaleHistoryMax",
         /// `REACTIVE`, or `None`.
         pub scheduler_execution_mode: Option<String>,
-        /// How long a new job waits for its resources; milliseconds.
+        /// Milliseconds that a new job waits for its resources.
         pub submission_resource_wait_timeout: Option<i64> = "submissionResourceWaitTimeoutInMillis",
-        /// How long a new job waits for more than it needs; milliseconds.
+        /// Milliseconds that a new job waits for more resources than it needs.
         pub submission_resource_stabilization_timeout: Option<i64> = "submissionResourceStabilizationTimeoutInMillis",
-        /// After what time an unused slot is given back; milliseconds.
+        /// Milliseconds after which an unused slot is returned.
         pub slot_idle_timeout: Option<i64> = "slotIdleTimeoutInMillis",
-        /// From one rescale to the next at least; milliseconds.
+        /// Minimum milliseconds between two rescales.
         pub executing_cooldown_timeout: Option<i64> = "executingCooldownTimeoutInMillis",
-        /// How long a running job waits for the resources it would like to have; milliseconds.
+        /// Milliseconds that a running job waits for its desired resources.
         pub executing_resource_stabilization_timeout: Option<i64> = "executingResourceStabilizationTimeoutInMillis",
-        /// How long a rescale waits for a checkpoint; milliseconds.
+        /// Milliseconds that a rescale waits for a checkpoint.
         pub maximum_delay_for_triggering_rescale: Option<i64> = "maximumDelayForTriggeringRescaleInMillis",
-        /// After how many failed checkpoints it waits no longer.
+        /// The number of failed checkpoints after which a rescale no longer waits.
         pub rescale_on_failed_checkpoint_count: Option<i32>,
     }
 
     /// A rescale of a job.
     pub struct RescaleDetails in camel {
         pub id: RescaleId = "rescaleUuid",
-        /// Which requirements it was to meet.
+        /// The id of the requirements of this rescale.
         pub requirements_id: Option<String> = "resourceRequirementsUuid",
-        /// How often these requirements were tried, from 1.
+        /// The number of the attempt to meet these requirements, from 1.
         pub attempt: Option<i64> = "rescaleAttemptId",
         /// By vertex; empty in lists.
         pub vertices: BTreeMap<VertexId, VertexRescale>,
         /// By slot sharing group; empty in lists.
         pub slots: BTreeMap<String, SlotsRescale>,
-        /// What the scheduler went through; empty in lists.
+        /// The states of the scheduler during the rescale; empty in lists.
         pub scheduler_states: Vec<SchedulerSpan>,
         /// When it began.
         pub start: Option<Millis> = "startTimestampInMillis",
-        /// When it was over.
+        /// When it ended.
         pub end: Option<Millis> = "endTimestampInMillis",
         /// How it ended; `None` while it is in progress.
         pub terminal_state: Option<RescaleState>,
         /// Why it began.
         pub trigger_cause: Option<RescaleCause>,
-        /// Why it is over.
+        /// Why it has ended.
         pub terminated_reason: Option<RescaleEnd>,
     }
 
@@ -205,11 +203,10 @@ json_structs! {
         pub slot_sharing_group_id: Option<String>,
         pub slot_sharing_group_name: Option<String>,
         pub desired_parallelism: Option<i32>,
-        /// What it needs at least.
+        /// The minimum parallelism that it needs.
         pub sufficient_parallelism: Option<i32>,
-        /// What it had; `None` when the job had not run before.
+        /// `None` if the job had not run before.
         pub pre_rescale_parallelism: Option<i32>,
-        /// What it got.
         pub post_rescale_parallelism: Option<i32>,
     }
 
@@ -217,21 +214,18 @@ json_structs! {
     pub struct SlotsRescale in camel {
         pub id: String = "slotSharingGroupId",
         pub name: Option<String> = "slotSharingGroupName",
-        /// What was asked for.
+        /// The requested resources of each slot.
         pub request_resource_profile: Option<ResourceProfile>,
-        /// How many slots it was to have.
         pub desired_slots: Option<i32>,
-        /// How many it needs at least.
         pub minimal_required_slots: Option<i32>,
-        /// How many it had; `None` when the job had not run before.
+        /// `None` if the job had not run before.
         pub pre_rescale_slots: Option<i32>,
-        /// How many it got.
         pub post_rescale_slots: Option<i32>,
-        /// What each of them has.
+        /// The actual resources of each slot.
         pub acquired_resource_profile: Option<ResourceProfile>,
     }
 
-    /// What a slot has; -1 for what does not matter.
+    /// The resources of a slot; -1 for a resource that does not matter.
     pub struct ResourceProfile in camel {
         pub cpu_cores: Option<f64>,
         /// MiB.
@@ -254,15 +248,14 @@ json_structs! {
         pub entered: Option<Millis> = "enterTimestampInMillis",
         /// When it was left.
         pub left: Option<Millis> = "leaveTimestampInMillis",
-        /// In between; milliseconds.
+        /// Milliseconds in this state.
         pub duration: Option<i64> = "durationInMillis",
-        /// What it ran into, with the stack trace.
+        /// The exception in this state, with its stack trace.
         pub exception: Option<String> = "stringifiedException",
     }
 
     /// The number of rescales by outcome, and the newest of each kind.
     pub struct RescalesOverview {
-        /// How many.
         pub counts: RescaleCounts = "rescalesCounts",
         /// The newest of each kind.
         pub latest: LatestRescales,
@@ -276,7 +269,6 @@ json_structs! {
         pub in_progress: Option<i64> = "inProgress",
         /// Carried out.
         pub completed: Option<i64>,
-        /// Failed.
         pub failed: Option<i64>,
     }
 
@@ -306,7 +298,6 @@ json_structs! {
 
     /// The outcome of a rescaling, in theory.
     pub struct RescalingStatus {
-        /// How far it is.
         pub status: QueueState,
         /// What came of it.
         pub operation: Option<RemovalInfo>,
@@ -314,7 +305,7 @@ json_structs! {
 }
 
 impl ParallelismBounds {
-    /// From `lower` to `upper`, both included.
+    /// Creates bounds from `lower` to `upper`, both included.
     pub fn new(lower: u32, upper: u32) -> Self {
         Self { lower, upper }
     }
@@ -325,13 +316,13 @@ impl ParallelismBounds {
 pub struct ResourceRequirements(pub BTreeMap<VertexId, VertexRequirements>);
 
 impl ResourceRequirements {
-    /// These bounds for every vertex.
+    /// Sets the bounds of every vertex.
     pub fn with_all(mut self, bounds: &ParallelismBounds) -> Self {
         self.0.values_mut().for_each(|vertex| vertex.parallelism = bounds.clone());
         self
     }
 
-    /// These bounds for one vertex, whether it was in there or not.
+    /// Sets the bounds of one vertex, and adds the vertex if it is missing.
     pub fn with(mut self, vertex: VertexId, bounds: ParallelismBounds) -> Self {
         self.0.insert(vertex, VertexRequirements { parallelism: bounds });
         self
@@ -356,30 +347,30 @@ impl FromResponse for ResourceRequirements {
     }
 }
 
-/// Sets the bounds of the parallelism of **every** vertex of a job, which follows later; see
-/// [`Rescale`](super::flow::Rescale) for waiting. Since 1.18.
+/// Sets the bounds of the parallelism of **every** vertex of a job. The job restarts with the new parallelism later:
+/// the goal [`Rescale`](super::flow::Rescale) waits for that. Since 1.18.
 ///
-/// Rejected with 400: a vertex left out or unknown, 0, a lower bound above the upper bound, an upper bound above the
-/// vertex's maximum parallelism; with 500: a job of the default scheduler, and one that is unknown or has ended. More
-/// than there are slots is not rejected.
+/// Rejected with 400 if a vertex is missing or unknown, if a bound is 0, if a lower bound is above the upper bound, or
+/// if an upper bound is above the vertex's maximum parallelism. Rejected with 500 if the job uses the default
+/// scheduler, is unknown, or has ended. Bounds above the number of slots are not rejected.
 /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-resource-requirements-1).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PutResourceRequirements {
     /// The `jobid` of the path.
     pub jobid: JobId,
-    /// All vertices, as [`GetResourceRequirements`] names them.
+    /// The bounds of all vertices, with the ids from [`GetResourceRequirements`].
     pub requirements: ResourceRequirements,
 }
 
 impl PutResourceRequirements {
-    /// The operation with what it cannot do without.
+    /// Creates the operation.
     pub fn new(jobid: impl Into<JobId>, requirements: ResourceRequirements) -> Self {
         Self { jobid: jobid.into(), requirements }
     }
 }
 
-/// The row of the operation that the table's form does not fit: its body is a map.
+/// The operation that is not in the table, because its body is a map.
 pub(super) const PUT: &[&OperationInfo] = &[PutResourceRequirements::INFO];
 
 impl Operation for PutResourceRequirements {

@@ -1,17 +1,18 @@
-//! Savepoints: take one, stop with one, and its outcome.
+//! Savepoints: take a savepoint, stop a job with a savepoint, and read the outcome.
 //!
-//! Both are triggers: the answer is an id, and the outcome is asked for with [`GetSavepointStatus`]. Savepoints and
-//! stops of one job share their ids: a stop that reuses the id of a savepoint is answered with that savepoint and stops
-//! nothing. Results are kept for `rest.async.store-duration` (5 min) after completion.
+//! Both operations are asynchronous: the response has a trigger id. Poll the outcome with [`GetSavepointStatus`].
+//! Savepoints and stops of a job share their ids: if a stop reuses the id of a savepoint, it returns that savepoint and
+//! does not stop the job. The cluster keeps results for `rest.async.store-duration` (5 min) after completion.
 
 use super::jobs::{QueueState, QueueStatus};
 use super::{FlinkRest, JobId, Throwable, TriggerId};
 use crate::schema::{json_structs, operations, string_enums};
 
 operations! { FlinkRest;
-    /// Takes a savepoint. The answer is a trigger: see [`GetSavepointStatus`].
+    /// Takes a savepoint. The response has a trigger id: see [`GetSavepointStatus`].
     ///
-    /// **An unknown or ended job is not rejected**: that comes as the operation's failure. Rejected with 400: no target
+    /// **An unknown or ended job is not rejected**: the outcome of the operation is then a failure. Rejected with 400:
+    /// no target
     /// directory while the cluster has no default. With a chosen [`trigger_id`](Self::trigger_id) it can be repeated as
     /// long as the server remembers the id.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-savepoints).
@@ -21,19 +22,21 @@ operations! { FlinkRest;
         json? {
             /// Where to write it; the cluster's `execution.checkpointing.savepoint-dir` by default.
             target_directory: String = "target-directory",
-            /// Cancels the job after the savepoint. [`StartStop`] ends it more gently.
+            /// Whether to cancel the job after the savepoint. [`StartStop`] lets the job finish instead.
             cancel_job: bool = "cancel-job",
             /// How it is written. Since 1.15.
             format_type: SavepointFormat = "formatType",
-            /// Client-chosen: makes the operation idempotent. Since 1.14.
+            /// The trigger id. If the client chooses it, the operation is idempotent. Since 1.14.
             trigger_id: TriggerId = "triggerId",
         }
     }
 
-    /// Takes a savepoint and stops the job, which ends FINISHED. The answer is a trigger: see [`GetSavepointStatus`].
+    /// Takes a savepoint and stops the job, which ends FINISHED. The response has a trigger id: see
+    /// [`GetSavepointStatus`].
     ///
-    /// **An unknown or ended job is not rejected**: that comes as the operation's failure. Two stops at once make each
-    /// other fail, and the job restarts. Rejected with 400: no target directory while the cluster has no default.
+    /// **An unknown or ended job is not rejected**: the outcome of the operation is then a failure. Two concurrent
+    /// stops make each other fail, and the job restarts. Rejected with 400 if neither the request nor the cluster has a
+    /// target directory.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-stop).
     Once POST "/jobs/{jobid}/stop" StartStop "triggerStopWithSavepoint" -> Trigger {
         effect |stop| if stop.trigger_id.is_some() { Idempotent } else { Once };
@@ -41,18 +44,19 @@ operations! { FlinkRest;
         json? {
             /// Where to write it; the cluster's `execution.checkpointing.savepoint-dir` by default.
             target_directory: String = "targetDirectory",
-            /// First emits the maximum watermark, so that all timers fire: for a job that will not be resumed.
+            /// Whether the sources first emit the maximum watermark, so that all event-time timers fire. Use it only
+            /// for a job that will not be started from the savepoint.
             drain: bool,
             /// How it is written. Since 1.15.
             format_type: SavepointFormat = "formatType",
-            /// Client-chosen: makes the operation idempotent. Since 1.14.
+            /// The trigger id. If the client chooses it, the operation is idempotent. Since 1.14.
             trigger_id: TriggerId = "triggerId",
         }
     }
 
-    /// The outcome of a savepoint or a stop.
+    /// Returns the outcome of a savepoint or a stop.
     ///
-    /// Rejected with 404: an unknown trigger, or one that was forgotten, for example in a restart of the JobManager.
+    /// Rejected with 404 if the cluster does not know the trigger, or has forgotten it, for example in a restart.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-savepoints-triggerid).
     Safe GET "/jobs/{jobid}/savepoints/{triggerid}" GetSavepointStatus "getSavepointStatus" -> SavepointStatus {
         path { jobid: JobId, triggerid: TriggerId }
@@ -60,57 +64,55 @@ operations! { FlinkRest;
 }
 
 string_enums! {
-    /// How a savepoint is written.
+    /// The format of a savepoint.
     pub enum SavepointFormat {
-        /// The same for all state backends.
+        /// A common format of all state backends.
         Canonical = "CANONICAL",
-        /// The state backend's own: faster.
+        /// The format of the job's state backend, which is faster.
         Native = "NATIVE",
     }
 }
 
 json_structs! {
-    /// A background operation was started, or had been with the same id.
+    /// The response to a trigger: an operation was started, or had been started before with the same id.
     pub struct Trigger {
         pub request_id: TriggerId = "request-id",
     }
 
     /// The outcome of a savepoint or a stop.
     pub struct SavepointStatus {
-        /// How far it is.
         pub status: QueueState,
-        /// What came of it, when it is over. [`outcome`](Self::outcome) reads it.
+        /// The result, if the operation has ended. Read it with [`outcome`](Self::outcome).
         pub operation: Option<SavepointInfo> = "operation" (decisive),
     }
 
     /// The outcome of the removal of a savepoint or a data set.
     pub struct Removal {
-        /// How far it is.
         pub status: QueueState,
-        /// What came of it, when it is over. [`outcome`](Self::outcome) reads it.
+        /// The result, if the operation has ended. Read it with [`outcome`](Self::outcome).
         pub operation: Option<RemovalInfo> = "operation" (decisive),
     }
 
-    /// What came of a removal: nothing to tell, or a failure.
+    /// The result of a removal: success, or a failure.
     pub struct RemovalInfo {
         /// Why it failed.
         pub failure_cause: Option<Throwable> = "failure-cause" | "failureCause" (decisive),
     }
 
-    /// What came of a savepoint: a location or a failure.
+    /// The result of a savepoint: a location, or a failure.
     pub struct SavepointInfo {
-        /// Where it is.
+        /// The path of the savepoint.
         pub location: Option<String> = "location" (decisive),
-        /// Why there is no savepoint.
+        /// Why the savepoint failed.
         pub failure_cause: Option<Throwable> = "failure-cause" | "failureCause" (decisive),
     }
 }
 
-/// What came of a background operation that is over.
+/// The result of an asynchronous operation that has ended.
 pub type Outcome<T> = Result<T, Throwable>;
 
 impl SavepointStatus {
-    /// The location or the failure; `None` while it is in progress.
+    /// Returns the location or the failure; `None` while the operation is in progress.
     pub fn outcome(&self) -> Option<Outcome<&str>> {
         let operation = self.operation.as_ref().filter(|_| self.status.id == QueueStatus::Completed)?;
         match (&operation.failure_cause, &operation.location) {
@@ -122,15 +124,15 @@ impl SavepointStatus {
 }
 
 impl SavepointInfo {
-    /// The path of the savepoint that a stop has written before it failed, which no other field has: the job then
-    /// failed while it was stopping, and can be started from there. `None` for all other outcomes.
+    /// Returns the path of the savepoint that a stop has written before the job failed while it was stopping. Start the
+    /// job from this savepoint. `None` for all other outcomes.
     pub fn left_behind(&self) -> Option<&str> {
         self.failure_cause.as_ref().filter(|_| self.location.is_none())?.savepoint()
     }
 }
 
 impl Removal {
-    /// Whether it was removed, or the failure; `None` while it is in progress.
+    /// Returns success or the failure; `None` while the removal is in progress.
     pub fn outcome(&self) -> Option<Outcome<()>> {
         let operation = self.operation.as_ref().filter(|_| self.status.id == QueueStatus::Completed);
         match operation.and_then(|operation| operation.failure_cause.clone()) {

@@ -13,7 +13,7 @@ operations! { FlinkRest;
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#taskmanagers).
     Safe GET "/taskmanagers" ListTaskManagers "getTaskManagers" -> TaskManagers {}
 
-    /// All about one TaskManager.
+    /// Returns the details of one TaskManager.
     ///
     /// An unknown TaskManager is rejected with **500**.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#taskmanagers-taskmanagerid).
@@ -29,7 +29,7 @@ operations! { FlinkRest;
         path { taskmanagerid: TaskManagerId }
     }
 
-    /// A TaskManager's log, **streaming**: see [`logs`](super::logs). Not in the published description.
+    /// Returns a TaskManager's log, **streaming**: see [`logs`](super::logs). Not in the published description.
     ///
     /// The JobManager fetches the file first. An unknown TaskManager is rejected with 404.
     Safe GET "/taskmanagers/{taskmanagerid}/log" GetTaskManagerLog "getTaskManagerLog" -> Lines {
@@ -37,29 +37,28 @@ operations! { FlinkRest;
         path { taskmanagerid: TaskManagerId }
     }
 
-    /// What a TaskManager wrote to its standard output, **streaming**: see [`logs`](super::logs). Not in the published
+    /// Returns a TaskManager's standard output, **streaming**: see [`logs`](super::logs). Not in the published
     /// description.
     ///
-    /// This is where the `print` sink writes to. An unknown TaskManager is rejected with 404.
+    /// The `print` sink writes to it. An unknown TaskManager is rejected with 404.
     Safe GET "/taskmanagers/{taskmanagerid}/stdout" GetTaskManagerStdout "getTaskManagerStdout" -> Lines {
         streaming;
         path { taskmanagerid: TaskManagerId }
     }
 
-    /// One of the log files of a TaskManager, **streaming**: see [`logs`](super::logs). Not in the published
-    /// description.
+    /// Returns a log file of a TaskManager, **streaming**: see [`logs`](super::logs). Not in the published description.
     ///
     /// An unknown TaskManager is rejected with 404, an unknown file with **500**.
     Safe GET "/taskmanagers/{taskmanagerid}/logs/{filename}" GetTaskManagerLogFile "getTaskManagerCustomLog" -> Lines {
         streaming;
         path {
             taskmanagerid: TaskManagerId,
-            /// As [`ListTaskManagerLogs`] calls it.
+            /// The name from [`ListTaskManagerLogs`].
             filename: String,
         }
     }
 
-    /// What a TaskManager's threads are doing.
+    /// Returns the stacks of a TaskManager's threads.
     ///
     /// An unknown TaskManager is rejected with **500**.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#taskmanagers-taskmanagerid-thread-dump).
@@ -72,7 +71,7 @@ operations! { FlinkRest;
 json_structs! {
     /// The TaskManagers.
     pub struct TaskManagers {
-        /// In no order that can be relied on.
+        /// In arbitrary order.
         pub task_managers: Vec<TaskManager> = "taskmanagers",
     }
 
@@ -81,34 +80,33 @@ json_structs! {
         pub id: TaskManagerId,
         /// Its address for the JobManager.
         pub path: Option<String>,
-        /// Where it takes data from other TaskManagers.
+        /// The port for data from other TaskManagers.
         pub data_port: Option<i32>,
-        /// Where JMX listens; -1 when it does not.
+        /// The port of JMX; -1 if JMX is off.
         pub jmx_port: Option<i32>,
-        /// When it sent its last heartbeat: a moment, in spite of the name on the wire.
+        /// When it sent its last heartbeat: a time, although the name on the wire says a duration.
         pub last_heartbeat: Option<Millis> = "timeSinceLastHeartbeat",
         pub slots_number: Option<u32>,
-        /// Those without a task.
+        /// Slots without a task.
         pub free_slots: Option<u32>,
         /// How many tasks it has. Since 2.1.
         pub assigned_tasks: Option<i32>,
-        /// What all its slots have.
+        /// The resources of all its slots.
         pub total_resource: Option<Resource>,
-        /// What its free slots have.
+        /// The resources of its free slots.
         pub free_resource: Option<Resource>,
-        /// The machine.
         pub hardware: Hardware,
         /// How its memory is divided.
         pub memory_configuration: Option<MemoryConfiguration>,
-        /// Whether it gets no new tasks; `None` is no.
+        /// Whether it gets no new tasks; `None` means false.
         pub blocked: Option<bool>,
-        /// The slots that jobs have taken; empty in lists.
+        /// The slots that jobs use; empty in lists.
         pub allocated_slots: Vec<AllocatedSlot>,
-        /// How its memory is used; `None` in lists. Up to 10 s old, and zeros while nothing was fetched.
+        /// How its memory is used; `None` in lists. The numbers may be 10 s old, and are 0 before the first fetch.
         pub metrics: Option<TaskManagerMetrics>,
     }
 
-    /// A slot that a job has taken.
+    /// A slot that a job uses.
     pub struct AllocatedSlot {
         pub job: JobId = "jobId",
         pub resource: Resource,
@@ -116,7 +114,7 @@ json_structs! {
         pub assigned_tasks: Option<i32> = "assignedTasks",
     }
 
-    /// What slots have. **MiB**, not bytes.
+    /// The resources of slots, in **MiB**, not bytes.
     pub struct Resource in camel {
         pub cpu_cores: Option<f64>,
         /// Task heap; MiB.
@@ -158,7 +156,6 @@ json_structs! {
         pub jvm_overhead: Option<i64>,
         /// Without metaspace and overhead.
         pub total_flink_memory: Option<i64>,
-        /// All.
         pub total_process_memory: Option<i64>,
     }
 
@@ -204,16 +201,15 @@ json_structs! {
         pub netty_shuffle_memory_used: Option<i64>,
         /// Bytes of network buffers.
         pub netty_shuffle_memory_total: Option<i64>,
-        /// What collecting garbage took.
         pub garbage_collectors: Vec<GarbageCollector>,
     }
 
-    /// What a garbage collector did.
+    /// The statistics of a garbage collector.
     pub struct GarbageCollector {
         pub name: String,
-        /// How often it ran.
+        /// How many times it ran.
         pub count: Option<i64>,
-        /// How long it ran; milliseconds.
+        /// How many milliseconds it ran.
         pub time: Option<i64>,
     }
 }

@@ -7,12 +7,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::schema::plain_fields;
 use crate::time::Timestamp;
 
-/// A moment as Flink writes it: milliseconds since the epoch, and -1 or 0 for what has not happened.
+/// A time in Flink's notation: milliseconds since the epoch; -1 or 0 for an event that has not happened.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Millis(pub i64);
 
 impl Millis {
-    /// The moment, if it has come.
+    /// Returns the time; `None` if the event has not happened.
     pub fn get(self) -> Option<Timestamp> {
         u64::try_from(self.0).ok().filter(|&millis| millis > 0).map(Timestamp::from_millis)
     }

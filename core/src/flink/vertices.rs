@@ -1,7 +1,7 @@
 //! Vertices of a job and their subtasks: details, times, accumulators, watermarks, back pressure.
 //!
-//! All of it is **cached** for 3 s, but for watermarks and back pressure, which are metrics. An unknown job or vertex
-//! is rejected with 404, but for back pressure. Their metrics are in [`metrics`](super::metrics).
+//! The responses are **cached** for 3 s, except watermarks and back pressure, which are metrics. An unknown job or
+//! vertex is rejected with 404, except for back pressure. Metrics of vertices are in [`metrics`](super::metrics).
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use super::{FlinkRest, JobId, Millis, TaskManagerId, VertexId};
 use crate::schema::{json_structs, operations, string_enums};
 
 operations! { FlinkRest;
-    /// A vertex and all its subtasks.
+    /// Returns the details of a vertex and all its subtasks.
     ///
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid).
     Safe GET "/jobs/{jobid}/vertices/{vertexid}" GetVertex "getJobVertexDetails" -> VertexDetails {
         path { jobid: JobId, vertexid: VertexId }
     }
 
-    /// The accumulators of a vertex, as text.
+    /// Returns the accumulators of a vertex, as text.
     ///
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-accumulators).
     Safe GET "/jobs/{jobid}/vertices/{vertexid}/accumulators"
@@ -26,17 +26,17 @@ operations! { FlinkRest;
         path { jobid: JobId, vertexid: VertexId }
     }
 
-    /// How much the subtasks of a vertex wait for those behind them.
+    /// Returns the back pressure of a vertex's subtasks: how much they wait for the next subtasks in the graph.
     ///
-    /// **Nothing unknown is rejected**: an unknown job or vertex is answered with [`SampleState::Deprecated`], and so
-    /// is the first question about one that exists.
+    /// **An unknown job or vertex is not rejected**: the response is [`SampleState::Deprecated`], as is the first
+    /// response for an existing vertex.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-backpressure).
     Safe GET "/jobs/{jobid}/vertices/{vertexid}/backpressure"
     GetBackPressure "getJobVertexBackPressure" -> BackPressure {
         path { jobid: JobId, vertexid: VertexId }
     }
 
-    /// When the subtasks of a vertex entered each state.
+    /// Returns when the subtasks of a vertex entered each state.
     ///
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-subtasktimes).
     Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasktimes" GetSubtaskTimes "getSubtasksTimes" -> SubtaskTimes {
@@ -51,15 +51,15 @@ operations! { FlinkRest;
         path { jobid: JobId, vertexid: VertexId }
     }
 
-    /// The watermarks of the subtasks of a vertex: metrics named `<subtask>.currentInputWatermark`.
+    /// Returns the watermarks of the subtasks of a vertex: metrics named `<subtask>.currentInputWatermark`.
     ///
-    /// Empty for a source. Before the first watermark the value is that of Java's `Long.MIN_VALUE`.
+    /// The list is empty for a source. Before the first watermark the value is Java's `Long.MIN_VALUE`.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-watermarks).
     Safe GET "/jobs/{jobid}/vertices/{vertexid}/watermarks" GetWatermarks "getJobVertexWatermarks" -> Vec<Metric> {
         path { jobid: JobId, vertexid: VertexId }
     }
 
-    /// The accumulators of all subtasks of a vertex, as text.
+    /// Returns the accumulators of all subtasks of a vertex, as text.
     ///
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-subtasks-accumulators).
     Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasks/accumulators"
@@ -67,7 +67,7 @@ operations! { FlinkRest;
         path { jobid: JobId, vertexid: VertexId }
     }
 
-    /// The current attempt of a subtask.
+    /// Returns the current attempt of a subtask.
     ///
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-subtasks-subtaskindex).
     Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasks/{subtaskindex}"
@@ -75,18 +75,18 @@ operations! { FlinkRest;
         path { jobid: JobId, vertexid: VertexId, subtaskindex: u32 }
     }
 
-    /// An attempt of a subtask.
+    /// Returns an attempt of a subtask.
     ///
-    /// Rejected with 404 also: an attempt that never was, or that the server has forgotten.
+    /// Also rejected with 404 if the attempt never existed, or the server has forgotten it.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-subtasks-subtaskindex-attempts-attempt).
     Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasks/{subtaskindex}/attempts/{attempt}"
     GetAttempt "getSubtaskExecutionAttemptDetails" -> Attempt {
         path { jobid: JobId, vertexid: VertexId, subtaskindex: u32, attempt: u32 }
     }
 
-    /// The accumulators of an attempt of a subtask, as text.
+    /// Returns the accumulators of an attempt of a subtask, as text.
     ///
-    /// Rejected with 404 also: an attempt that never was, or that the server has forgotten.
+    /// Also rejected with 404 if the attempt never existed, or the server has forgotten it.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-subtasks-subtaskindex-attempts-attempt-accumulators).
     Safe GET "/jobs/{jobid}/vertices/{vertexid}/subtasks/{subtaskindex}/attempts/{attempt}/accumulators"
     GetAttemptAccumulators "getSubtaskExecutionAttemptAccumulators" -> AttemptAccumulators {
@@ -98,17 +98,17 @@ string_enums! {
     /// Whether back pressure was measured.
     pub enum SampleState {
         Ok = "ok",
-        /// It was not yet; or there is no such job or vertex.
+        /// It was not measured yet, or the job or vertex does not exist.
         Deprecated = "deprecated",
     }
 
-    /// How much back pressure.
+    /// The level of back pressure, by the share of time that a subtask waits.
     pub enum BackPressureLevel {
         /// Up to 10 % of the time.
         Ok = "ok",
         /// Up to 50 % of the time.
         Low = "low",
-        /// More.
+        /// More than 50 % of the time.
         High = "high",
     }
 }
@@ -127,7 +127,7 @@ json_structs! {
         pub now: Option<Millis>,
         /// The current attempt of each subtask.
         pub subtasks: Vec<Attempt>,
-        /// All subtasks taken together. Since 1.14.
+        /// Statistics over all subtasks. Since 1.14.
         pub aggregated: Option<AggregatedTasks>,
     }
 
@@ -135,7 +135,6 @@ json_structs! {
     pub struct Attempt in kebab {
         /// The subtask's number.
         pub subtask: u32,
-        /// Its state.
         pub status: Option<TaskState>,
         /// The attempt's number; more than 0 when the subtask was restarted.
         pub attempt: Option<u32>,
@@ -147,7 +146,7 @@ json_structs! {
         pub start_time: Option<Millis> = "start-time" | "start_time",
         /// When it ended.
         pub end_time: Option<Millis>,
-        /// From start to end, or to now; milliseconds.
+        /// Milliseconds from start to end, or until now.
         pub duration: Option<i64>,
         /// What went through it.
         pub metrics: IoMetrics,
@@ -155,23 +154,23 @@ json_structs! {
         pub task_manager: Option<TaskManagerId> = "taskmanager-id",
         /// How long it was in each state; milliseconds, -1 for those it was not in. Since 1.14.
         pub status_duration: BTreeMap<TaskState, i64>,
-        /// Other attempts at the same time, with speculative execution.
+        /// Concurrent attempts, with speculative execution.
         pub other_concurrent_attempts: Vec<Attempt>,
     }
 
-    /// Subtasks taken together.
+    /// Statistics over subtasks.
     pub struct AggregatedTasks {
-        /// What went through them, as in `read-bytes` of [`IoMetrics`].
+        /// The numbers of [`IoMetrics`], by their names such as `read-bytes`.
         pub metrics: BTreeMap<String, Spread>,
-        /// How long they were in each state; milliseconds.
+        /// Milliseconds in each state.
         pub status_duration: BTreeMap<TaskState, Spread> = "status-duration",
     }
 
-    /// How a number differs from subtask to subtask.
+    /// Statistics of a number over the subtasks.
     pub struct Spread {
-        /// The least.
+        /// The minimum.
         pub min: Option<i64>,
-        /// The most.
+        /// The maximum.
         pub max: Option<i64>,
         /// The mean.
         pub avg: Option<i64>,
@@ -185,46 +184,42 @@ json_structs! {
         pub p95: Option<i64>,
     }
 
-    /// What a vertex counted.
+    /// The accumulators of a vertex.
     pub struct VertexAccumulators {
         pub id: VertexId,
-        /// The accumulators, of all subtasks together.
+        /// The accumulators, merged over all subtasks.
         pub accumulators: Vec<Accumulator> = "user-accumulators",
     }
 
-    /// How much the subtasks of a vertex wait for those behind them.
+    /// The back pressure of a vertex.
     pub struct BackPressure {
-        /// Whether it was measured.
         pub status: Option<SampleState>,
-        /// The worst of the subtasks; `None` when nothing was measured.
+        /// The highest level of its subtasks; `None` if it was not measured.
         pub level: Option<BackPressureLevel> = "backpressureLevel" | "backpressure-level",
         /// When it was measured.
         pub end_timestamp: Option<Millis> = "end-timestamp",
-        /// Each subtask.
         pub subtasks: Vec<SubtaskBackPressure>,
     }
 
-    /// How much a subtask waits for those behind it. The three ratios add up to 1.
+    /// The back pressure of a subtask. The three ratios add up to 1.
     pub struct SubtaskBackPressure {
-        /// Its number.
+        /// The number of the subtask.
         pub subtask: u32,
         /// Its attempt, with speculative execution.
         pub attempt_number: Option<i32> = "attempt-number",
-        /// How much.
         pub level: Option<BackPressureLevel> = "backpressureLevel" | "backpressure-level",
-        /// The share of time that it waits for those behind it.
+        /// The share of time that it waits for the next subtasks, from 0 to 1.
         pub ratio: Option<f64>,
         /// The share of time that it waits for records.
         pub idle_ratio: Option<f64> = "idleRatio",
-        /// The share of time that it works; NaN where that is not measured.
+        /// The share of time that it works; NaN if that is not measured.
         pub busy_ratio: Option<f64> = "busyRatio",
-        /// Other attempts at the same time, with speculative execution.
+        /// Concurrent attempts, with speculative execution.
         pub other_concurrent_attempts: Vec<SubtaskBackPressure> = "other-concurrent-attempts",
     }
 
     /// When the subtasks of a vertex entered each state.
     pub struct SubtaskTimes {
-        /// The vertex.
         pub id: VertexId,
         /// Its operators.
         pub name: Option<String>,
@@ -242,7 +237,7 @@ json_structs! {
         pub endpoint: Option<String>,
         /// The host. Before 2.0.
         pub host: Option<String>,
-        /// From start to end, or to now; milliseconds.
+        /// Milliseconds from start to end, or until now.
         pub duration: Option<i64>,
         /// When it entered each state last.
         pub timestamps: BTreeMap<TaskState, Millis>,
@@ -271,7 +266,7 @@ json_structs! {
         pub start_time: Option<Millis>,
         /// When the last subtask ended.
         pub end_time: Option<Millis>,
-        /// From start to end, or to now; milliseconds.
+        /// Milliseconds from start to end, or until now.
         pub duration: Option<i64>,
         /// What went through it.
         pub metrics: IoMetrics,
@@ -279,21 +274,19 @@ json_structs! {
         pub status_counts: BTreeMap<TaskState, u32>,
         /// The TaskManager; `(unassigned)` for subtasks that have none.
         pub task_manager: Option<TaskManagerId> = "taskmanager-id",
-        /// Its subtasks taken together. Since 1.14.
+        /// Statistics over its subtasks. Since 1.14.
         pub aggregated: Option<AggregatedTasks>,
     }
 
-    /// What the subtasks of a vertex counted.
+    /// The accumulators of the subtasks of a vertex.
     pub struct SubtaskAccumulators {
-        /// The vertex.
         pub id: VertexId,
         /// How many subtasks it has.
         pub parallelism: Option<i32>,
-        /// Each subtask.
         pub subtasks: Vec<SubtaskCount>,
     }
 
-    /// What a subtask counted.
+    /// The accumulators of a subtask.
     pub struct SubtaskCount {
         /// Its number.
         pub subtask: u32,
@@ -305,7 +298,7 @@ json_structs! {
         pub accumulators: Vec<Accumulator> = "user-accumulators",
     }
 
-    /// What an attempt of a subtask counted.
+    /// The accumulators of an attempt of a subtask.
     pub struct AttemptAccumulators {
         /// The subtask's number.
         pub subtask: u32,

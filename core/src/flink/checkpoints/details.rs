@@ -5,19 +5,19 @@ use crate::flink::{FlinkRest, JobId, Millis, VertexId};
 use crate::schema::{json_structs, operations};
 
 operations! { FlinkRest;
-    /// All about one checkpoint, by vertex. **Cached** for 3 s.
+    /// Returns the details of one checkpoint, by vertex. **Cached** for 3 s.
     ///
-    /// Rejected with 404: an unknown job, and a checkpoint that the server does not know (it keeps
-    /// `web.checkpoints.history`, 10); with 400: a number below 0.
+    /// Rejected with 404 if the job or the checkpoint is unknown. The server keeps `web.checkpoints.history` (10)
+    /// checkpoints. Rejected with 400 if the number is below 0.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-checkpoints-details-checkpointid).
     Safe GET "/jobs/{jobid}/checkpoints/details/{checkpointid}"
     GetCheckpointDetails "getCheckpointStatisticDetails" -> Checkpoint {
         path { jobid: JobId, checkpointid: i64 }
     }
 
-    /// The part of one vertex in a checkpoint, by subtask. **Cached** for 3 s.
+    /// Returns the part of one vertex in a checkpoint, by subtask. **Cached** for 3 s.
     ///
-    /// Rejected with 404: an unknown job or vertex, and a checkpoint that the server does not know.
+    /// Rejected with 404 if the job, the vertex or the checkpoint is unknown.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-checkpoints-details-checkpointid-subtasks-vertexid).
     Safe GET "/jobs/{jobid}/checkpoints/details/{checkpointid}/subtasks/{vertexid}"
     GetVertexCheckpoint "getTaskCheckpointStatistics" -> VertexCheckpoint {
@@ -30,68 +30,69 @@ json_structs! {
     pub struct VertexCheckpoint {
         /// The number of the checkpoint.
         pub id: i64,
-        /// How it goes.
         pub status: Option<CheckpointState>,
         /// When the last subtask acknowledged it.
         pub latest_ack_timestamp: Option<Millis>,
-        /// What was written; bytes. Since 1.15.
+        /// Bytes that the checkpoint has written. Since 1.15.
         pub checkpointed_size: Option<i64>,
-        /// The size of the state; bytes.
+        /// The size of the state in bytes.
         pub state_size: Option<i64>,
-        /// From trigger to completion; milliseconds.
+        /// Milliseconds from trigger to completion.
         pub end_to_end_duration: Option<i64>,
-        /// Zero, of historical interest.
+        /// Always 0.
         pub alignment_buffered: Option<i64>,
-        /// Read during alignment; bytes.
+        /// Bytes that were read during alignment.
         pub processed_data: Option<i64>,
-        /// In-flight data that was written; bytes.
+        /// Bytes of in-flight records that were written.
         pub persisted_data: Option<i64>,
         /// Subtasks that take part.
         pub num_subtasks: Option<i32>,
         pub num_acknowledged_subtasks: Option<i32>,
-        /// The subtasks taken together; `None` before the first has acknowledged it, and in [`Checkpoint::tasks`].
+        /// Statistics over the subtasks. `None` before the first subtask has acknowledged the checkpoint, and in
+        /// [`Checkpoint::tasks`].
         pub summary: Option<Box<VertexCheckpointSummary>>,
-        /// Each subtask; empty in [`Checkpoint::tasks`].
+        /// The subtasks; empty in [`Checkpoint::tasks`].
         pub subtasks: Vec<SubtaskCheckpoint>,
     }
 
-    /// The subtasks of a vertex in a checkpoint, taken together.
+    /// Statistics over the subtasks of a vertex in a checkpoint.
     pub struct VertexCheckpointSummary {
-        /// What was written; bytes. Since 1.15.
+        /// Bytes that the checkpoint has written. Since 1.15.
         pub checkpointed_size: Option<Stats>,
-        /// The size of the state; bytes.
+        /// The size of the state in bytes.
         pub state_size: Stats,
-        /// From trigger to acknowledgement; milliseconds.
+        /// Milliseconds from trigger to acknowledgement.
         pub end_to_end_duration: Stats,
         /// How long the snapshot took.
         pub checkpoint_duration: CheckpointTimesStats,
         /// What waiting for barriers meant.
         pub alignment: AlignmentStats,
-        /// From trigger to the first barrier; milliseconds.
+        /// Milliseconds from trigger to the first barrier.
         pub start_delay: Option<Stats>,
     }
 
-    /// How long snapshots took; milliseconds.
+    /// The durations of snapshots, in milliseconds.
     pub struct CheckpointTimesStats {
-        /// While no record was processed.
+        /// The part during which no record was processed.
         pub synchronous: Stats = "sync",
-        /// Meanwhile.
+        /// The part during which records were processed.
         pub asynchronous: Stats = "async",
     }
 
     /// What waiting for barriers meant.
     pub struct AlignmentStats {
-        /// Zero, of historical interest.
+        /// Always 0.
         pub buffered: Option<Stats>,
         /// Read meanwhile; bytes.
         pub processed: Option<Stats>,
-        /// In-flight data that was written; bytes.
+        /// Bytes of in-flight records that were written.
         pub persisted: Option<Stats>,
         /// How long it took; milliseconds.
         pub duration: Stats,
     }
 
-    /// The part of one subtask in a checkpoint. Of one that has not acknowledged it there is only the number.
+    /// The part of one subtask in a checkpoint. If the subtask has not acknowledged the checkpoint, only its number is
+    /// set.
     pub struct SubtaskCheckpoint {
         /// `completed` or `pending`.
         pub class_name: Option<String> = "className" | "@class",
@@ -101,17 +102,17 @@ json_structs! {
         pub status: Option<String>,
         /// When it acknowledged.
         pub ack_timestamp: Option<Millis>,
-        /// From trigger to acknowledgement; milliseconds.
+        /// Milliseconds from trigger to acknowledgement.
         pub end_to_end_duration: Option<i64>,
-        /// What was written; bytes. Since 1.15.
+        /// Bytes that the checkpoint has written. Since 1.15.
         pub checkpointed_size: Option<i64>,
-        /// The size of the state; bytes.
+        /// The size of the state in bytes.
         pub state_size: Option<i64>,
         /// How long the snapshot took.
         pub checkpoint: Option<CheckpointTimes>,
         /// What waiting for barriers meant.
         pub alignment: Option<Alignment>,
-        /// From trigger to the first barrier; milliseconds.
+        /// Milliseconds from trigger to the first barrier.
         pub start_delay: Option<i64>,
         /// Whether barriers overtook records.
         pub unaligned_checkpoint: Option<bool>,
@@ -129,11 +130,11 @@ json_structs! {
 
     /// What waiting for barriers meant.
     pub struct Alignment {
-        /// Zero, of historical interest.
+        /// Always 0.
         pub buffered: Option<i64>,
         /// Read meanwhile; bytes.
         pub processed: Option<i64>,
-        /// In-flight data that was written; bytes.
+        /// Bytes of in-flight records that were written.
         pub persisted: Option<i64>,
         /// How long it took; milliseconds.
         pub duration: Option<i64>,

@@ -32,13 +32,13 @@ string_enums! {
 }
 
 json_structs! {
-    /// All about one job, as it was up to 3 s ago.
+    /// The details of a job, which may be 3 s old.
     pub struct JobDetails in kebab {
         pub id: JobId = "jid",
         /// The application around it. Since 2.3.
         pub application_id: Option<crate::flink::ApplicationId>,
         pub name: Option<String>,
-        /// Always false, whether it can be stopped or not.
+        /// Always false, also if the job can be stopped.
         pub is_stoppable: Option<bool> = "isStoppable",
         pub state: JobState,
         /// `STREAMING` or `BATCH`. Since 1.20.
@@ -49,7 +49,7 @@ json_structs! {
         pub start_time: Option<Millis>,
         /// When it ended.
         pub end_time: Option<Millis>,
-        /// From start to end, or to now; milliseconds.
+        /// Milliseconds from start to end, or until now.
         pub duration: Option<i64>,
         /// The highest parallelism it can be rescaled to; -1 for unknown.
         pub max_parallelism: Option<i64> = "maxParallelism",
@@ -59,7 +59,7 @@ json_structs! {
         pub timestamps: BTreeMap<JobState, Millis>,
         /// Its vertices, sources first.
         pub vertices: Vec<VertexSummary>,
-        /// How many **vertices** are in which state.
+        /// The number of **vertices** in each state.
         pub status_counts: BTreeMap<TaskState, u32>,
         /// Its graph.
         pub plan: Graph,
@@ -78,35 +78,34 @@ json_structs! {
         pub max_parallelism: Option<i32> = "maxParallelism",
         /// How many subtasks it has.
         pub parallelism: Option<i32>,
-        /// The state of all its subtasks taken together.
+        /// The combined state of all its subtasks.
         pub status: Option<TaskState>,
         /// When the first subtask started.
         pub start_time: Option<Millis> = "start-time",
         /// When the last subtask ended.
         pub end_time: Option<Millis> = "end-time",
-        /// From start to end, or to now; milliseconds.
+        /// Milliseconds from start to end, or until now.
         pub duration: Option<i64>,
-        /// How many of its subtasks are in which state.
+        /// The number of its subtasks in each state.
         pub tasks: BTreeMap<TaskState, u32>,
-        /// What went through it.
         pub metrics: IoMetrics,
     }
 
-    /// What went through a vertex or a task.
+    /// The numbers of bytes and records that a vertex or a task has read and written.
     pub struct IoMetrics in kebab {
         pub read_bytes: Option<i64>,
-        /// Whether all tasks have reported them.
+        /// Whether all tasks have reported this number.
         pub read_bytes_complete: Option<bool>,
         /// Bytes written.
         pub write_bytes: Option<i64>,
-        /// Whether all tasks have reported them.
+        /// Whether all tasks have reported this number.
         pub write_bytes_complete: Option<bool>,
         pub read_records: Option<i64>,
-        /// Whether all tasks have reported them.
+        /// Whether all tasks have reported this number.
         pub read_records_complete: Option<bool>,
         /// Records written.
         pub write_records: Option<i64>,
-        /// Whether all tasks have reported them.
+        /// Whether all tasks have reported this number.
         pub write_records_complete: Option<bool>,
         /// Milliseconds spent waiting for the next task. Since 1.14.
         pub accumulated_backpressured_time: Option<i64>,
@@ -118,12 +117,13 @@ json_structs! {
 }
 
 impl JobDetails {
-    /// The ids of its vertices, sources first.
+    /// Returns the ids of the job's vertices, sources first.
     pub fn vertex_ids(&self) -> impl Iterator<Item = VertexId> + '_ {
         self.vertices.iter().map(|vertex| vertex.id)
     }
 
-    /// The vertex of that name, as the web interface shows it. Names need not be unique: returns the first vertex.
+    /// Returns the vertex with a name, as the web interface shows it. Names need not be unique: returns the first
+    /// vertex.
     pub fn vertex_named(&self, name: &str) -> Option<&VertexSummary> {
         self.vertices.iter().find(|vertex| vertex.name.as_deref() == Some(name))
     }

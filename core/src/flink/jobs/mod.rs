@@ -38,8 +38,8 @@ operations! { FlinkRest;
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-overview).
     Safe GET "/jobs/overview" GetJobsOverview "getJobsOverview" -> JobsOverview {}
 
-    /// All about one job: times, vertices, plan. **Cached** for 3 s: what it says of the state may be old, use
-    /// [`GetJobStatus`] to decide.
+    /// Returns the details of one job: times, vertices, plan. **Cached** for 3 s: to decide by the state of a job, use
+    /// [`GetJobStatus`].
     ///
     /// An unknown job is rejected with 404.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid).
@@ -47,7 +47,7 @@ operations! { FlinkRest;
         path { jobid: JobId }
     }
 
-    /// The state of one job, now. Since 1.14.
+    /// Returns the current state of one job. Not cached. Since 1.14.
     ///
     /// An unknown job is rejected with 500.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-status).
@@ -55,35 +55,36 @@ operations! { FlinkRest;
         path { jobid: JobId }
     }
 
-    /// Cancels a job. The answer only says that it was told to: see [`GetJobStatus`] for the state.
+    /// Requests the cancellation of a job. The response comes before the job has ended: poll [`GetJobStatus`].
     ///
-    /// Rejected: an unknown job with 404, a finished or failed one with 409 (by 1.13 with 404). One that is being
-    /// cancelled or was cancelled is no error.
+    /// An unknown job is rejected with 404, a finished or failed job with 409 (in 1.13 with 404). A job that is being
+    /// cancelled or was cancelled is not rejected.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-1).
     Idempotent PATCH "/jobs/{jobid}" CancelJob "cancelJob" -> Acknowledged {
         path { jobid: JobId }
         query? {
-            /// How to end it; cancelled by default.
+            /// How to end the job; [`Cancel`](TerminationMode::Cancel) by default.
             mode: TerminationMode,
         }
     }
 
-    /// What a job ran into, newest first. **Cached** for 3 s.
+    /// Returns the failures of a job, newest first. **Cached** for 3 s.
     ///
     /// An unknown job is rejected with 404, a negative number with 500.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-exceptions).
     Safe GET "/jobs/{jobid}/exceptions" GetJobExceptions "getJobExceptions" -> Exceptions {
         path { jobid: JobId }
         query? {
-            /// How many to answer at the most. The server keeps `web.exception-history-size` (16).
+            /// The greatest number of exceptions in the response; 20 by default. The server keeps
+            /// `web.exception-history-size` (16).
             max_exceptions: u32 = "maxExceptions",
-            /// Only those with these labels, each as in `type:user`. Since 1.18. Rejected with 400: one without a
-            /// colon.
+            /// Returns only exceptions with these labels, each as in `type:user`. Since 1.18. A label without a colon
+            /// is rejected with 400.
             failure_labels: CommaList<String> = "failureLabelFilter",
         }
     }
 
-    /// How a job ended, as soon as it has. Not cached.
+    /// Returns how a job ended, if it has ended. Not cached.
     ///
     /// An unknown job is rejected with 404.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-execution-result).
@@ -91,14 +92,14 @@ operations! { FlinkRest;
         path { jobid: JobId }
     }
 
-    /// The accumulators of a job, as text. **Cached** for 3 s.
+    /// Returns the accumulators of a job, as text. **Cached** for 3 s.
     ///
     /// An unknown job is rejected with 404.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-accumulators).
     Safe GET "/jobs/{jobid}/accumulators" GetJobAccumulators "getJobAccumulators" -> Accumulators {
         path { jobid: JobId }
         query? {
-            /// Adds the values in Java's own serialisation.
+            /// Whether the response also has the values in Java's serialization.
             include_serialized_value: bool = "includeSerializedValue",
         }
     }
@@ -107,9 +108,8 @@ operations! { FlinkRest;
 string_enums! {
     /// How to end a job.
     pub enum TerminationMode {
-        /// At once.
         Cancel = "cancel",
-        /// Gone since 1.10, and rejected with 308: see [`StartStop`](crate::flink::savepoints::StartStop).
+        /// Removed in 1.10, and rejected with 308: see [`StartStop`](crate::flink::savepoints::StartStop).
         Stop = "stop",
     }
 
@@ -127,19 +127,19 @@ string_enums! {
         Created = "CREATED",
         /// It runs; single tasks may still wait for a slot.
         Running = "RUNNING",
-        /// It failed, and is being taken down.
+        /// It failed, and its tasks are being cancelled.
         Failing = "FAILING",
-        /// It failed for good.
+        /// It has failed, and will not be restarted.
         Failed = "FAILED",
-        /// It was told to cancel, and is being taken down.
+        /// It is being cancelled.
         Cancelling = "CANCELLING",
         /// It was cancelled.
         Canceled = "CANCELED",
         /// It ended by itself, or was stopped.
         Finished = "FINISHED",
-        /// It failed, and will be started again.
+        /// It failed, and will be restarted.
         Restarting = "RESTARTING",
-        /// Its JobManager lost the leadership; the job may come back under the next leader.
+        /// Its JobManager lost the leadership. The next leader may recover the job.
         Suspended = "SUSPENDED",
         /// It is being taken over from a lost JobManager.
         Reconciling = "RECONCILING",
@@ -147,7 +147,7 @@ string_enums! {
 }
 
 impl JobState {
-    /// Whether the job has ended for good: FINISHED, CANCELED or FAILED.
+    /// Returns whether the job has ended: FINISHED, CANCELED or FAILED. Such a state does not change any more.
     pub fn is_terminal(&self) -> bool {
         matches!(self, Self::Finished | Self::Canceled | Self::Failed)
     }
@@ -156,24 +156,23 @@ impl JobState {
 json_structs! {
     /// All jobs with their states.
     pub struct Jobs {
-        /// In no order that can be relied on.
+        /// In arbitrary order.
         pub jobs: PartialList<JobIdWithStatus> = "jobs" (decisive),
     }
 
     /// A job and its state.
     pub struct JobIdWithStatus {
         pub id: JobId,
-        /// Its state.
         pub status: JobState,
     }
 
-    /// All jobs with what matters most.
+    /// The response to a [`GetJobsOverview`].
     pub struct JobsOverview {
-        /// In no order that can be relied on.
+        /// In arbitrary order.
         pub jobs: PartialList<JobSummary> = "jobs" (decisive),
     }
 
-    /// What matters most of a job.
+    /// A job in the jobs overview.
     pub struct JobSummary in kebab {
         pub id: JobId = "jid",
         pub name: Option<String>,
@@ -185,20 +184,18 @@ json_structs! {
         pub start_time: Option<Millis>,
         /// When it ended.
         pub end_time: Option<Millis>,
-        /// From start to end, or to now; milliseconds.
+        /// Milliseconds from start to end, or until now.
         pub duration: Option<i64>,
         pub state: JobState,
-        /// When something changed last.
+        /// When the job or one of its tasks last changed its state.
         pub last_modification: Millis,
-        /// Its tasks by state.
         pub tasks: TaskCounts,
         /// Operators that are not part of the graph yet. Of adaptive batch jobs, since 2.0.
         pub pending_operators: Option<i32>,
     }
 
-    /// How many tasks are in which state.
+    /// The numbers of tasks by state.
     pub struct TaskCounts {
-        /// All.
         pub total: u32,
         /// Not yet scheduled.
         pub created: Option<u32>,
@@ -213,7 +210,6 @@ json_structs! {
         pub finished: u32,
         /// Being cancelled.
         pub canceling: Option<u32>,
-        /// Cancelled.
         pub canceled: Option<u32>,
         pub failed: Option<u32>,
         /// Being taken over from a lost JobManager.
@@ -222,13 +218,12 @@ json_structs! {
 
     /// The state of a job.
     pub struct JobStatus {
-        /// Its state.
         pub status: JobState,
     }
 }
 
 impl TaskCounts {
-    /// Whether there are tasks, and all of them run or have ended by themselves.
+    /// Returns whether the job has tasks, and all of them run or have finished by themselves.
     pub fn all_running(&self) -> bool {
         self.total > 0 && u64::from(self.running) + u64::from(self.finished) == u64::from(self.total)
     }

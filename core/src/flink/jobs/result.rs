@@ -1,4 +1,4 @@
-//! How a job ended, what it ran into, what it counted.
+//! The result, the exceptions and the accumulators of a job.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ string_enums! {
     pub enum ApplicationStatus {
         /// It ended by itself, or was stopped.
         Succeeded = "SUCCEEDED",
-        /// It failed for good.
+        /// It failed.
         Failed = "FAILED",
         /// It was cancelled.
         Canceled = "CANCELED",
@@ -18,19 +18,17 @@ string_enums! {
         NotKnown = "UNKNOWN",
     }
 
-    /// How far a background operation is. **Completed does not mean that it succeeded.**
+    /// Whether an asynchronous operation has ended.
     pub enum QueueStatus {
-        /// Still at it.
         InProgress = "IN_PROGRESS",
-        /// Over, one way or the other.
+        /// The operation has ended. **It may have failed.**
         Completed = "COMPLETED",
     }
 }
 
 json_structs! {
-    /// How far a background operation is.
+    /// Whether an asynchronous operation has ended.
     pub struct QueueState {
-        /// How far.
         pub id: QueueStatus,
     }
 
@@ -38,23 +36,23 @@ json_structs! {
     pub struct ExecutionResult {
         /// Whether the job has ended.
         pub status: QueueState,
-        /// How, if it has.
+        /// How the job ended; `None` if it has not ended.
         pub result: Option<JobResult> = "job-execution-result" (decisive),
     }
 
     /// How a job ended.
     pub struct JobResult in kebab {
         pub id: JobId,
-        /// Its name. Since 2.3.
+        /// Since 2.3.
         pub name: Option<String>,
         /// Whether it succeeded.
         pub application_status: ApplicationStatus,
-        /// Accumulators in Java's own serialisation, as Base64. As text:
+        /// The accumulators in Java's serialization, as Base64. To read them as text, use
         /// [`GetJobAccumulators`](super::GetJobAccumulators).
         pub accumulator_results: BTreeMap<String, String>,
-        /// How long it ran; milliseconds.
+        /// Milliseconds that the job ran.
         pub net_runtime: Option<i64>,
-        /// Why it failed.
+        /// Why the job failed; `None` if it did not fail.
         pub failure_cause: Option<Throwable> = "failure-cause" (decisive),
         /// The application around it. Since 2.3.
         pub application_id: Option<crate::flink::ApplicationId>,
@@ -64,15 +62,15 @@ json_structs! {
         pub end_time: Option<Millis>,
     }
 
-    /// What a job ran into.
+    /// The failures of a job.
     pub struct Exceptions in kebab {
         /// The failures, newest first.
         pub history: Option<ExceptionHistory> = "exceptionHistory",
         /// The stack trace of the newest exception. Until 1.20.
         pub root_exception: Option<String>,
-        /// When the newest one happened. Until 1.20.
+        /// When the newest exception happened. Until 1.20.
         pub timestamp: Option<Millis>,
-        /// One for each task that failed. Until 1.20.
+        /// An exception for each failed task. Until 1.20.
         pub all_exceptions: Vec<OldException>,
         /// Whether that list was cut. Until 1.20.
         pub truncated: Option<bool>,
@@ -82,7 +80,7 @@ json_structs! {
     pub struct ExceptionHistory {
         /// Newest first.
         pub entries: Vec<ExceptionInfo>,
-        /// Whether there are more than the server kept or was asked for.
+        /// Whether the job had more failures than the response has.
         pub truncated: Option<bool>,
     }
 
@@ -94,7 +92,7 @@ json_structs! {
         pub stacktrace: Option<String>,
         /// When it happened.
         pub timestamp: Option<Millis>,
-        /// What failure enrichers had to say. Since 1.18.
+        /// The labels of failure enrichers. Since 1.18.
         pub failure_labels: BTreeMap<String, String>,
         /// The task; `None` when the whole job failed.
         pub task_name: Option<String>,
@@ -123,16 +121,16 @@ json_structs! {
         pub task_manager_id: Option<String> = "taskManagerId",
     }
 
-    /// What a job counted.
+    /// The accumulators of a job.
     pub struct Accumulators {
-        /// Of the job itself: always empty, whatever the job does.
+        /// Always empty.
         pub job: Vec<Accumulator> = "job-accumulators",
         pub tasks: Vec<Accumulator> = "user-task-accumulators",
-        /// The same in Java's own serialisation, as Base64, if that was asked for.
+        /// The values in Java's serialization, as Base64, if they were requested.
         pub serialized: BTreeMap<String, String> = "serialized-user-task-accumulators",
     }
 
-    /// Something that was counted.
+    /// An accumulator.
     pub struct Accumulator {
         pub name: String,
         /// Its Java class.
@@ -143,7 +141,7 @@ json_structs! {
 }
 
 impl Exceptions {
-    /// What the job ran into last, from whichever field the cluster's version has it in.
+    /// Returns the cause of the newest failure; `None` if the job has had no failure.
     pub fn newest(&self) -> Option<Cause> {
         let entry = self.history.as_ref().and_then(|history| history.entries.first());
         let trace = entry.and_then(|entry| entry.stacktrace.as_ref()).or(self.root_exception.as_ref())?;

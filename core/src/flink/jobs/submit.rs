@@ -1,4 +1,4 @@
-//! What Flink's own Java client uses: graphs and requests in Java's serialisation.
+//! Operations of Flink's Java client: graphs and requests in Java's serialization.
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -12,29 +12,29 @@ use crate::operation::{self, Effect, Operation, OperationInfo, RequestContext, T
 use crate::schema::{json_structs, operations};
 
 operations! { FlinkRest;
-    /// Sends a request to an operator's coordinator in the JobManager, and waits for its answer: how `collect()`
-    /// fetches results. Not in the published description, and of use to a JVM only: both ways it is Java's
-    /// serialisation.
+    /// Sends a request to an operator's coordinator in the JobManager, and returns its response. `collect()` fetches
+    /// results with it. Not in the published description, and useful only for a JVM: request and response are in Java's
+    /// serialization.
     ///
-    /// What sending it twice does, the coordinator decides. An unknown job is rejected with **500**. Before 2.0 an
-    /// operator is named by its id of 32 hexadecimal digits, since then by its uid.
+    /// The effect of a repeated request depends on the coordinator. An unknown job is rejected with **500**. Before 2.0
+    /// an operator is named by its id of 32 hexadecimal digits, since 2.0 by its uid.
     Once POST "/jobs/{jobid}/coordinators/{operator}" Coordinate "sendRequestToCoordinator" -> Coordinated {
         path { jobid: JobId, operator: String }
         json {
-            /// The request in Java's serialisation, as Base64.
+            /// The request in Java's serialization, as Base64.
             request: String = "serializedCoordinationRequest",
         }
     }
 }
 
-/// The row of the one operation that is not declared by the table: its body is a form.
+/// The operation that is not in the table, because its body is a form.
 pub(crate) const SUBMIT: &[&OperationInfo] = &[SubmitGraph::INFO];
 
-/// Submits a job as a graph in Java's serialisation: what `flink run` does. Not in the published description, and
-/// useful only for a JVM. Other programs use [`SubmitJar`](crate::flink::jars::SubmitJar).
+/// Submits a job as a graph in Java's serialization, as `flink run` does. Not in the published description, and useful
+/// only for a JVM. Other programs use [`SubmitJar`](crate::flink::jars::SubmitJar).
 ///
-/// The graph holds the id of its job: a second attempt is rejected as a duplicate with 500 as long as the first job is
-/// known. Rejected with 400: a graph that cannot be read. It works also where `web.submit.enable` is false.
+/// The graph contains the id of its job. A second attempt is rejected as a duplicate with 500 as long as the cluster
+/// knows the first job. A graph that cannot be read is rejected with 400. Works also if `web.submit.enable` is false.
 ///
 /// ```
 /// use pipewright::{Base, Operation, flink::jobs::SubmitGraph, operation::RequestContext};
@@ -46,22 +46,22 @@ pub(crate) const SUBMIT: &[&OperationInfo] = &[SubmitGraph::INFO];
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SubmitGraph {
-    /// The graph, an `ExecutionPlan` in Java's serialisation.
+    /// The graph, an `ExecutionPlan` in Java's serialization.
     pub graph: Body,
     /// Jars that the job needs, with their names.
     pub jars: Vec<(String, Body)>,
     /// Files for the distributed cache.
     pub artifacts: Vec<GraphArtifact>,
-    /// Whether the cluster is older than 2.0, and calls the graph `jobGraphFileName`.
+    /// Whether the cluster is older than 2.0. Its name for the graph is `jobGraphFileName`.
     pub before_2_0: bool,
-    /// What separates the parts of the form; must not occur in the files.
+    /// The separator of the parts of the form. It must not occur in the files.
     pub boundary: u128,
 }
 
 /// A file for the distributed cache of a job.
 #[derive(Clone, Debug)]
 pub struct GraphArtifact {
-    /// What the job calls it.
+    /// The name by which the job opens the file.
     pub entry: String,
     /// The name of the file.
     pub name: String,
@@ -70,7 +70,7 @@ pub struct GraphArtifact {
 }
 
 impl SubmitGraph {
-    /// A job without files.
+    /// Creates the operation for a job without files.
     pub fn new(graph: impl Into<Body>) -> Self {
         Self {
             graph: graph.into(),
@@ -81,25 +81,25 @@ impl SubmitGraph {
         }
     }
 
-    /// A jar that the job needs.
+    /// Adds a jar that the job needs.
     pub fn jar(mut self, name: impl Into<String>, content: impl Into<Body>) -> Self {
         self.jars.push((name.into(), content.into()));
         self
     }
 
-    /// A file for the distributed cache.
+    /// Adds a file for the distributed cache.
     pub fn artifact(mut self, entry: impl Into<String>, name: impl Into<String>, content: impl Into<Body>) -> Self {
         self.artifacts.push(GraphArtifact { entry: entry.into(), name: name.into(), content: content.into() });
         self
     }
 
-    /// For a cluster older than 2.0.
+    /// Sets whether the cluster is older than 2.0.
     pub fn before_2_0(mut self, before: bool) -> Self {
         self.before_2_0 = before;
         self
     }
 
-    /// Another boundary, such as random bits.
+    /// Sets the boundary, for example to random bits.
     pub fn boundary(mut self, boundary: u128) -> Self {
         self.boundary = boundary;
         self
@@ -174,21 +174,21 @@ impl Operation for SubmitGraph {
 }
 
 json_structs! {
-    /// The answer to a submitted graph.
+    /// The response to a submitted graph.
     pub struct JobUrl {
-        /// Where the job is, as in `/jobs/4c7e…`. See [`job_id`](Self::job_id).
+        /// The path of the job, as in `/jobs/4c7e…`. See [`job_id`](Self::job_id).
         pub url: String = "jobUrl",
     }
 
-    /// The answer of a coordinator.
+    /// The response of a coordinator.
     pub struct Coordinated {
-        /// In Java's serialisation, as Base64.
+        /// The result in Java's serialization, as Base64.
         pub result: String = "serializedCoordinationResult",
     }
 }
 
 impl JobUrl {
-    /// The job, from the end of the address.
+    /// Returns the job's id, from the end of the path; `None` if it has no id.
     pub fn job_id(&self) -> Option<JobId> {
         self.url.rsplit('/').next()?.parse().ok()
     }

@@ -1,13 +1,13 @@
-//! What YARN's proxy needed: ends of jobs by `GET`, because it passed nothing else on.
+//! Operations for YARN's proxy, which forwarded only `GET`: they end jobs by `GET`.
 
 use crate::flink::{Acknowledged, FlinkRest, JobId};
 use crate::schema::operations;
 
 operations! { FlinkRest;
-    /// Cancels a job, although it is a `GET`. Not in the published description: use [`CancelJob`](super::CancelJob),
-    /// unless a proxy passes nothing but `GET`.
+    /// Cancels a job by `GET`. Use [`CancelJob`](super::CancelJob), unless a proxy forwards only `GET`. Not in the
+    /// published description.
     ///
-    /// Rejected: an unknown job with 404, a finished or failed one with 409.
+    /// An unknown job is rejected with 404, a finished or failed job with 409.
     Idempotent GET "/jobs/{jobid}/yarn-cancel" YarnCancelJob "yarnCancelJob" -> Acknowledged {
         path { jobid: JobId }
     }

@@ -7,9 +7,9 @@ use crate::error::{Applied, ErrorKind, ServiceError};
 use crate::flink::error as flink;
 use crate::operation::{Effect, OperationInfo};
 
-/// Reads a rejection: a list of texts, the last of which is a Java stack trace, as from a JobManager.
+/// Parses a rejection: a list of texts, the last of which is a Java stack trace, as from a JobManager.
 ///
-/// 500 is what the gateway answers to nearly everything it does not like, and none of that clears by waiting.
+/// The gateway rejects nearly every wrong request with 500. A retry does not help in any of these cases.
 pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Bytes>) -> ServiceError {
     let error = flink::parse_error(info, response);
     if error.kind() != ErrorKind::Rejected {
@@ -19,7 +19,7 @@ pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Byte
     let busy = matches!(error.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
     let applied = match error.status().as_u16() {
         _ if info.effect == Effect::Safe || is_unknown_session(&error) => Applied::No,
-        // These are handed to a queue as their last act, and what comes of them is told by their results.
+        // The gateway queues these as its last step, so a rejection comes before. Later failures are in the results.
         500 if matches!(info.name, "executeStatement" | "refreshMaterializedTable" | "openSession") => Applied::No,
         500 if DECLINED.iter().any(|class| text.contains(class)) => Applied::No,
         500..=599 if !busy => Applied::Unknown,
@@ -28,7 +28,7 @@ pub(super) fn parse_error(info: &'static OperationInfo, response: &Response<Byte
     error.with_applied(applied).with_transient(busy)
 }
 
-/// Exceptions that come before anything is done.
+/// The exceptions that occur before the gateway has done anything.
 const DECLINED: [&str; 5] = [
     "SqlParserException",
     "ValidationException",
@@ -37,8 +37,8 @@ const DECLINED: [&str; 5] = [
     "Failed to convert the Operation Status",
 ];
 
-/// Whether a rejection means that the gateway does not know the session: never had it, closed it after its idle time,
-/// or was restarted.
+/// Returns whether a rejection means that the gateway does not know the session: it never had the session, closed it
+/// after its idle timeout, or was restarted.
 pub fn is_unknown_session(error: &ServiceError) -> bool {
     let text = error.details().unwrap_or_default();
     error.kind() == ErrorKind::Rejected
@@ -48,13 +48,13 @@ pub fn is_unknown_session(error: &ServiceError) -> bool {
         })
 }
 
-/// Whether a rejection means that the session does not know the operation: never had it, or closed it.
+/// Returns whether a rejection means that the session does not know the operation: it never had it, or has closed it.
 pub fn is_unknown_operation(error: &ServiceError) -> bool {
     let text = error.details().unwrap_or_default();
     error.kind() == ErrorKind::Rejected && text.contains("Can not find the submitted operation in the OperationManager")
 }
 
-/// Whether a rejection means that a page was asked for that is gone, or that is not the next page.
+/// Returns whether a rejection means that the requested page is gone, or is not the next page.
 pub fn is_wrong_token(error: &ServiceError) -> bool {
     error.kind() == ErrorKind::Rejected && error.details().is_some_and(|text| text.contains("Expecting token to be "))
 }

@@ -1,16 +1,16 @@
-//! The gateway itself: versions of its API, and which Flink it is.
+//! The gateway itself: the versions of its API, and its release.
 
 use super::FlinkSqlGateway;
 use crate::schema::{json_structs, operations, string_enums};
 
 operations! { FlinkSqlGateway;
-    /// The versions of the API that the gateway speaks. Since v1.
+    /// Returns the versions of the API that the gateway supports. Since v1.
     ///
     /// Never rejects.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Safe GET "/api_versions" GetApiVersion "getApiVersion" -> ApiVersions {}
 
-    /// Product and release. Since v1.
+    /// Returns the product and its release. Since v1.
     ///
     /// Never rejects.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
@@ -18,7 +18,7 @@ operations! { FlinkSqlGateway;
 }
 
 json_structs! {
-    /// The versions of the API that a gateway speaks.
+    /// The versions of the API that a gateway supports.
     pub struct ApiVersions {
         /// Oldest first.
         pub versions: Vec<ApiVersion>,
@@ -50,7 +50,7 @@ string_enums! {
 }
 
 impl ApiVersions {
-    /// The newest version that this library knows.
+    /// Returns the newest version that this library knows; `None` if it knows no version of the list.
     pub fn newest(&self) -> Option<&ApiVersion> {
         self.versions.iter().filter(|version| !matches!(version, ApiVersion::Unknown(_))).max()
     }

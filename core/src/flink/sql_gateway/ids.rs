@@ -1,4 +1,4 @@
-//! Ids: newtypes, so that they cannot be confused.
+//! Ids as newtypes, so that the compiler tells them apart.
 
 use std::fmt;
 
@@ -26,9 +26,9 @@ fn write_uuid(bits: u128, to: &mut dyn fmt::Write) -> fmt::Result {
 
 ids! {
     "a UUID", uuid, write_uuid;
-    /// A session of the gateway.
+    /// The id of a session of the gateway.
     SessionHandle;
-    /// A statement that was submitted to a session.
+    /// The id of a statement that was submitted to a session.
     OperationHandle;
 }
 

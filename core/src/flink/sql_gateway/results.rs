@@ -11,28 +11,29 @@ use crate::schema::{WireField, json_structs, string_enums};
 json_structs! {
     /// A page of a statement's result.
     pub struct ResultPage in camel {
-        /// Whether there is a page, and whether there will be another.
+        /// Whether the response has a page, and whether another page follows.
         pub result_type: ResultType,
-        /// Where the next page is: path and query, with the version of the API, without host. See
+        /// The address of the next page: path and query, with the version of the API, without host. See
         /// [`next_token`](Self::next_token). `None` at the end.
         pub next_result_uri: Option<String> = "nextResultUri" (decisive),
-        /// Whether the statement is a query. `None` while it is not ready.
+        /// Whether the statement is a query. `None` while the result is not ready.
         pub is_query_result: Option<bool>,
-        /// The job of a query or an `INSERT`.
+        /// The job of a query or an `INSERT`; `None` for other statements.
         pub job_id: Option<JobId> = "jobID" (decisive),
-        /// Whether the rows say more than "OK". `None` while it is not ready.
+        /// Whether the rows are more than "OK". `None` while the result is not ready.
         pub result_kind: Option<ResultKind>,
-        /// Columns and rows. `None` while it is not ready.
+        /// Columns and rows. `None` while the result is not ready.
         pub results: Option<ResultInfo> = "results" (decisive),
     }
 
     /// Columns and rows.
     pub struct ResultInfo {
-        /// The same with each page.
+        /// The columns, which are the same in each page.
         pub columns: Vec<ColumnInfo> = "columns" | "columnInfos" (decisive),
         /// How the fields of the rows are written.
         pub row_format: Option<RowFormat> = "rowFormat",
-        /// The rows of this page; often none. A row that cannot be read is counted, see [`PartialList::unreadable`].
+        /// The rows of this page, which may be empty. A row that cannot be read is counted: see
+        /// [`PartialList::unreadable`].
         pub data: PartialList<Row> = "data" (decisive),
     }
 
@@ -43,33 +44,33 @@ json_structs! {
         pub comment: Option<String>,
     }
 
-    /// A type of SQL.
+    /// A SQL type. Fields that do not apply to the type are `None` or empty.
     pub struct LogicalType in camel {
-        /// What kind of type.
+        /// The kind of type.
         pub root: LogicalTypeRoot = "type",
-        /// Whether NULL is among its values.
+        /// Whether NULL is a value of the type.
         pub nullable: Option<bool>,
-        /// Characters or bytes; 2147483647 for `STRING` and `BYTES`.
+        /// The number of characters or bytes; 2147483647 for `STRING` and `BYTES`.
         pub length: Option<u32>,
-        /// Digits: of a decimal number, of a second's fraction, or of an interval's leading field.
+        /// The number of digits: of a decimal number, of a second's fraction, or of an interval's leading field.
         pub precision: Option<u32>,
-        /// Digits behind the point of a decimal number.
+        /// The number of decimal places.
         pub scale: Option<u32>,
-        /// Digits of a second's fraction, of an interval of days and times.
+        /// The number of digits of a second's fraction, for an interval of days and times.
         pub fractional_precision: Option<u32>,
         /// The fields of an interval, as in `DAY_TO_SECOND`.
         pub resolution: Option<String>,
-        /// Of the elements of an array or a multiset.
+        /// The type of the elements of an array or a multiset.
         pub element_type: Option<Box<LogicalType>>,
-        /// Of a map's keys.
+        /// The type of a map's keys.
         pub key_type: Option<Box<LogicalType>>,
-        /// Of a map's values.
+        /// The type of a map's values.
         pub value_type: Option<Box<LogicalType>>,
-        /// Of a row.
+        /// The fields of a row type.
         pub fields: Vec<RowField>,
-        /// The Java class, of a raw type.
+        /// The Java class of a raw type.
         pub class: Option<String>,
-        /// The serializer of that class, of a raw type.
+        /// The serializer of the class of a raw type.
         pub serializer: Option<String>,
     }
 
@@ -80,31 +81,31 @@ json_structs! {
         pub description: Option<String>,
     }
 
-    /// A row, or a change of one.
+    /// A row, or a change of a row.
     pub struct Row {
-        /// What it does to the result so far. Always an insertion, but in the changelog of a streaming query.
+        /// The change. Always an insertion, except in the changelog of a streaming query.
         pub kind: RowKind,
-        /// Its fields, in the order of the columns.
+        /// The fields, in the order of the columns.
         pub fields: Fields,
     }
 }
 
 string_enums! {
-    /// Whether there is a page, and whether there will be another.
+    /// Whether a response has a page, and whether another page follows.
     pub enum ResultType {
-        /// Not yet: ask for the same token again.
+        /// The page is not ready: request the same token again.
         NotReady = "NOT_READY",
-        /// A page, perhaps without a row; there will be another.
+        /// A page, which may be empty. Another page follows.
         Payload = "PAYLOAD",
-        /// The end.
+        /// The end of the result.
         Eos = "EOS",
     }
 
-    /// What the rows are.
+    /// The kind of a result.
     pub enum ResultKind {
-        /// One row "OK".
+        /// A single row "OK".
         Success = "SUCCESS",
-        /// Rows of content.
+        /// Rows of data.
         SuccessWithContent = "SUCCESS_WITH_CONTENT",
     }
 
@@ -117,15 +118,15 @@ string_enums! {
         PlainText = "PLAIN_TEXT",
     }
 
-    /// What a row does to the result so far.
+    /// How a row changes the result.
     pub enum RowKind {
         /// Adds a row.
         Insert = "INSERT",
-        /// Takes back what the next row replaces.
+        /// Removes the row that the next `UPDATE_AFTER` replaces.
         UpdateBefore = "UPDATE_BEFORE",
-        /// Replaces a row.
+        /// Adds the new version of a row.
         UpdateAfter = "UPDATE_AFTER",
-        /// Takes a row away.
+        /// Removes a row.
         Delete = "DELETE",
     }
 
@@ -200,8 +201,8 @@ string_enums! {
 }
 
 impl ResultPage {
-    /// The token of the next page, taken from [`next_result_uri`](Self::next_result_uri); `None` at the end, and when
-    /// the address has none.
+    /// Returns the token of the next page, from [`next_result_uri`](Self::next_result_uri). `None` at the end, and if
+    /// the address has no token.
     pub fn next_token(&self) -> Option<u64> {
         let (_, rest) = self.next_result_uri.as_deref()?.rsplit_once("/result/")?;
         rest.split(['?', '/']).next()?.parse().ok()
@@ -219,8 +220,8 @@ impl ResultPage {
     /// ```
     ///
     /// # Errors
-    /// The iterator yields the errors of [`Row::read`]. An error of one row does not end the iteration. Rows that are
-    /// in no form that this version knows are left out: `data` of [`results`](Self::results) tells how many.
+    /// The iterator yields the errors of [`Row::read`]. An error of a row does not end the iteration. Rows in a form
+    /// that this version does not know are left out: `data` of [`results`](Self::results) has their number.
     pub fn rows<'a, T: Deserialize<'a>>(&'a self) -> impl Iterator<Item = Result<(&'a RowKind, T), serde_json::Error>> {
         let rows = self.results.iter().flat_map(|results| &results.data);
         rows.map(|row| Ok((&row.kind, row.read()?)))
@@ -239,15 +240,15 @@ impl Row {
     /// ```
     ///
     /// # Errors
-    /// When they are of another number or other types. Text with escapes in it is read as `String` or `Cow<str>`, not
-    /// as `&str`; `FLOAT` and `DOUBLE` as [`Double`], for an `f64` is an error as soon as a NaN comes.
+    /// If the number or the types of the fields differ. Read text that may contain escapes as `String` or `Cow<str>`,
+    /// not as `&str`. Read `FLOAT` and `DOUBLE` as [`Double`]: an `f64` cannot be read from a NaN.
     pub fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.fields.as_str())
     }
 }
 
-/// A `FLOAT` or `DOUBLE` of a row in [`RowFormat::Json`]: a number, or NaN or an infinity, for which JSON has no
-/// numbers and the gateway writes text.
+/// A `FLOAT` or `DOUBLE` of a row in [`RowFormat::Json`], including NaN and the infinities, which the gateway writes as
+/// text.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Double(pub f64);
 
@@ -257,20 +258,20 @@ impl<'de> Deserialize<'de> for Double {
     }
 }
 
-/// The fields of a row: a JSON array, as it came. What is in it depends on the columns and the [`RowFormat`].
+/// The fields of a row: the original JSON array. Its content depends on the columns and the [`RowFormat`].
 #[derive(Clone)]
 pub struct Fields(Box<RawValue>);
 
 impl Fields {
-    /// The JSON array.
+    /// Returns the JSON array.
     pub fn as_str(&self) -> &str {
         self.0.get()
     }
 
-    /// Each field as it came; `null` for NULL.
+    /// Returns each field as original JSON; `null` for NULL.
     ///
     /// # Errors
-    /// When it is no array.
+    /// If the fields are not a JSON array.
     pub fn cells(&self) -> Result<Vec<&RawValue>, serde_json::Error> {
         serde_json::from_str(self.as_str())
     }
@@ -303,7 +304,7 @@ impl WireField for Fields {
     }
 }
 
-/// As SQL writes it, where SQL has a name for it: `TIMESTAMP_LTZ(3) NOT NULL`.
+/// Shows the type in SQL's notation, if SQL has a name for it: `TIMESTAMP_LTZ(3) NOT NULL`.
 impl fmt::Display for LogicalType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use LogicalTypeRoot as Root;

@@ -1,7 +1,7 @@
-//! Sessions: catalogs, tables and options of one client, and what it has submitted.
+//! Sessions: the catalogs, tables, options and statements of one client.
 //!
-//! A session that gets no request closes itself after `sql-gateway.session.idle-timeout` (10 min), and takes
-//! its operations along. The gateway forgets all of them when it is restarted.
+//! If a session gets no request for `sql-gateway.session.idle-timeout` (10 min), the gateway closes it and its
+//! operations. A restarted gateway has no sessions.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,9 @@ use crate::schema::{json_structs, operations};
 operations! { FlinkSqlGateway;
     /// Opens a session. Since v1.
     ///
-    /// Properties are not checked: a wrong one shows with the first statement. One that is opened and forgotten closes
-    /// itself. [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
+    /// The gateway does not check the properties: a wrong property makes the first statement fail. A session that is
+    /// not used closes itself.
+    /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Once POST "/sessions" OpenSession "openSession" -> OpenedSession {
         json? {
             /// Shown in the gateway's log.
@@ -23,9 +24,9 @@ operations! { FlinkSqlGateway;
         }
     }
 
-    /// The options of a session, those of the gateway and the cluster included. Since v1.
+    /// Returns the options of a session, including those of the gateway and the cluster. Since v1.
     ///
-    /// Rejected with 500: an unknown session, see [`is_unknown_session`](super::is_unknown_session).
+    /// An unknown session is rejected with 500: see [`is_unknown_session`](super::is_unknown_session).
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Safe GET "/sessions/{session_handle}" GetSessionConfig "getSessionConfig" -> SessionConfig {
         path { session_handle: SessionHandle }
@@ -33,25 +34,24 @@ operations! { FlinkSqlGateway;
 
     /// Closes a session and its operations, which ends their queries; jobs of an `INSERT` continue. Since v1.
     ///
-    /// Rejected with 500: an unknown session, also one that was just closed; see
-    /// [`is_unknown_session`](super::is_unknown_session).
+    /// An unknown or closed session is rejected with 500: see [`is_unknown_session`](super::is_unknown_session).
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Idempotent DELETE "/sessions/{session_handle}" CloseSession "closeSession" -> ClosedSession {
         path { session_handle: SessionHandle }
     }
 
-    /// Keeps a session from closing itself. Since v1.
+    /// Prevents a session from closing itself. Since v1.
     ///
-    /// Rejected with 500: an unknown session, see [`is_unknown_session`](super::is_unknown_session).
+    /// An unknown session is rejected with 500: see [`is_unknown_session`](super::is_unknown_session).
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Idempotent POST "/sessions/{session_handle}/heartbeat" TriggerSession "triggerSession" -> Acknowledged {
         path { session_handle: SessionHandle }
     }
 
-    /// Carries out a statement that changes the session: `CREATE`, `DROP`, `ALTER`, `USE`, `LOAD`, `UNLOAD`, `SET`,
-    /// `RESET`, `ADD JAR`. Answers when it is done. Since v2.
+    /// Executes a statement that changes the session: `CREATE`, `DROP`, `ALTER`, `USE`, `LOAD`, `UNLOAD`, `SET`,
+    /// `RESET`, `ADD JAR`. The response comes when the statement has been executed. Since v2.
     ///
-    /// Rejected with 500: an unknown session, any other statement, and what the statement itself ran into.
+    /// Rejected with 500 if the session is unknown, if the statement is of another kind, or if it fails.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Once POST "/sessions/{session_handle}/configure-session" ConfigureSession "configureSession" -> Acknowledged {
         path { session_handle: SessionHandle }
@@ -64,16 +64,16 @@ operations! { FlinkSqlGateway;
         }
     }
 
-    /// What could stand at a place in a statement. Since v2.
+    /// Returns completions at a position in a statement. Since v2.
     ///
-    /// A GET with a body, which some proxies reject. Rejected with 500: an unknown session.
+    /// The request is a GET with a body, which some proxies reject. An unknown session is rejected with 500.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Safe GET "/sessions/{session_handle}/complete-statement" CompleteStatement "completeStatement" -> Completions {
         path { session_handle: SessionHandle }
         json {
-            /// The statement, which need not be whole.
+            /// The statement, which may be incomplete.
             statement: String,
-            /// Where the cursor is, in UTF-16 units from its beginning.
+            /// The position of the cursor in UTF-16 units.
             position: u32,
         }
     }
@@ -97,9 +97,9 @@ json_structs! {
         pub status: Option<String>,
     }
 
-    /// What could stand there.
+    /// The completions at a position.
     pub struct Completions {
-        /// Names with their catalog and database; empty for none.
+        /// Names with their catalog and database.
         pub candidates: Vec<String>,
     }
 }

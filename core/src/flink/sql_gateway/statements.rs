@@ -7,10 +7,10 @@ use super::{FlinkSqlGateway, OperationHandle, SessionHandle};
 use crate::schema::{json_structs, operations, string_enums};
 
 operations! { FlinkSqlGateway;
-    /// Submits one statement, and answers at once. Since v1.
+    /// Submits one statement. The response comes at once. Since v1.
     ///
-    /// **Nonsense is accepted**: what is wrong with the statement comes from [`FetchResults`]. Rejected with 500: an
-    /// unknown session.
+    /// **An invalid statement is accepted**: [`FetchResults`] returns its error. An unknown session is rejected with
+    /// 500.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Once POST "/sessions/{session_handle}/statements" ExecuteStatement "executeStatement" -> Submitted {
         path { session_handle: SessionHandle }
@@ -26,40 +26,40 @@ operations! { FlinkSqlGateway;
         }
     }
 
-    /// What a statement is doing. FINISHED means that its rows can be fetched: the job of an `INSERT` or of an endless
-    /// query may still be running. Since v1.
+    /// Returns the status of a statement. FINISHED means that its rows can be fetched: the job of an `INSERT` or of an
+    /// endless query may still be running. Since v1.
     ///
-    /// Rejected with 500: an unknown session or operation; see [`is_unknown_operation`](super::is_unknown_operation).
+    /// An unknown session or operation is rejected with 500: see [`is_unknown_operation`](super::is_unknown_operation).
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Safe GET "/sessions/{session_handle}/operations/{operation_handle}/status"
     GetOperationStatus "getOperationStatus" -> OperationStatus {
         path { session_handle: SessionHandle, operation_handle: OperationHandle }
     }
 
-    /// Cancels a statement that is not FINISHED yet. For one that is, as endless queries are, use [`CloseOperation`].
-    /// Since v1.
+    /// Cancels a statement that is not FINISHED yet. An endless query is FINISHED as soon as its rows can be fetched:
+    /// end it with [`CloseOperation`]. Since v1.
     ///
-    /// Rejected with 500: an unknown session or operation, and one that has ended.
+    /// Rejected with 500 if the session or the operation is unknown, or if the operation has ended.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Idempotent POST "/sessions/{session_handle}/operations/{operation_handle}/cancel"
     CancelOperation "cancelOperation" -> OperationStatus {
         path { session_handle: SessionHandle, operation_handle: OperationHandle }
     }
 
-    /// Forgets a statement, and ends the job of a query. One that was closed before is CLOSED again. Since v1.
+    /// Closes a statement, and ends the job of a query. A second call returns CLOSED again. Since v1.
     ///
-    /// Rejected with 500: an unknown session.
+    /// An unknown session is rejected with 500.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Idempotent DELETE "/sessions/{session_handle}/operations/{operation_handle}/close"
     CloseOperation "closeOperation" -> OperationStatus {
         path { session_handle: SessionHandle, operation_handle: OperationHandle }
     }
 
-    /// A page of a statement's result. The first token is 0; the token of the next page is [`ResultPage::next_token`].
-    /// Since v1.
+    /// Returns a page of a statement's result. The first token is 0; the token of the next page is
+    /// [`ResultPage::next_token`]. Since v1.
     ///
-    /// The gateway keeps the last page only: the same token can be requested again until the next token was. Rejected
-    /// with 500: what the statement ran into, any other token, an unknown session or operation.
+    /// The gateway keeps only the last page: the same token can be requested again until the next token was requested.
+    /// Rejected with 500 if the statement failed, if the token is any other, or if the session or operation is unknown.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/sql/interfaces/sql-gateway/rest/).
     Safe GET "/sessions/{session_handle}/operations/{operation_handle}/result/{token}"
     FetchResults "fetchResults" -> ResultPage {
@@ -121,7 +121,6 @@ json_structs! {
 
     /// What a statement is doing.
     pub struct OperationStatus {
-        /// Its state.
         pub status: OperationState,
     }
 
