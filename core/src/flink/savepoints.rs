@@ -11,10 +11,9 @@ use crate::schema::{json_structs, operations, string_enums};
 operations! { FlinkRest;
     /// Takes a savepoint. The response has a trigger id: see [`GetSavepointStatus`].
     ///
-    /// **An unknown or ended job is not rejected**: the outcome of the operation is then a failure. Rejected with 400:
-    /// no target
-    /// directory while the cluster has no default. With a chosen [`trigger_id`](Self::trigger_id) it can be repeated as
-    /// long as the server remembers the id.
+    /// **An unknown or ended job is not rejected**: the outcome of the operation is then a failure. Rejected with 400
+    /// if neither the request nor the cluster has a target directory. With a chosen [`trigger_id`](Self::trigger_id),
+    /// the request can be repeated as long as the server remembers the id.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-savepoints).
     Once POST "/jobs/{jobid}/savepoints" StartSavepoint "triggerSavepoint" -> Trigger {
         effect |savepoint| if savepoint.trigger_id.is_some() { Idempotent } else { Once };

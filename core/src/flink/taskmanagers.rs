@@ -152,9 +152,9 @@ json_structs! {
         pub managed_memory: Option<i64>,
         /// Classes.
         pub jvm_metaspace: Option<i64>,
-        /// What else the JVM needs.
+        /// Other memory of the JVM.
         pub jvm_overhead: Option<i64>,
-        /// Without metaspace and overhead.
+        /// The total without metaspace and overhead.
         pub total_flink_memory: Option<i64>,
         pub total_process_memory: Option<i64>,
     }
