@@ -1,7 +1,5 @@
 //! What is asked of single subtasks and their attempts: details, times, accumulators.
 
-use std::time::Duration;
-
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -9,34 +7,13 @@ use super::attempt::{Attempt, TaskState};
 use super::cache::Lookup;
 use super::config::Version;
 use super::errors::{Answer, Rejection, Reply, ok};
-use super::job::{Job, VERTICES};
-use super::request::{Call, path_id};
-use super::tasks::{Task, tasks, tasks_of, time};
-use super::vertices::{NAMES, find};
+use super::job::VERTICES;
+use super::request::Call;
+use super::tasks::{Task, tasks_of, time};
+use super::vertices::{Found, NAMES};
 use super::wire::millis;
 
-/// A vertex of a job as an answer reads it.
-struct Found<'a> {
-    job: &'a Job,
-    vertex: usize,
-    at: Duration,
-    now: Duration,
-}
-
 impl<'a> Found<'a> {
-    fn find(graphs: Lookup<'a>, job: &str, vertex: &str) -> Result<Self, Rejection> {
-        let id = path_id("jobid", job)?;
-        let wanted = path_id("vertexid", vertex)?;
-        let now = graphs.now;
-        let (at, job) = graphs.find(&id)?;
-        let vertex = find(job, &wanted).ok_or_else(|| no_vertex(&wanted))?;
-        Ok(Self { job, vertex, at, now })
-    }
-
-    fn tasks(&self) -> Vec<Task<'a>> {
-        tasks(self.job, self.vertex, self.at, self.now)
-    }
-
     /// The task of a subtask's attempt; the present attempt unless another attempt is named.
     fn task(&self, subtask: u32, attempt: Option<u32>) -> Result<Task<'a>, Rejection> {
         let invalid = |message, frame| Rejection::handler(StatusCode::NOT_FOUND, message, frame);
@@ -73,8 +50,22 @@ fn number(name: &str, text: &str) -> Result<u32, Rejection> {
 
 pub(super) fn subtask(graphs: Lookup<'_>, call: &Call, job: &str, vertex: &str, subtask: &str) -> Answer {
     let subtask = number("subtaskindex", subtask)?;
-    let found = Found::find(graphs, job, vertex)?;
+    let found = Found::find(graphs, job, vertex, no_vertex)?;
     Ok(ok(found.task(subtask, None)?.details(call.version)))
+}
+
+/// A task's attempt by the texts of a path, and its vertex.
+fn find_attempt<'a>(
+    graphs: Lookup<'a>,
+    job: &str,
+    vertex: &str,
+    subtask: &str,
+    attempt: &str,
+) -> Result<(Found<'a>, Task<'a>), Rejection> {
+    let (subtask, attempt) = (number("subtaskindex", subtask)?, number("attempt", attempt)?);
+    let found = Found::find(graphs, job, vertex, no_vertex)?;
+    let task = found.task(subtask, Some(attempt))?;
+    Ok((found, task))
 }
 
 pub(super) fn attempt(
@@ -85,9 +76,8 @@ pub(super) fn attempt(
     subtask: &str,
     attempt: &str,
 ) -> Answer {
-    let (subtask, attempt) = (number("subtaskindex", subtask)?, number("attempt", attempt)?);
-    let found = Found::find(graphs, job, vertex)?;
-    Ok(ok(found.task(subtask, Some(attempt))?.details(call.version)))
+    let (_, task) = find_attempt(graphs, job, vertex, subtask, attempt)?;
+    Ok(ok(task.details(call.version)))
 }
 
 pub(super) fn attempt_accumulators(
@@ -98,12 +88,10 @@ pub(super) fn attempt_accumulators(
     subtask: &str,
     attempt: &str,
 ) -> Answer {
-    let (subtask, attempt) = (number("subtaskindex", subtask)?, number("attempt", attempt)?);
-    let found = Found::find(graphs, job, vertex)?;
-    let task = found.task(subtask, Some(attempt))?;
+    let (found, task) = find_attempt(graphs, job, vertex, subtask, attempt)?;
     Ok(ok(json!({
-        "subtask": subtask,
-        "attempt": attempt,
+        "subtask": task.index,
+        "attempt": task.attempt.number,
         "id": execution_id(&found, &task, call.version),
         "user-accumulators": accumulators(found.vertex, task.records),
     })))
@@ -127,13 +115,13 @@ fn accumulators(vertex: usize, records: u64) -> Value {
 }
 
 pub(super) fn vertex_accumulators(graphs: Lookup<'_>, job: &str, vertex: &str) -> Answer {
-    let found = Found::find(graphs, job, vertex)?;
+    let found = Found::find(graphs, job, vertex, no_vertex)?;
     let records = found.tasks().iter().map(|task| task.records).fold(0, u64::saturating_add);
     Ok(ok(json!({ "id": VERTICES[found.vertex], "user-accumulators": accumulators(found.vertex, records) })))
 }
 
 pub(super) fn subtask_accumulators(graphs: Lookup<'_>, call: &Call, job: &str, vertex: &str) -> Answer {
-    let found = Found::find(graphs, job, vertex)?;
+    let found = Found::find(graphs, job, vertex, no_vertex)?;
     let entry = |task: &Task<'_>| {
         let entry = json!({
             "subtask": task.index,
@@ -146,7 +134,7 @@ pub(super) fn subtask_accumulators(graphs: Lookup<'_>, call: &Call, job: &str, v
 }
 
 pub(super) fn subtask_times(graphs: Lookup<'_>, call: &Call, job: &str, vertex: &str) -> Answer {
-    let found = Found::find(graphs, job, vertex)?;
+    let found = Found::find(graphs, job, vertex, no_vertex)?;
     let entry = |task: &Task<'_>| {
         let entered = |state: TaskState| (state.name().to_owned(), task.entered(state).map_or(0, millis).into());
         let timestamps: serde_json::Map<_, _> = TaskState::ALL.into_iter().map(entered).collect();

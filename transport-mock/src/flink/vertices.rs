@@ -18,24 +18,45 @@ pub(super) const NAMES: [&str; 2] = [SOURCE_NAME, SINK_NAME];
 /// The id of the group whose tasks share slots, which is the same for both vertices.
 pub(super) const SLOT_SHARING_GROUP: &str = "5b9d308f5c4a3e06298b997d05a328ef";
 
+/// A vertex of a job as an answer reads it.
+pub(super) struct Found<'a> {
+    pub(super) job: &'a Job,
+    pub(super) vertex: usize,
+    pub(super) at: Duration,
+    pub(super) now: Duration,
+}
+
+impl<'a> Found<'a> {
+    /// `missing` rejects the id of a vertex that the job does not have.
+    pub(super) fn find(
+        graphs: Lookup<'a>,
+        job: &str,
+        vertex: &str,
+        missing: impl FnOnce(&str) -> Rejection,
+    ) -> Result<Self, Rejection> {
+        let id = path_id("jobid", job)?;
+        let wanted = path_id("vertexid", vertex)?;
+        let now = graphs.now;
+        let (at, job) = graphs.find(&id)?;
+        let vertex = find(job, &wanted).ok_or_else(|| missing(&wanted))?;
+        Ok(Self { job, vertex, at, now })
+    }
+
+    pub(super) fn tasks(&self) -> Vec<Task<'a>> {
+        tasks(self.job, self.vertex, self.at, self.now)
+    }
+}
+
 pub(super) fn job_vertex(graphs: Lookup<'_>, call: &Call, job: &str, vertex: &str) -> Answer {
-    let id = path_id("jobid", job)?;
-    let wanted = path_id("vertexid", vertex)?;
-    let now = graphs.now;
-    let (at, job) = graphs.find(&id)?;
-    let vertex = find(job, &wanted).ok_or_else(|| {
-        missing(
-            &wanted,
-            "org.apache.flink.runtime.rest.handler.job.JobVertexDetailsHandler.handleRequest(JobVertexDetailsHandler.java:90)",
-        )
-    })?;
-    let tasks = tasks(job, vertex, at, now);
+    let frame = "org.apache.flink.runtime.rest.handler.job.JobVertexDetailsHandler.handleRequest(JobVertexDetailsHandler.java:90)";
+    let found = Found::find(graphs, job, vertex, |wanted| missing(wanted, frame))?;
+    let (vertex, tasks) = (found.vertex, found.tasks());
     let mut body = json!({
         "id": VERTICES[vertex],
         "name": NAMES[vertex],
-        "parallelism": job.each[vertex],
+        "parallelism": found.job.each[vertex],
         "maxParallelism": 128,
-        "now": millis(now),
+        "now": millis(found.now),
         "subtasks": tasks.iter().map(|task| task.details(call.version)).collect::<Vec<_>>(),
     });
     if call.version >= (1, 14) {
@@ -46,18 +67,10 @@ pub(super) fn job_vertex(graphs: Lookup<'_>, call: &Call, job: &str, vertex: &st
 
 /// `/taskmanagers`: the vertex by the TaskManagers that run its tasks, of which there is one.
 pub(super) fn vertex_task_managers(graphs: Lookup<'_>, call: &Call, job: &str, vertex: &str) -> Answer {
-    let id = path_id("jobid", job)?;
-    let wanted = path_id("vertexid", vertex)?;
-    let now = graphs.now;
-    let (at, job) = graphs.find(&id)?;
-    let vertex = find(job, &wanted).ok_or_else(|| {
-        missing(
-            &wanted,
-            "org.apache.flink.runtime.rest.handler.job.JobVertexTaskManagersHandler.handleRequest(JobVertexTaskManagersHandler.java:106)",
-        )
-    })?;
-    let tasks = tasks(job, vertex, at, now);
-    let summary = vertex_summary(job, vertex, at, now, call.version);
+    let frame = "org.apache.flink.runtime.rest.handler.job.JobVertexTaskManagersHandler.handleRequest(JobVertexTaskManagersHandler.java:106)";
+    let found = Found::find(graphs, job, vertex, |wanted| missing(wanted, frame))?;
+    let (vertex, tasks) = (found.vertex, found.tasks());
+    let summary = vertex_summary(found.job, vertex, found.at, found.now, call.version);
     let is_deployed = tasks.first().is_some_and(Task::is_deployed);
     let place = |assigned: &'static str| if is_deployed { assigned } else { UNASSIGNED };
     let mut entry = json!({
@@ -79,7 +92,8 @@ pub(super) fn vertex_task_managers(graphs: Lookup<'_>, call: &Call, job: &str, v
     if call.version >= (1, 14) {
         entry["aggregated"] = aggregated(&tasks);
     }
-    let body = json!({ "id": VERTICES[vertex], "name": NAMES[vertex], "now": millis(now), "taskmanagers": [entry] });
+    let body =
+        json!({ "id": VERTICES[vertex], "name": NAMES[vertex], "now": millis(found.now), "taskmanagers": [entry] });
     Ok(ok(body))
 }
 
