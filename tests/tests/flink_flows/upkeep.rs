@@ -207,7 +207,7 @@ fn a_cluster_remembers_the_rescales_that_a_flow_has_brought_about() {
     let history = scene.flink.call(GetRescales::new(job)).expect("it is remembered");
     let causes: Vec<_> = history.iter().map(|rescale| rescale.trigger_cause.clone()).collect();
     assert_eq!(causes, [Some(RescaleCause::UpdateRequirement), Some(RescaleCause::InitialSchedule)]);
-    let newest = scene.flink.call(GetRescale::new(job, history[0].id.clone())).expect("the details");
+    let newest = scene.flink.call(GetRescale::new(job, history[0].id)).expect("the details");
     assert_eq!(newest.vertices.len(), 2);
     for vertex in newest.vertices.values() {
         assert_eq!((vertex.pre_rescale_parallelism, vertex.post_rescale_parallelism), (Some(1), Some(3)));
