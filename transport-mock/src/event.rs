@@ -12,9 +12,9 @@ use crate::fault::Fault;
 /// Something that happened in a [`World`](crate::World), and when. `Display` is one line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// When it was over.
+    /// When the event ended.
     pub at: Timestamp,
-    /// What it was.
+    /// What happened.
     pub what: Incident,
 }
 
@@ -22,9 +22,9 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Incident {
-    /// An exchange came back.
+    /// An exchange ended with an answer or a failure.
     Exchange {
-        /// Its number, counted from 1.
+        /// The number of the exchange, counted from 1.
         number: u64,
         /// The vendor's name of the operation.
         operation: &'static str,
@@ -34,23 +34,23 @@ pub enum Incident {
         uri: Uri,
         /// When it was sent.
         sent: Timestamp,
-        /// When the service carried it out, if it had by then.
+        /// When the service carried it out; `None` if it had not done so by then.
         applied: Option<Timestamp>,
-        /// What came back.
+        /// The answer or the failure.
         outcome: Outcome,
-        /// The fault it met.
+        /// The injected fault; `None` without a fault.
         fault: Option<Fault>,
     },
     /// The service carried a request out after the flow had seen a timeout.
     Late {
-        /// The exchange.
+        /// The number of the exchange.
         number: u64,
         /// The vendor's name of the operation.
         operation: &'static str,
     },
-    /// The clock was set forward while nothing came back.
+    /// The clock moved forward without an answer.
     Wait {
-        /// What it showed before.
+        /// The time before.
         from: Timestamp,
     },
     /// A service failed and starts again.
@@ -62,7 +62,7 @@ pub enum Incident {
     },
 }
 
-/// What came back of an exchange.
+/// How an exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// An answer with this status.
@@ -72,7 +72,7 @@ pub enum Outcome {
 }
 
 impl Event {
-    /// The fault that an exchange met.
+    /// Returns the fault that was injected into an exchange; `None` for other events, and without a fault.
     pub fn fault(&self) -> Option<Fault> {
         match self.what {
             Incident::Exchange { fault, .. } => fault,
@@ -80,7 +80,7 @@ impl Event {
         }
     }
 
-    /// The operation of an exchange, by the vendor's name.
+    /// Returns the vendor's name of an exchange's operation; `None` for other events.
     pub fn operation(&self) -> Option<&'static str> {
         match self.what {
             Incident::Exchange { operation, .. } | Incident::Late { operation, .. } => Some(operation),

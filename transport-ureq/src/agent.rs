@@ -13,9 +13,9 @@ use crate::connect;
 /// Settings of a ureq agent, to be changed in [`Ureq::with_config`].
 pub type ConfigBuilder = ureq::config::ConfigBuilder<AgentScope>;
 
-/// Executes exchanges, blocking; tells the time; draws random bits.
+/// A blocking runtime: it executes exchanges, tells the time, and draws random bits.
 ///
-/// Cheap to clone; clones share their idle connections. Any number of threads can use one.
+/// It is cheap to clone. Clones share their idle connections, and any number of threads can use them.
 #[derive(Clone)]
 pub struct Ureq {
     pub(crate) agent: Agent,
@@ -23,14 +23,14 @@ pub struct Ureq {
 }
 
 impl Ureq {
-    /// With ureq's settings, except those that the [crate](crate#settings) lists as ours.
+    /// Creates a runtime with ureq's settings, except those that the [crate](crate#settings) lists.
     pub fn new() -> Self {
         Self::with_config(|config| config)
     }
 
-    /// With settings of one's own, such as roots of trust, a client certificate or a proxy.
+    /// Creates a runtime with changed settings, such as roots of trust, a client certificate or a proxy.
     ///
-    /// What is given here holds, except for the settings that [the crate](crate#settings) lists as fixed.
+    /// Settings that [the crate](crate#settings) lists as fixed cannot be changed.
     ///
     /// ```
     /// let runtime = pipewright_ureq::Ureq::with_config(|config| config.https_only(true).max_idle_connections(2));
@@ -52,11 +52,10 @@ impl Ureq {
         Self { agent: connect::agent(config, DefaultResolver::default()), idle_timeout: None }
     }
 
-    /// Ends a streaming body with a timeout when nothing comes for this long.
+    /// Sets how long a streaming body may stay silent before it ends with a timeout; without a limit by default.
     ///
-    /// Without it a streaming body is waited for without limit: a server that has nothing to say cannot be told from
-    /// one that is gone. Services that send something regularly, such as empty lines or chunks, can be given a few
-    /// times that.
+    /// Without a limit, a silent server cannot be distinguished from a server that is gone. If a service sends
+    /// something regularly, such as empty lines or chunks, set a few times that interval.
     pub fn with_idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.idle_timeout = timeout.into();
         self

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use pipewright::{Body, Segment, Source};
 
-/// A file, read while it is sent and opened again for every attempt.
+/// A file as a part of a request body. It is read while it is sent, and opened again for every attempt.
 ///
-/// Its length is taken once, by [`open`](FileSource::open). A file that has another length when it is sent ends the
-/// exchange with an error of the kind [`Source`](pipewright::error::TransportErrorKind::Source).
+/// [`open`](FileSource::open) reads its length once. If the file has another length when it is sent, the exchange ends
+/// with an error of the kind [`Source`](pipewright::error::TransportErrorKind::Source).
 ///
 /// ```no_run
 /// use pipewright::flink::jars::UploadJar;
@@ -27,7 +27,7 @@ pub struct FileSource {
 }
 
 impl FileSource {
-    /// The file at a path, as long as it is now.
+    /// Opens the file at a path, and reads its length.
     ///
     /// # Errors
     /// If the file cannot be opened, or is not a regular file: then its length is unknown.
@@ -42,7 +42,7 @@ impl FileSource {
         Ok(Self { path, len: metadata.len() })
     }
 
-    /// Where the file is.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -77,10 +77,10 @@ impl fmt::Debug for FileSource {
     }
 }
 
-/// A request body that is one file.
+/// Returns a request body that is one file.
 ///
 /// # Errors
-/// As for [`FileSource::open`].
+/// The errors of [`FileSource::open`].
 pub fn file_body(path: impl Into<PathBuf>) -> io::Result<Body> {
     FileSource::open(path).map(Body::from)
 }

@@ -32,7 +32,8 @@ impl RsaKey {
     /// Reads a PKCS#8 key: `BEGIN PRIVATE KEY`, or `BEGIN ENCRYPTED PRIVATE KEY` with its passphrase.
     ///
     /// # Errors
-    /// When the text is no such key, the passphrase is missing or wrong, or the key is no RSA key or too small.
+    /// If the text is not such a key, if the passphrase is missing or wrong, or if the key is not an RSA key of at
+    /// least 2048 bits.
     pub fn from_pem(pem: &str, passphrase: Option<&Secret>) -> Result<Self, KeyError> {
         let block = block(pem, "PRIVATE KEY").or_else(|| block(pem, "ENCRYPTED PRIVATE KEY"));
         let block = block.ok_or_else(|| {
@@ -62,10 +63,10 @@ impl RsaKey {
         }
     }
 
-    /// Reads a PKCS#8 key that is neither encrypted nor PEM.
+    /// Reads an unencrypted PKCS#8 key in DER form.
     ///
     /// # Errors
-    /// When it is no such key, none of RSA, or of fewer than 2048 bits.
+    /// If the bytes are not such a key, or if the key is not an RSA key of at least 2048 bits.
     pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
         let key =
             KeyPair::from_pkcs8(der).map_err(|error| KeyError(format!("no RSA key that can be used: {error}")))?;
@@ -126,7 +127,7 @@ impl fmt::Debug for RsaKey {
     }
 }
 
-/// No key to be had from this.
+/// The reason why a key could not be read. It does not contain the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyError(String);
 

@@ -29,11 +29,11 @@ use pipewright::flow::{Goal, Notice};
 use pipewright::operation::Service;
 use tracing::{debug, error, info, info_span, warn};
 
-/// Runs a flow in a span of its own, with an event for each notice. Does not save its states: use [`Client::run_with`]
-/// and [`notice`] for that.
+/// Runs a flow in a separate span, with an event for each notice. Does not save its states: to save them, use
+/// [`Client::run_with`] and [`notice`].
 ///
 /// # Errors
-/// The flow's.
+/// The errors of the flow.
 pub fn run<S: Service, R: Runtime, G: Goal<Service = S>>(
     client: &Client<S, R>,
     goal: G,
@@ -48,7 +48,7 @@ pub fn run<S: Service, R: Runtime, G: Goal<Service = S>>(
     result
 }
 
-/// Records a notice as an event. Call it from a listener of your own, for example in [`Client::call_with`].
+/// Records a notice as an event. Call it from your listener, for example in [`Client::call_with`].
 pub fn notice(notice: &Notice) {
     match notice {
         Notice::Sending { operation, attempt, .. } => {

@@ -125,7 +125,7 @@ use crate::fault::{Fault, FaultPlan};
 use crate::world::{Service, lock};
 use crate::{feldera, flink, snowpipe, sql_gateway};
 
-/// What is served, and how.
+/// The options of a [`Server`].
 #[must_use = "options do nothing until a server is started with them"]
 pub struct Options<S = flink::Cluster> {
     service: &'static str,
@@ -145,29 +145,29 @@ pub struct Options<S = flink::Cluster> {
 type Watcher = dyn Fn(&Served) + Send + Sync;
 
 impl Options {
-    /// A Flink cluster, on any free port, without faults, in real time.
+    /// Serves a Flink cluster, by default on any free port, without faults, in real time.
     pub fn flink(config: flink::Config) -> Self {
         Self::of("flink", flink::Cluster::new(config))
     }
 }
 
 impl Options<feldera::Manager> {
-    /// A Feldera, likewise.
+    /// Serves a Feldera, with the same defaults.
     pub fn feldera(config: feldera::Config) -> Self {
         Self::of("feldera", feldera::Manager::new(config))
     }
 }
 
 impl Options<sql_gateway::Gateway> {
-    /// A SQL Gateway, likewise.
+    /// Serves a SQL Gateway, with the same defaults.
     pub fn sql_gateway(config: sql_gateway::Config) -> Self {
         Self::of("flink-sql-gateway", sql_gateway::Gateway::new(config))
     }
 }
 
 impl Options<snowpipe::Account> {
-    /// A Snowflake account with Snowpipe Streaming, likewise. The port is account and ingest host in one, whatever
-    /// the configuration names.
+    /// Serves a Snowflake account with Snowpipe Streaming, with the same defaults. The port is both the account host
+    /// and the ingest host, whatever the configuration says.
     pub fn snowpipe(config: snowpipe::Config) -> Self {
         let host = config.advertised_host.clone();
         Self { host, ..Self::of("snowpipe", snowpipe::Account::new(config).on_one_host()) }
@@ -190,7 +190,7 @@ impl<S> Options<S> {
         }
     }
 
-    /// The port on the loopback interface; 0 is any free port.
+    /// Sets the port on the loopback interface; 0, the default, is any free port.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
@@ -207,25 +207,25 @@ impl<S> Options<S> {
         self
     }
 
-    /// What goes wrong, and when.
+    /// Sets the plan of faults.
     pub fn faults(mut self, plan: FaultPlan) -> Self {
         self.faults = plan;
         self
     }
 
-    /// How fast time passes.
+    /// Sets how fast the simulator's time passes.
     pub fn time(mut self, time: Time) -> Self {
         self.time = time;
         self
     }
 
-    /// How many connections are open at once, at the most.
+    /// Sets the greatest number of open connections; 1100 by default.
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections.max(1);
         self
     }
 
-    /// Shows every request to a function when it is over.
+    /// Calls a function with every request when it is over.
     ///
     /// ```
     /// # use pipewright_mock::{flink::Config, serve::Options};
@@ -253,15 +253,15 @@ impl<S> fmt::Debug for Options<S> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Served {
-    /// Method and target; of a request that cannot be read, what is wrong with it.
+    /// Method and target. If the request cannot be read, the problem.
     pub request: String,
-    /// The status of the answer, when there was one, whole or not.
+    /// The status of the answer, complete or not; `None` without an answer.
     pub status: Option<StatusCode>,
-    /// The fault it met.
+    /// The injected fault; `None` without a fault.
     pub fault: Option<Fault>,
-    /// From its last byte to that of the answer, by the machine's clock.
+    /// The time from the last byte of the request to the last byte of the answer, by the machine's clock.
     pub took: Duration,
-    /// What the simulator does otherwise than the real service, if that is not in the answer.
+    /// How the simulator differs from the real service here, if the answer does not say so.
     pub remark: Option<String>,
 }
 
@@ -316,7 +316,7 @@ impl<S: Service + 'static> Server<S> {
         Ok(Self { url, shared, listener: Some(thread) })
     }
 
-    /// Where it listens, as in `http://127.0.0.1:8081`.
+    /// Returns the address of the server, as in `http://127.0.0.1:8081`.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -327,19 +327,19 @@ impl<S: Service + 'static> Server<S> {
         self.shared.tls.as_ref().map(|tls| tls.authority.as_str())
     }
 
-    /// The simulator's time.
+    /// Returns the simulator's time.
     pub fn now(&self) -> Timestamp {
         self.shared.clock.now()
     }
 
-    /// Looks at the simulator as of now, or changes it behind the back of its clients, who wait meanwhile.
+    /// Calls a function with the simulator, to read or change its state. Clients wait until the function returns.
     pub fn with<T>(&self, look: impl FnOnce(&mut S) -> T) -> T {
         let mut site = lock(&self.shared.site);
         site.simulator.advance(self.now());
         look(&mut site.simulator)
     }
 
-    /// Lets things go wrong by another plan, from now on.
+    /// Sets another plan of faults for requests from now on.
     pub fn set_faults(&self, plan: FaultPlan) {
         lock(&self.shared.site).faults = plan;
     }
@@ -352,13 +352,13 @@ impl<S: Service + 'static> Server<S> {
         }
     }
 
-    /// Whether it has not ended by itself; see [`wait`](Self::wait).
+    /// Returns whether the service has not ended by itself: see [`wait`](Self::wait).
     pub fn is_running(&self) -> bool {
         self.listener.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
-    /// Takes no more requests, waits for at most `time` until those that have come are finished, and ends all
-    /// connections. Streaming responses are cut off at once. Returns whether nothing took longer.
+    /// Accepts no more requests, waits at most `time` until the current requests are finished, and closes all
+    /// connections. Streaming responses are cut off at once. Returns whether all requests finished in time.
     pub fn shutdown(self, time: Duration) -> bool {
         self.shared.gate.drain();
         // The listener is waiting for a connection.
@@ -366,7 +366,7 @@ impl<S: Service + 'static> Server<S> {
         self.shared.gate.wait_empty(time)
     }
 
-    /// Lets the service fail now and be back after `downtime` of the simulator's time.
+    /// Makes the service fail now and return after `downtime` of the simulator's time.
     pub fn restart(&self, downtime: Duration) {
         lock(&self.shared.site).simulator.restart(self.now(), downtime);
     }

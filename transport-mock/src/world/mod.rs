@@ -39,45 +39,46 @@ use crate::event::Event;
 use crate::fault::FaultPlan;
 use crate::fault::answer::Answer;
 
-/// When every world and every script begins: 2026-01-01T00:00:00Z.
+/// The time at which every world and every script begins: 2026-01-01T00:00:00Z.
 pub const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 /// A virtual clock with simulated services and a plan of faults. Clones share all of it.
 ///
-/// It is transport, clock and entropy in one value, and blocks like any transport, only in virtual time. Many flows
-/// on one clock are run by [`run_all`](Self::run_all), or by a loop of one's own around [`submit`](Self::submit) and
-/// [`next_reply`](Self::next_reply).
+/// A world is a transport, a clock and a source of entropy in one value. It blocks like any blocking transport, but in
+/// virtual time. To run many flows on one clock, use [`run_all`](Self::run_all), or write a loop around
+/// [`submit`](Self::submit) and [`next_reply`](Self::next_reply).
 #[derive(Clone)]
 pub struct World {
     network: Arc<Mutex<Network>>,
 }
 
-/// An exchange that was [submitted](World::submit): its number.
+/// The number of a [submitted](World::submit) exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pending(u64);
 
 impl World {
-    /// A world without services and faults. All chance in it comes from the seed.
+    /// Creates a world without services and faults. All randomness comes from the seed.
     pub fn new(seed: u64) -> Self {
         Self { network: Arc::new(Mutex::new(Network::new(START, seed))) }
     }
 
-    /// Lets things go wrong by a plan, from now on.
+    /// Sets the plan of faults for exchanges from now on.
     pub fn set_faults(&self, plan: FaultPlan) {
         self.change(|network| network.plan = plan);
     }
 
-    /// How long an exchange takes that meets no fault: 2 to 8 ms. The request arrives when half of it is over.
+    /// Sets how long an exchange without a fault takes; 2 to 8 ms by default. The request arrives after half of this
+    /// time.
     pub fn set_latency(&self, range: RangeInclusive<Duration>) {
         self.change(|network| network.latency = range);
     }
 
-    /// What happened so far, oldest first.
+    /// Returns the events so far, oldest first.
     pub fn trace(&self) -> Vec<Event> {
         self.change(|network| network.trace.events.iter().cloned().collect())
     }
 
-    /// Keeps so many of the latest events; 100 000 by default.
+    /// Sets how many of the latest events are kept; 100 000 by default.
     pub fn keep_trace(&self, events: usize) {
         self.change(|network| {
             network.trace.keeps = events;
@@ -85,7 +86,7 @@ impl World {
         });
     }
 
-    /// Shows every event from now on to a function, as it happens.
+    /// Calls a function with every event from now on.
     ///
     /// ```
     /// # let world = pipewright_mock::World::new(1);
@@ -95,8 +96,8 @@ impl World {
         self.change(|network| network.trace.watcher = Some(Arc::new(watcher)));
     }
 
-    /// Sends an exchange without waiting for what comes of it. A streaming exchange cannot be submitted: it comes back
-    /// as unsupported.
+    /// Sends an exchange without waiting for its reply. A streaming exchange cannot be submitted: its reply is the
+    /// error [`Unsupported`](pipewright::error::TransportErrorKind::Unsupported).
     pub fn submit(&self, exchange: Exchange) -> Pending {
         self.change(|network| {
             let number = network.send(&exchange);
@@ -105,8 +106,8 @@ impl World {
         })
     }
 
-    /// Waits for the next reply to a submitted exchange, but not beyond `until`. The clock then shows when it came,
-    /// or `until`.
+    /// Waits for the next reply to a submitted exchange, but not beyond `until`. The clock then shows the time of the
+    /// reply, or `until` if the result is `None`.
     pub fn next_reply(&self, until: Timestamp) -> Option<(Pending, Reply)> {
         self.change(|network| {
             if let Some(reply) = network.unclaimed.pop_front() {

@@ -16,28 +16,28 @@ use crate::fault::answer::proxy_page;
 use crate::streaming::{Coming, OpenBody};
 use crate::{feldera, flink, snowpipe, sql_gateway};
 
-/// A simulated service: answers one request at a time, as of a time.
+/// A simulated service: answers one request at a time.
 ///
-/// It runs while its world is locked, so it must not use the world.
+/// Its methods run while the world is locked, so they must not use the world.
 pub trait Service: Send {
-    /// Answers a request that arrives at `now`. Its target is path and query, as a server sees it, without the path
-    /// prefix of the address that the service is mounted at; its `Host` is whom it was sent to.
+    /// Answers a request that arrives at `now`. The target of the request is path and query, without the path prefix of
+    /// the address that the service is mounted at. Its header `Host` is the host that it was sent to.
     fn handle(&mut self, now: Timestamp, request: &Request<Bytes>) -> Response<Bytes>;
 
-    /// What comes next, at `now`, of a body that a response left open. Only services whose responses have an
-    /// [`OpenBody`] among their extensions are asked.
+    /// Returns the next part, at `now`, of a body that a response left open. Called only for responses with an
+    /// [`OpenBody`] among their extensions.
     fn read(&mut self, now: Timestamp, body: OpenBody) -> Coming {
         let _ = (now, body);
         Coming::End
     }
 
-    /// No client reads that body any more.
+    /// Called when no client reads the body any more.
     fn close(&mut self, now: Timestamp, body: OpenBody) {
         let _ = (now, body);
     }
 
-    /// Fails at `now` and is back after `downtime`; what it answers until then is its own affair. Does nothing
-    /// by default: a service that loses nothing and is back at once.
+    /// Makes the service fail at `now` and return after `downtime`. Does nothing by default: the service loses no state
+    /// and returns at once.
     fn restart(&mut self, now: Timestamp, downtime: Duration) {
         let _ = (now, downtime);
     }
@@ -58,20 +58,19 @@ pub trait Service: Send {
         None
     }
 
-    /// Lets everything happen that is due by `now`, so that looking at the service shows it as of then.
+    /// Advances the service to `now`, so that it shows its state at that time.
     fn advance(&mut self, now: Timestamp) {
         let _ = now;
     }
 
-    /// Whether no process of the service listens at `now` any more, so that connections are refused. By default there
-    /// is one.
+    /// Returns whether no process of the service listens at `now`, so that connections are refused. False by default.
     fn is_down(&mut self, now: Timestamp) -> bool {
         let _ = now;
         false
     }
 }
 
-/// A service that a closure answers for.
+/// A closure is a service.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -186,7 +185,7 @@ impl Service for sql_gateway::Gateway {
     }
 }
 
-/// A service in a world, to be looked at and restarted. Cheap to clone.
+/// A handle on a service in a world, to observe and restart it. Cheap to clone.
 pub struct Mounted<S> {
     world: World,
     base: Base,
@@ -206,14 +205,14 @@ pub type SqlGatewayHandle = Mounted<sql_gateway::Gateway>;
 pub type SnowpipeHandle = Mounted<snowpipe::Account>;
 
 impl<S: Service + 'static> Mounted<S> {
-    /// Where the service is.
+    /// Returns the address of the service.
     pub fn base(&self) -> Base {
         self.base.clone()
     }
 
-    /// Looks at the service as of now, or changes it behind the back of its flows.
+    /// Calls a function with the service, to read or change its state, as another client could.
     ///
-    /// The world must not be used inside: it would wait for the service for ever.
+    /// Do not use the world in this function: it would wait for the service forever.
     pub fn with<T>(&self, look: impl FnOnce(&mut S) -> T) -> T {
         let now = self.world.now();
         let mut service = lock(&self.service);
@@ -221,14 +220,14 @@ impl<S: Service + 'static> Mounted<S> {
         look(&mut service)
     }
 
-    /// Lets the service fail now and be back after `downtime`.
+    /// Makes the service fail now and return after `downtime`.
     pub fn restart(&self, downtime: Duration) {
         self.world.restart(&key(self.base.scheme().as_str(), self.base.authority()), downtime);
     }
 }
 
 impl SnowpipeHandle {
-    /// Lets the account [fail over](snowpipe::Account::fail_over) now.
+    /// Makes the account [fail over](snowpipe::Account::fail_over) now.
     pub fn fail_over(&self, downtime: Duration) {
         let now = self.world.now();
         lock(&self.service).fail_over(now.as_unix(), downtime);
@@ -236,8 +235,8 @@ impl SnowpipeHandle {
 }
 
 impl World {
-    /// Puts a service at an address; an earlier service there is gone. Scheme, host and port lead to it; requests
-    /// outside the path prefix of the address, if it has one, get a 404 from a proxy.
+    /// Mounts a service at an address, and removes an earlier service at that address. Scheme, host and port select the
+    /// service. If the address has a path prefix, a simulated proxy answers requests outside that prefix with 404.
     pub fn mount<S: Service + 'static>(&self, base: Base, service: S) -> Mounted<S> {
         let service = Arc::new(Mutex::new(service));
         let mount = Mount { prefix: base.prefix().to_owned(), service: service.clone() };
@@ -246,28 +245,28 @@ impl World {
         Mounted { world: self.clone(), base, service }
     }
 
-    /// Puts a new Flink cluster at an address.
+    /// Mounts a new Flink cluster at an address.
     pub fn flink(&self, base: Base, config: flink::Config) -> FlinkHandle {
         self.mount(base, flink::Cluster::new(config))
     }
 
-    /// Puts a HistoryServer of a Flink cluster at an address.
+    /// Mounts a HistoryServer of a Flink cluster at an address.
     pub fn flink_history(&self, base: Base, cluster: &FlinkHandle) -> Mounted<flink::History> {
         self.mount(base, flink::History::new(Arc::clone(&cluster.service)))
     }
 
-    /// Puts a new Feldera at an address.
+    /// Mounts a new Feldera at an address.
     pub fn feldera(&self, base: Base, config: feldera::Config) -> FelderaHandle {
         self.mount(base, feldera::Manager::new(config))
     }
 
-    /// Puts a new SQL Gateway at an address.
+    /// Mounts a new SQL Gateway at an address.
     pub fn sql_gateway(&self, base: Base, config: sql_gateway::Config) -> SqlGatewayHandle {
         self.mount(base, sql_gateway::Gateway::new(config))
     }
 
-    /// Puts a new Snowflake account at an address, the account host, and at its
-    /// [ingest hosts](snowpipe::Config::ingest_hosts), in their dashed form and on the usual port.
+    /// Mounts a new Snowflake account at an address, and at its [ingest hosts](snowpipe::Config::ingest_hosts), with
+    /// `-` for `_` and on the default port.
     pub fn snowpipe(&self, base: Base, config: snowpipe::Config) -> SnowpipeHandle {
         let account = snowpipe::Account::new(config);
         let hosts = account.hosts();
