@@ -16,6 +16,7 @@
 //! | `quick_load_ndjson` | Snowpipe Streaming: loads newline-delimited JSON exactly once, and resumes the load |
 //! | `quick_oauth` | calls a service with an OAuth 2.0 token that is renewed |
 //! | `quick_own_operation` | calls an endpoint that the library does not know |
+//! | `quick_own_client` | blocking: a runtime made of closures, on reqwest |
 //! | `quick_reqwest` | async: reqwest on tokio |
 //! | `quick_hyper` | async: hyper on tokio, with a streaming response |
 //! | `quick_snapshot_test` | a test: compares the transcript of a whole flow with a snapshot |

@@ -17,7 +17,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .on_unconfirmed(OnUnconfirmed::Resend);
     let summary = feldera.ingest(goal, Csv::new(file.as_bytes()).skip_header())?;
     println!("{summary}");
-    summary.rejected.iter().for_each(|rejected| println!("{rejected}"));
+    for rejected in &summary.rejected {
+        println!("{rejected}");
+    }
     assert_eq!((summary.rows_processed, summary.rows_rejected), (2, 1));
     Ok(())
 }

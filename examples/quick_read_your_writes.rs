@@ -21,7 +21,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let proof = view.ingest(input, |chunk| changes.extend(chunk.rows().map(<[u8]>::to_vec)))?;
         assert!(matches!(proof, DeliveryProof::Delivered { .. }));
     }
-    changes.iter().for_each(|change| println!("{}", String::from_utf8_lossy(change)));
+    for change in &changes {
+        println!("{}", String::from_utf8_lossy(change));
+    }
     // The second row replaces the first row: a deletion and an insertion.
     assert_eq!(changes.len(), 3);
     Ok(())

@@ -1,60 +1,29 @@
-//! Flows on tokio and reqwest: runs a job on a simulated Flink cluster, and follows it in another task.
+//! Calls Flink with reqwest on tokio. For a flow, pass `goal.start(&config, seed)` to the driver instead of a `Call`.
 //! Run it: `cargo run -p pipewright-examples --example quick_reqwest`
 
-use std::{error::Error, time::SystemTime};
-
-use bytes::Bytes;
-use pipewright::driver::{AsyncDriver, ignore_notices};
-use pipewright::error::{Delivery, FlowError, TransportError, TransportErrorKind as Kind};
-use pipewright::flink::{FlinkRest, JobEvent, RunJar, WatchJob};
-use pipewright::flow::{Config, Exchange, Goal as _};
-use pipewright::{Seed, Timestamp};
+use pipewright::driver::{AsyncDriver, execute, ignore_notices};
+use pipewright::flink::{FlinkRest, cluster::GetOverview};
+use pipewright::{Seed, Timestamp, error::TransportError, flow::Call, flow::Config};
 use pipewright_mock::{flink, serve};
-
-async fn send(http: &reqwest::Client, exchange: &Exchange) -> Result<http::Response<Bytes>, TransportError> {
-    let failure = |error: reqwest::Error| match error {
-        it if it.is_connect() => TransportError::new(Kind::Connect, Delivery::NotSent, it.to_string()),
-        it if it.is_timeout() => TransportError::new(Kind::Timeout, Delivery::Unknown, it.to_string()),
-        it => TransportError::new(Kind::Closed, Delivery::Unknown, it.to_string()),
-    };
-    let body = exchange.request().body().read();
-    let body = body.map_err(|it| TransportError::new(Kind::Source, Delivery::NotSent, it.to_string()))?;
-    let mut request = reqwest::Request::try_from(exchange.request().clone().map(|_| body)).map_err(failure)?;
-    *request.timeout_mut() = Some(exchange.timeout());
-    let mut answer = http.execute(request).await.map_err(failure)?;
-    let mut head = http::Response::new(());
-    (*head.status_mut(), *head.headers_mut()) = (answer.status(), std::mem::take(answer.headers_mut()));
-    answer.bytes().await.map(|body| head.map(|()| body)).map_err(failure)
-}
+use reqwest::{Client, Error, redirect::Policy};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let server = serve::Server::start(serve::Options::flink(flink::Config::default()).time(serve::Time::Fast(20)))?;
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let server = serve::Server::start(serve::Options::flink(flink::Config::default()))?;
     let config = Config::<FlinkRest>::new(server.url().parse()?);
-    // Flows want no redirects, and a fresh connection after a failure.
-    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).pool_max_idle_per_host(0);
-    let http = http.build()?;
-    let now = || Timestamp::from_unix(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default());
-    let send = move |exchange: Exchange| {
-        let http = http.clone();
-        async move {
-            let answer = send(&http, &exchange).await;
-            exchange.settle(answer)
-        }
+    let http = Client::builder().redirect(Policy::none()).pool_max_idle_per_host(0).build()?;
+    let failed = |it: Error| {
+        if it.is_connect() { TransportError::connect(it) } else { TransportError::closed(it) }
     };
-    let mut driver = AsyncDriver::new(now, send, move |at: Timestamp| tokio::time::sleep(at.since(now())));
-    // A program draws a random seed for each flow.
-    let run = RunJar::upload("words.jar", flink::Program::bounded("words", 500).jar()).start(&config, Seed::new(1));
-    let job = driver.run(run, |notice| println!("{notice}")).await?.job;
-    let mut watch = WatchJob::new(job).start(&config, Seed::new(2));
-    let task = tokio::spawn(async move {
-        loop {
-            match driver.run(&mut watch, ignore_notices).await? {
-                JobEvent::Ended(report) => return Ok::<_, FlowError>(report),
-                event => println!("{event:?}"),
-            }
-        }
-    });
-    println!("{job} has ended: {}", task.await??.state);
+    let fetch = async |request: http::Request<bytes::Bytes>| {
+        let mut answer = http.execute(request.try_into().map_err(failed)?).await.map_err(failed)?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        Ok((status, headers, async move || answer.chunk().await.map_err(failed)))
+    };
+    let send = async |exchange| execute(exchange, tokio::time::sleep, &fetch).await.0;
+    let now = || Timestamp::from_unix(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default());
+    let mut driver = AsyncDriver::new(now, send, |at| tokio::time::sleep(at.since(now())));
+    let overview = driver.run(Call::new(GetOverview::new(), &config, Seed::new(1)), ignore_notices).await?;
+    assert_eq!(overview.slots_total, Some(4));
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! Run it: `cargo run -p pipewright-examples --example quick_sql`
 
 use pipewright::flink::sql_gateway::sessions::{CloseSession, OpenSession};
-use pipewright::flink::sql_gateway::{RunStatement, SqlGateway, StatementEvent};
+use pipewright::flink::sql_gateway::{RunStatement, SqlGateway, StatementEvent, results::Row};
 use pipewright_mock::{World, sql_gateway::Config};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -19,12 +19,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut statement = gateway.start(RunStatement::new(sql).in_session(session));
         while let Some(StatementEvent::Page(page)) = statement.next()? {
             if page.is_query {
-                items.extend(page.rows.iter().map(|row| row.read()).collect::<Result<Vec<_>, _>>()?);
+                items.extend(page.rows.iter().map(Row::read).collect::<Result<Vec<_>, _>>()?);
             }
         }
     }
     gateway.call(CloseSession::new(session))?;
-    items.iter().for_each(|(item, pieces)| println!("{pieces} × {item}"));
+    println!("{items:?}");
     assert_eq!(items, [("bolt".to_owned(), 7), ("nut".to_owned(), 2)]);
     Ok(())
 }

@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 /// | closure | what it does |
 /// |---|---|
 /// | `now` | returns the current time |
-/// | `send` | executes an exchange as a [`Transport`](super::Transport) does, and [settles](Exchange::settle) it |
+/// | `send` | executes an exchange as a [`Transport`](super::Transport) does, and [settles](Exchange::settle) it: [`execute`](super::execute) does so with your HTTP client |
 /// | `sleep_until` | completes at the given time |
 ///
 /// The futures of the driver are `Send` if the futures of the closures are. To drive other flows at the same time,
@@ -190,7 +190,7 @@ where
     ///
     /// The closure `open` executes the exchange and settles it. If the status is a success, it settles with an empty
     /// body and returns the body itself as the second value. Otherwise it settles with the whole response, and the
-    /// second value is `None`.
+    /// second value is `None`. [`execute`](super::execute) does so.
     ///
     /// # Errors
     /// The error of the call; [`FlowError::Stopped`] if the listener returns an error.
@@ -284,6 +284,21 @@ pub trait AsyncBody {
     /// # Errors
     /// A [`TransportError`] if the body is cut off, or if no bytes arrive within the transport's timeout.
     fn next_chunk(&mut self) -> impl Future<Output = Result<Option<Bytes>, TransportError>>;
+}
+
+/// A closure that returns the next bytes.
+///
+/// ```
+/// # use pipewright::driver::AsyncBody;
+/// # use bytes::Bytes;
+/// fn body_of(mut chunks: std::vec::IntoIter<Bytes>) -> impl AsyncBody {
+///     async move || Ok(chunks.next())
+/// }
+/// ```
+impl<F: AsyncFnMut() -> Result<Option<Bytes>, TransportError>> AsyncBody for F {
+    fn next_chunk(&mut self) -> impl Future<Output = Result<Option<Bytes>, TransportError>> {
+        self()
+    }
 }
 
 /// A streaming response, read item by item, async. Created by [`AsyncDriver::open`].

@@ -168,6 +168,29 @@ impl TransportError {
         Self { kind, delivery, status: None, is_text: false, message: message.into(), source: None }
     }
 
+    /// Creates an error for a connection that was not made, so that the request was not sent. The message can be an error
+    /// of your HTTP client.
+    pub fn connect(message: impl fmt::Display) -> Self {
+        Self::new(TransportErrorKind::Connect, Delivery::NotSent, message.to_string())
+    }
+
+    /// Creates an error for a response that was not complete in time. The request may have been carried out.
+    pub fn timeout(message: impl fmt::Display) -> Self {
+        Self::new(TransportErrorKind::Timeout, Delivery::Unknown, message.to_string())
+    }
+
+    /// Creates an error for a connection that ended before the response was complete. The request may have been carried
+    /// out.
+    pub fn closed(message: impl fmt::Display) -> Self {
+        Self::new(TransportErrorKind::Closed, Delivery::Unknown, message.to_string())
+    }
+
+    /// Creates an error for a body that is longer than the limit of the exchange, in bytes.
+    pub fn too_large(limit: u64) -> Self {
+        let message = format!("the body of the response is longer than {limit} bytes");
+        Self::new(TransportErrorKind::TooLarge, Delivery::Unknown, message)
+    }
+
     /// Adds the head of a response whose body was lost: the status, and whether the body was text. A success with a web
     /// page does not prove that the request was carried out: a proxy may have sent it.
     pub fn with_head(mut self, status: StatusCode, headers: &HeaderMap) -> Self {

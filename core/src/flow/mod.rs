@@ -55,13 +55,14 @@ mod poll_interval;
 mod retry;
 
 use std::fmt;
+use std::io::{self, Read as _};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::Authority;
-use http::{HeaderValue, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
 
 pub use call::Call;
 pub use config::Config;
@@ -76,7 +77,7 @@ pub(crate) use poll_interval::PollInterval;
 pub use retry::Retry;
 
 use crate::body::Body;
-use crate::error::{CredentialError, FlowError, TransportError};
+use crate::error::{CredentialError, Delivery, FlowError, TransportError, TransportErrorKind};
 use crate::operation::{OperationInfo, Service};
 use crate::seed::Seed;
 use crate::time::Timestamp;
@@ -232,6 +233,43 @@ impl Exchange {
         &self.request
     }
 
+    /// Returns the request with its body in memory, for an HTTP client that takes an [`http::Request`].
+    ///
+    /// # Errors
+    /// If a [`Source`](crate::Source) of the body cannot be read. The request was not sent.
+    pub fn read_request(&self) -> Result<Request<Bytes>, TransportError> {
+        match self.request.body().read() {
+            Ok(body) => Ok(self.request.clone().map(|_| body)),
+            Err(error) => {
+                let message = format!("cannot read the request body: {error}");
+                Err(TransportError::new(TransportErrorKind::Source, Delivery::NotSent, message))
+            }
+        }
+    }
+
+    /// Reads the body of a response into memory, for a blocking HTTP client that returns an [`io::Read`]. Errors keep
+    /// the status of the response.
+    ///
+    /// # Errors
+    /// * [`TransportErrorKind::TooLarge`] if the body is longer than [`body_limit`](Self::body_limit).
+    /// * [`TransportErrorKind::Timeout`] if reading it timed out.
+    /// * [`TransportErrorKind::Closed`] if reading it failed otherwise.
+    pub fn read_response(
+        &self,
+        status: StatusCode,
+        headers: HeaderMap,
+        body: impl io::Read,
+    ) -> Result<Response<Bytes>, TransportError> {
+        let mut whole = Vec::new();
+        let error = match body.take(self.body_limit.saturating_add(1)).read_to_end(&mut whole) {
+            Ok(length) if length as u64 <= self.body_limit => return Ok(response(status, headers, whole)),
+            Ok(_) => TransportError::too_large(self.body_limit),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => TransportError::timeout(error),
+            Err(error) => TransportError::closed(error),
+        };
+        Err(error.with_head(status, &headers))
+    }
+
     /// Returns the operation's name, method, path template and effect.
     pub fn info(&self) -> &'static OperationInfo {
         self.info
@@ -264,6 +302,14 @@ impl Exchange {
     pub fn settle(self, result: Result<Response<Bytes>, TransportError>) -> Reply {
         Reply { ticket: self.ticket, outcome: Outcome::Answer(result) }
     }
+}
+
+/// Puts a response together.
+pub(crate) fn response(status: StatusCode, headers: HeaderMap, body: impl Into<Bytes>) -> Response<Bytes> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
 }
 
 /// Shows the operation and the URI. Does not show headers and the values of the query, which may be secrets.

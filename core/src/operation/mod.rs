@@ -1,6 +1,7 @@
 //! [`Operation`]: one HTTP exchange, as data.
 
 mod context;
+mod json_operation;
 mod response;
 mod target;
 mod version;
@@ -16,6 +17,7 @@ pub(crate) use crate::operation_info::template_matches;
 pub use crate::operation_info::{Effect, OperationInfo};
 
 pub use self::context::RequestContext;
+pub use self::json_operation::JsonOperation;
 pub use self::response::{FromResponse, parse_json};
 pub(crate) use self::response::{parse, parse_by, read_answer, read_json, reject_compressed};
 pub use self::target::Target;

@@ -96,6 +96,7 @@ fn read_json_by<T>(
 
 /// Reads a response as an operation of service `S` does: a success as JSON, any other status with the service's error
 /// parsing. Use it in [`Operation::parse`](super::Operation::parse) of your own operations.
+/// [`JsonOperation`](super::JsonOperation) needs less code, if the request has no body.
 ///
 /// ```
 /// use pipewright::flink::{Flink, FlinkRest};

@@ -9,6 +9,7 @@ mod call_properties;
 mod credentials;
 mod decoders;
 mod driven_flow;
+mod execute;
 mod fuzz;
 mod lost_route;
 mod many;
