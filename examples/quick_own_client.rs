@@ -1,4 +1,4 @@
-//! Runs flows with a blocking HTTP client of your own, here reqwest. `pipewright_mock::conformance` tests such a client.
+//! Runs flows with a blocking HTTP client of your own: reqwest. `pipewright_mock::conformance` tests such a client.
 //! Run it: `cargo run -p pipewright-examples --example quick_own_client`
 
 use pipewright::flink::{Flink, cluster::GetOverview};

@@ -83,6 +83,7 @@ pub mod embedding {}
 /// [`Unknown`]: crate::error::Delivery::Unknown
 /// [`docs::embedding`]: self::embedding
 /// [`docs::resuming`]: self::resuming
+/// [`execute`]: crate::driver::execute
 /// [`quick_hyper`]: https://github.com/pipewright/pipewright/blob/main/examples/quick_hyper.rs
 /// [`quick_reqwest`]: https://github.com/pipewright/pipewright/blob/main/examples/quick_reqwest.rs
 /// [`run_until`]: crate::driver::AsyncDriver::run_until
@@ -259,6 +260,7 @@ pub mod security {}
 /// [`ServiceError::foreign`]: crate::error::ServiceError::foreign
 /// [`Target`]: crate::operation::Target
 /// [`parse_error`]: crate::operation::Service::parse_error
+/// [`JsonOperation`]: crate::operation::JsonOperation
 /// [`parse_json`]: crate::operation::parse_json
 /// [`quick_own_operation`]: https://github.com/pipewright/pipewright/blob/main/examples/quick_own_operation.rs
 /// [`ready!`]: crate::flow::ready

@@ -15,14 +15,15 @@ use crate::flow::{Exchange, Reply, response};
 /// Executes an exchange on an async HTTP client, and settles it: for the closures of an
 /// [`AsyncDriver`](super::AsyncDriver).
 ///
-/// `fetch` sends the request, and returns the status and the headers of the response with its unread body. It follows no redirects, and
-/// retries nothing. `sleep` returns a future that completes after the given time, such as `tokio::time::sleep`.
+/// `fetch` sends the request, and returns the status and the headers of the response with its unread body. It follows
+/// no redirects, and retries nothing. `sleep` returns a future that completes after the given time, such as
+/// `tokio::time::sleep`.
 ///
 /// The second value is the body of a streaming response, as [`AsyncDriver::open`](super::AsyncDriver::open) takes it.
 /// Otherwise it is `None`, and the reply contains the whole response.
 ///
-/// The future is `Send` if those of `sleep`, `fetch` and the body are. To spawn it, let `fetch` return a body of a named
-/// type or a closure: the compiler cannot see through `impl AsyncBody`.
+/// The future is `Send` if those of `sleep`, `fetch` and the body are. To spawn it, let `fetch` return a body of a
+/// named type or a closure: the compiler cannot see through `impl AsyncBody`.
 ///
 /// | what | how `execute` does it |
 /// |---|---|

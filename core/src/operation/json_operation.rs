@@ -46,8 +46,8 @@ pub trait JsonOperation {
     /// The method, the path and the effect.
     const ROW: &'static OperationInfo;
 
-    /// Writes the parameters of the path in the order of its template, then those of the query. By default there are
-    /// none.
+    /// Writes the parameters of the path in the order of its template, then those of the query. By default it writes
+    /// nothing.
     ///
     /// # Errors
     /// If a value cannot be sent as a parameter.

@@ -1,4 +1,4 @@
-//! What `driver::execute` does for an async HTTP client, and `driver::runtime_fn` with `Exchange` for a blocking client.
+//! What `driver::execute` does for an async HTTP client, and `driver::runtime_fn` and `Exchange` for a blocking client.
 
 use std::future::{pending, ready};
 use std::io::{ErrorKind, Read};
