@@ -168,8 +168,8 @@ impl TransportError {
         Self { kind, delivery, status: None, is_text: false, message: message.into(), source: None }
     }
 
-    /// Creates an error for a connection that was not made, so that the request was not sent. The message can be an error
-    /// of your HTTP client.
+    /// Creates an error for a connection that was not made, so that the request was not sent. The message can be an
+    /// error of your HTTP client.
     pub fn connect(message: impl fmt::Display) -> Self {
         Self::new(TransportErrorKind::Connect, Delivery::NotSent, message.to_string())
     }
