@@ -276,12 +276,12 @@ string_enums! {
         Json = "json",
         /// CSV without a header.
         Csv = "csv",
-        /// A file of Apache Parquet. For ingress only, since 0.375; older servers reject it with 400
-        /// `ConfigError.UnknownInputFormat`, as they do the other two.
+        /// A file of Apache Parquet. For ingress only. It is in the description since 0.375, and so are the next two.
+        /// Earlier servers were not tried; a server without the format answers 400 `ConfigError.UnknownInputFormat`.
         Parquet = "parquet",
-        /// Records of Apache Avro. For ingress only, since 0.375.
+        /// Records of Apache Avro. For ingress only.
         Avro = "avro",
-        /// Unstructured bytes. For ingress only, since 0.375.
+        /// Unstructured bytes, for a column of text or bytes. For ingress only.
         Raw = "raw",
     }
 

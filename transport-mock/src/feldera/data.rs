@@ -6,6 +6,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::errors::{Answer, Rejection, Reply};
+use super::raw::Raw;
 use super::release::Release;
 use super::request::Call;
 use super::rows::{self, Format};
@@ -15,10 +16,18 @@ use super::subscriber::{Encoding, Subscriber};
 
 /// What the manager says of a connection that ended too early.
 pub(super) const DISCONNECTED: &str = "the pipeline disconnected while it was processing this HTTP request. This could be because the pipeline either (a) encountered a fatal error or panic, (b) was stopped, or (c) experienced network issues -- retrying might help in the last case. Alternatively, check the pipeline logs.";
+/// What a test does instead of sending a file format.
+const OTHER_FORMATS: &str = "send `json`, `csv` or `raw`, or use a real Feldera";
 /// How many errors of one body are told.
 const MOST_ERRORS: usize = 1000;
 /// How many rows of a snapshot are in one record.
 const SNAPSHOT_ROWS: usize = 10_000;
+
+/// How a body of ingress is read.
+enum Input {
+    Rows(Format),
+    Raw(Raw),
+}
 
 pub(super) fn ingress(store: &mut Store, call: &Call, name: &str, table: &str) -> Answer {
     let force = call.flag("force")?.unwrap_or(false);
@@ -39,6 +48,10 @@ pub(super) fn ingress(store: &mut Store, call: &Call, name: &str, table: &str) -
         let message = format!("Input endpoint '{endpoint}' specifies unknown table '{table}'");
         return Err(Rejection::configuration(StatusCode::NOT_FOUND, "UnknownInputStream", &message, details));
     };
+    let input = match format {
+        Some(format) => Input::Rows(format),
+        None => Input::Raw(Raw::new(call, &shape, &endpoint)?),
+    };
     let Some(process) = &mut pipeline.process else { return Err(Rejection::unknown_route()) };
     let Some(at) = process.endpoints.open_ingress(&endpoint, table) else {
         let message = "The limit of API connections is reached; each way of ingress holds one until the pipeline stops";
@@ -46,7 +59,10 @@ pub(super) fn ingress(store: &mut Store, call: &Call, name: &str, table: &str) -
     };
     let Some(place) = process.endpoints.get_mut(at) else { return Err(Rejection::unknown_route()) };
     let first = place.records + place.errors as u64 + 1;
-    let parsed = rows::parse(&shape, format, call.query("array") == Some("true"), &call.body, first);
+    let parsed = match input {
+        Input::Rows(format) => rows::parse(&shape, format, call.query("array") == Some("true"), &call.body, first),
+        Input::Raw(raw) => raw.parse(&shape, &call.body, first),
+    };
     place.bytes += call.body.len();
     place.errors += parsed.errors.len();
     if process.status == "Paused" && !force {
@@ -124,13 +140,17 @@ fn wedges(release: Release, update: &str) -> bool {
     update == "redis" || update == "weighted" && release < Release::V0_375
 }
 
-fn input_format(call: &Call, release: Release, table: &str, endpoint: &str) -> Result<Format, Rejection> {
+/// Returns `None` for `raw`, whose parameters are checked against the table.
+fn input_format(call: &Call, release: Release, table: &str, endpoint: &str) -> Result<Option<Format>, Rejection> {
     let bad = |kind: &str, message: String, details: Value| {
         Rejection::configuration(StatusCode::BAD_REQUEST, kind, &message, details)
     };
     match call.query("format").unwrap_or("csv") {
-        "csv" => return Ok(Format::Csv),
+        "csv" => return Ok(Some(Format::Csv)),
         "json" => {}
+        "raw" => return Ok(None),
+        "parquet" => return Err(Rejection::format_not_simulated("parquet", OTHER_FORMATS)),
+        "avro" => return Err(Rejection::format_not_simulated("avro", OTHER_FORMATS)),
         other => {
             let endpoint = format!("{table}.api-ingress-{other}");
             let message = format!("Input endpoint '{endpoint}' specifies unknown input format '{other}'");
@@ -138,20 +158,15 @@ fn input_format(call: &Call, release: Release, table: &str, endpoint: &str) -> R
             return Err(bad("UnknownInputFormat", message, details));
         }
     }
-    let unparsed = |error: String| {
-        let (config, endpoint) = (&call.raw_query, format!("{table}.api-ingress-json"));
-        let message = format!(
-            "Error parsing format configuration for input endpoint '{endpoint}': {error}\nInvalid configuration: {config}"
-        );
-        bad("ParserConfigParseError", message, json!({ "config": config, "endpoint_name": endpoint, "error": error }))
-    };
+    let unparsed =
+        |error: &str| Rejection::unparsed_format(&call.raw_query, &format!("{table}.api-ingress-json"), error);
     if call.query("array").is_some_and(|array| !["true", "false"].contains(&array)) {
-        return Err(unparsed("provided string was not `true` or `false`".into()));
+        return Err(unparsed("provided string was not `true` or `false`"));
     }
     match call.query("update_format").unwrap_or("insert_delete") {
-        "insert_delete" => Ok(Format::InsertDelete),
-        "raw" => Ok(Format::Raw),
-        "debezium" => Ok(Format::Debezium),
+        "insert_delete" => Ok(Some(Format::InsertDelete)),
+        "raw" => Ok(Some(Format::Raw)),
+        "debezium" => Ok(Some(Format::Debezium)),
         "snowflake" => {
             let error = "Snowflake is not supported for JSON input streams";
             let message = format!("Format not supported on input endpoint '{endpoint}': {error}");
@@ -160,7 +175,7 @@ fn input_format(call: &Call, release: Release, table: &str, endpoint: &str) -> R
         other => {
             let weighted = if release < Release::V0_375 { " `weighted`," } else { "" };
             let known = format!("`insert_delete`,{weighted} `debezium`, `snowflake`, `raw`, `redis`");
-            Err(unparsed(format!("unknown variant `{other}`, expected one of {known}")))
+            Err(unparsed(&format!("unknown variant `{other}`, expected one of {known}")))
         }
     }
 }

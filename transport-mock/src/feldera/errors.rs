@@ -97,8 +97,7 @@ pub(super) enum Rejection {
     Coded { status: StatusCode, code: String, message: String, details: Value, retry: bool },
     /// The method and path of a route that only a real server has.
     NotSimulated(String, String),
-    /// A format that only a real server has, and one that the simulator has.
-    #[cfg(feature = "sql")]
+    /// A format that only a real server has, and what to do instead.
     FormatNotSimulated(&'static str, &'static str),
     /// What the web framework says to a query or body that cannot be read.
     Text(String),
@@ -171,8 +170,7 @@ impl Rejection {
         Self::NotSimulated(method.to_owned(), path.to_owned())
     }
 
-    /// 501: a format of a result that only a real server has, and what to ask for instead.
-    #[cfg(feature = "sql")]
+    /// 501: a format that only a real server has, and what to do instead.
     pub(super) fn format_not_simulated(format: &'static str, instead: &'static str) -> Self {
         Self::FormatNotSimulated(format, instead)
     }
@@ -186,6 +184,15 @@ impl Rejection {
         let message = format!("invalid controller configuration: {message}");
         let details = Value::Object([("config_error".to_owned(), details)].into_iter().collect());
         Self::new(status, &format!("ConfigError.{kind}"), message, details)
+    }
+
+    /// 400: a parameter of a format has a value that does not exist.
+    pub(super) fn unparsed_format(config: &str, endpoint: &str, error: &str) -> Self {
+        let message = format!(
+            "Error parsing format configuration for input endpoint '{endpoint}': {error}\nInvalid configuration: {config}"
+        );
+        let details = json!({ "config": config, "endpoint_name": endpoint, "error": error });
+        Self::configuration(StatusCode::BAD_REQUEST, "ParserConfigParseError", &message, details)
     }
 
     pub(super) fn query(error: impl Into<String>) -> Self {
@@ -249,11 +256,8 @@ pub(super) fn respond(answer: Answer) -> http::Response<Bytes> {
             mark_not_simulated(&mut response);
             response
         }
-        #[cfg(feature = "sql")]
         Rejection::FormatNotSimulated(format, instead) => {
-            let message = format!(
-                "format `{format}` is not simulated by pipewright-sim; ask for `{instead}`, or run the query on a real Feldera"
-            );
+            let message = format!("format `{format}` is not simulated by pipewright-sim; {instead}");
             let body = json!({ "message": message, "error_code": "NotSimulated", "details": { "format": format } });
             let mut response = response(StatusCode::NOT_IMPLEMENTED, Some(JSON), body.to_string());
             mark_not_simulated(&mut response);

@@ -66,6 +66,7 @@
 //! | egress | no snapshots | `send_snapshot`, `snapshot` | as 0.337, and `processed_steps` after each step |
 //! | logs | all kept lines | all kept lines | `follow=false`, or after a `cursor` |
 //! | output connectors | statistics | statistics, commands | as 0.337, and start and pause |
+//! | disks of the hosts, if a pipeline has several | not shown | not shown | `host_metrics` |
 //! | errors of the Rust compiler | a text | a text | a text, and parsed `messages` |
 //! | `runtime_version` | a version or a commit | as 0.130 | as 0.130, and `gen2`, which compiles no Rust |
 //! | API keys | `scopes` | `role` | `role` |
@@ -80,8 +81,11 @@
 //! * If there are API keys, requests about tenants are rejected with 403 except for owners, and requests about trust
 //!   except for admins.
 //! * Profiles have the right file format, but almost no content.
-//! * Ingress in `parquet`, `avro` and `raw` is rejected as an unknown format, and `connector_metadata` is ignored.
-//!   Egress rejects `redis`, and ignores a connector in the body.
+//! * Ingress in `parquet` and `avro` is answered 501 `NotSimulated`. `connector_metadata` is accepted and has no
+//!   effect, because defaults of columns are not evaluated.
+//! * Ingress in `raw` takes `mode` and `column_name` on every release, also before 0.375, whose description names the
+//!   format first.
+//! * Egress rejects `redis`, and ignores a connector in the body.
 //! * Queries as `parquet` are answered 501. The digits of `hash` are the same for the same rows, but not those of a
 //!   real server. In Arrow, maps and `VARIANT` are texts. Queries over a WebSocket are not simulated.
 //! * A step passes its changes through filters, projections and `UNION ALL`. It evaluates any other view that reads a
@@ -92,7 +96,7 @@
 //! * `redis` wedges ingress on every release; that it does so on a real 0.375 was not tried.
 //! * Ingress into a pipeline that a reader holds up is answered 200 at once, and not 503 after 30 s. The rows wait.
 //! * `initial=standby` is always rejected, and a difference of programs names no connectors.
-//! * Statistics have no `host_metrics`. A log is bounded by its lines, not by its bytes.
+//! * The hosts in `host_metrics` are all alike. A log is bounded by its lines, not by its bytes.
 //! * A wrong method is 403 on a path with one segment behind the name of the pipeline, and on ingress and egress;
 //!   elsewhere it is an empty 404.
 //! * A log cursor may have any epoch with 32 hexadecimal digits, and epochs are compared as text. 503 for a cursor that
@@ -120,7 +124,7 @@
 //!
 //! | layer | files |
 //! |---|---|
-//! | data | `release`, `config`, `views`, `wire` (forms of values), `units`, `settings`, `errors`, `request`, `token`, `connectors`, `program`, `rows` |
+//! | data | `release`, `config`, `views`, `wire` (forms of values), `units`, `settings`, `errors`, `request`, `token`, `connectors`, `program`, `rows`, `raw` |
 //! | parts of a process | `tables`, `endpoint`, `subscriber`, `progress`, `saved_state`, `transaction`, `checkpointing` |
 //! | parts of the manager | `process`, `log`, `compilation`, `trouble`, `pipeline`, `availability`, `store`, `keys` |
 //! | answers | `object`, `lifecycle`, `pipelines`, `resize`, `checkpoints`, `inputs`, `outputs`, `streaming`, `data`, `queries`, `statistics`, `introspection`, `upkeep`, `validation`, `profiles` |
@@ -161,6 +165,7 @@ mod profiles;
 mod program;
 mod progress;
 mod queries;
+mod raw;
 mod release;
 mod request;
 mod resize;

@@ -108,6 +108,20 @@ fn quoted(format: Format, event: &str) -> &str {
 }
 
 impl Parsed {
+    /// Takes a row of the format `raw`: a column and its value.
+    pub(super) fn take_raw(&mut self, table: &Table, row: &Value, bytes: &[u8], number: u64) {
+        match record(table, row, false) {
+            Ok(row) => self.changes.push(Change { delete: false, row }),
+            Err((_, problem)) => self.reject_raw(&problem, bytes, number),
+        }
+    }
+
+    pub(super) fn reject_raw(&mut self, problem: &str, bytes: &[u8], number: u64) {
+        let description = format!("failed to deserialize raw record: {problem}");
+        self.errors.push(json!({ "description": description, "event_number": number, "field": null,
+            "invalid_bytes": bytes, "invalid_text": null, "suggestion": null, "tag": "bin_event_err" }));
+    }
+
     fn take(&mut self, outcome: Result<Vec<Change>, Problem>, kind: &str, fragment: &str, number: u64) {
         match outcome {
             Ok(changes) => self.changes.extend(changes),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::endpoint::Endpoint;
-use super::errors::{Answer, Reply};
+use super::errors::{Answer, Rejection, Reply};
 use super::process::Process;
 use super::release::Release;
 use super::store::Store;
@@ -13,7 +13,9 @@ use super::wire::{merge, millis};
 
 pub(super) fn statistics(store: &mut Store, name: &str) -> Answer {
     let (now, release, enterprise) = (store.now, store.config.release, store.config.edition.is_enterprise());
-    let process = store.process(name)?;
+    let pipeline = store.running(name)?;
+    let hosts = pipeline.runtime_config["hosts"].as_u64().unwrap_or(1);
+    let Some(process) = &pipeline.process else { return Err(Rejection::unknown_route()) };
     let inputs: Vec<Value> = process.endpoints.iter().map(Endpoint::status).collect();
     let mut problems = Vec::new();
     if !enterprise {
@@ -39,7 +41,16 @@ pub(super) fn statistics(store: &mut Store, name: &str) -> Answer {
         let activity = process.checkpoints.activity(process.started);
         merge(&mut statistics, json!({ "checkpoint_activity": activity, "permanent_checkpoint_errors": permanent }));
     }
+    if release >= Release::V0_375 && hosts > 1 {
+        let hosts: Vec<_> = (0..hosts).map(|_| disk()).collect();
+        merge(&mut statistics, json!({ "host_metrics": hosts }));
+    }
     Ok(Reply::json(statistics))
+}
+
+/// The disk of a host.
+fn disk() -> Value {
+    json!({ "disk_available_bytes": 200_000_000_000_u64, "disk_total_bytes": 250_000_000_000_u64 })
 }
 
 fn global_metrics(process: &Process, now: Duration, release: Release) -> Value {
@@ -93,9 +104,8 @@ fn global_metrics(process: &Process, now: Duration, release: Release) -> Value {
     }
     if release >= Release::V0_375 {
         let version = release.version();
-        let added = json!({ "platform_version": version, "runtime_version": version,
-            "disk_available_bytes": 200_000_000_000_u64, "disk_total_bytes": 250_000_000_000_u64 });
-        merge(&mut metrics, added);
+        merge(&mut metrics, json!({ "platform_version": version, "runtime_version": version }));
+        merge(&mut metrics, disk());
     }
     metrics
 }

@@ -80,7 +80,12 @@ pub(crate) fn query(store: &mut Store, call: &Call, name: &str) -> Answer {
         "json" => Format::Json,
         "arrow_ipc" => Format::ArrowIpc,
         "hash" => Format::Hash,
-        "parquet" => return Err(Rejection::format_not_simulated("parquet", "arrow_ipc")),
+        "parquet" => {
+            return Err(Rejection::format_not_simulated(
+                "parquet",
+                "ask for `arrow_ipc`, or run the query on a real Feldera",
+            ));
+        }
         other => {
             let known = "`text`, `json`, `parquet`, `arrow_ipc`, `hash`";
             return Err(Rejection::query(format!("unknown variant `{other}`, expected one of {known}")));

@@ -102,6 +102,53 @@ fn what_can_be_parsed_is_ingested_all_the_same() {
 }
 
 #[test]
+fn raw_bytes_become_the_values_of_a_column() {
+    let mut sim = Sim::new();
+    let sql = "CREATE TABLE texts (line VARCHAR NOT NULL);\nCREATE TABLE files (id BIGINT, content VARBINARY);\n";
+    assert_eq!(sim.create(sql).0, 201);
+    sim.wait(1000);
+    sim.start();
+    sim.token("texts?format=raw", "a\nb\n");
+    sim.token("texts?format=raw&mode=lines", "c\n\nd");
+    sim.token("texts?format=raw", "");
+    sim.token("files?format=raw&column_name=CONTENT", "ab");
+    sim.wait(100);
+    let lines: Vec<_> = sim.rows("texts").iter().map(|row| row["line"].clone()).collect();
+    assert_eq!(lines, ["a\nb\n", "c", "d"]);
+    assert_eq!(sim.rows("files"), [json!({ "id": null, "content": [97, 98] })]);
+
+    for (query, code) in [
+        ("files?format=raw", "ConfigError.InvalidParserConfig"),
+        ("files?format=raw&column_name=id", "ConfigError.InvalidParserConfig"),
+        ("files?format=raw&column_name=nosuch", "ConfigError.InvalidParserConfig"),
+        ("texts?format=raw&mode=words", "ConfigError.ParserConfigParseError"),
+    ] {
+        assert_eq!(rejection(&sim.ingress(query, "x")), (400, code), "{query}");
+    }
+    let body: &[u8] = b"e\n\xff\nf";
+    let answer = read(&sim.send("POST", "/pipelines/p/ingress/texts?format=raw&mode=lines", "", body));
+    let errors = &answer.1["details"]["errors"];
+    assert_eq!((&errors[0]["tag"], &errors[0]["invalid_bytes"]), (&json!("bin_event_err"), &json!([255])));
+    sim.wait(100);
+    assert_eq!(sim.rows("texts").len(), 5, "the other lines are rows");
+}
+
+#[test]
+fn file_formats_of_ingress_are_not_simulated() {
+    let mut sim = Sim::new().running();
+    for format in ["parquet", "avro"] {
+        let response = sim.send("POST", &format!("/pipelines/p/ingress/t?format={format}"), "", "x");
+        assert_eq!(response.headers()["x-pipewright-sim"], "not-simulated");
+        let answer = read(&response);
+        assert_eq!(rejection(&answer), (501, "NotSimulated"));
+        let message = format!(
+            "format `{format}` is not simulated by pipewright-sim; send `json`, `csv` or `raw`, or use a real Feldera"
+        );
+        assert_eq!(answer.1["message"], message);
+    }
+}
+
+#[test]
 fn rejections_of_ingress_and_egress() {
     let mut sim = Sim::new().running();
     for (query, code) in [

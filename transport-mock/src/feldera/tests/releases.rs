@@ -67,6 +67,22 @@ fn older_releases_know_a_start_by_its_older_parameters_only() {
 }
 
 #[test]
+fn since_0_375_statistics_show_the_disk_of_each_of_several_hosts() {
+    for (release, hosts, shown) in
+        [(Release::V0_337, 2, None), (Release::V0_375, 1, None), (Release::V0_375, 2, Some(2))]
+    {
+        let mut sim = Sim::of(release).compiled();
+        sim.configured(&json!({ "hosts": hosts }));
+        sim.wait(1000);
+        sim.start();
+        let statistics = sim.get("/pipelines/p/stats").1;
+        let disks = statistics.get("host_metrics").and_then(Value::as_array);
+        assert_eq!(disks.map(Vec::len), shown, "{release:?} with {hosts} hosts");
+        assert!(disks.is_none_or(|disks| disks.iter().all(|disk| disk["disk_total_bytes"].is_u64())), "{statistics}");
+    }
+}
+
+#[test]
 fn since_0_367_settings_have_units_and_new_names() {
     let mut sim = Sim::of(Release::V0_375);
     sim.create(SQL);
