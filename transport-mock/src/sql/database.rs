@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Dialect;
 use super::ast::{CreateTable, CreateView, Delete, Insert, Name, Statement};
-use super::bind::{Binder, Catalog, Found, MOST_PARTS};
+use super::bind::{Binder, Catalog, Found, MOST_PARTS, check_depth, rename};
 use super::error::{Error, Span};
 use super::eval::{Bag, Budget, Environment, Relations, cast, evaluate};
 use super::parser::Parser;
@@ -227,7 +227,8 @@ impl Database {
             return Err(Error::validation(format!("Object '{}' already exists", name.text), name.at));
         }
         let mut plan = self.plan(create.query.as_ref().map_err(Clone::clone)?)?;
-        super::bind::rename(&mut plan.columns, &create.columns, name)?;
+        check_depth(&plan, "views", name.at)?;
+        rename(&mut plan.columns, &create.columns, name)?;
         self.views.insert(name.text.clone(), plan);
         Ok(Outcome::Done)
     }

@@ -220,7 +220,7 @@ impl Plan {
     }
 
     /// The plans that it takes rows of.
-    fn inputs(&self) -> Vec<&Self> {
+    pub(super) fn inputs(&self) -> Vec<&Self> {
         match &self.node {
             Node::Scan(_) | Node::Values(_) => Vec::new(),
             Node::Filter(input, _)
@@ -234,7 +234,7 @@ impl Plan {
     }
 
     /// Its expressions, without those of its inputs.
-    fn scalars(&self) -> Vec<&Scalar> {
+    pub(super) fn scalars(&self) -> Vec<&Scalar> {
         match &self.node {
             Node::Scan(_) | Node::Distinct(_) | Node::Set { .. } => Vec::new(),
             Node::Values(rows) => rows.iter().flatten().collect(),
@@ -269,12 +269,6 @@ impl Plan {
     pub(crate) fn reads_outer(&self, from: usize) -> bool {
         self.inputs().into_iter().any(|input| input.reads_outer(from))
             || self.scalars().into_iter().any(|scalar| scalar.reads_outer(from))
-    }
-
-    /// How many plans and expressions it is made of.
-    pub(crate) fn parts(&self) -> usize {
-        let inputs = self.inputs().into_iter().map(Self::parts).sum::<usize>();
-        1 + inputs + self.scalars().into_iter().map(Scalar::parts).sum::<usize>()
     }
 }
 
@@ -396,10 +390,6 @@ impl Scalar {
         matches!(self.node, ScalarNode::Outer { up, .. } if up >= from)
             || self.query().is_some_and(|plan| plan.reads_outer(from + 1))
             || self.children().into_iter().any(|child| child.reads_outer(from))
-    }
-
-    fn parts(&self) -> usize {
-        1 + self.query().map_or(0, Plan::parts) + self.children().into_iter().map(Self::parts).sum::<usize>()
     }
 
     /// Whether it has a query inside.

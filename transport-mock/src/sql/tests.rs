@@ -96,6 +96,23 @@ fn sets_keep_or_drop_duplicates() {
 }
 
 #[test]
+fn parentheses_may_begin_with_a_query() {
+    check("SELECT ((SELECT 1) + 1) AS x", &[r#"{"x":2}"#]);
+    check("SELECT (((SELECT 1)) * (2 + (SELECT 3))) AS x", &[r#"{"x":5}"#]);
+    check("SELECT id FROM customers WHERE id IN ((SELECT 1), 2) ORDER BY id", &[r#"{"id":1}"#, r#"{"id":2}"#]);
+    check(
+        "SELECT id FROM customers WHERE id IN ((SELECT 1) UNION (SELECT 3)) ORDER BY id",
+        &[r#"{"id":1}"#, r#"{"id":3}"#],
+    );
+    check("SELECT q.x, c.name FROM ((SELECT 2 AS x) q JOIN customers c ON c.id = q.x)", &[r#"{"x":2,"name":"Bob"}"#]);
+    check("SELECT x FROM (((SELECT 2 AS x)) AS q)", &[r#"{"x":2}"#]);
+    check("SELECT x FROM (((SELECT 2 AS x) UNION ALL SELECT 1) ORDER BY x LIMIT 1) AS q", &[r#"{"x":1}"#]);
+    check("((SELECT 1 AS x) UNION SELECT 1)", &[r#"{"x":1}"#]);
+    let error = shop().execute("SELECT ((SELECT 1) + 1").expect_err("an open parenthesis");
+    assert_eq!(error.kind, ErrorKind::Syntax, "{error}");
+}
+
+#[test]
 fn expressions() {
     for (expression, expected) in [
         ("1 + 2 * 3", "7"),
@@ -272,6 +289,29 @@ fn the_size_of_a_plan_grows_with_the_text() {
         (1..40).map(|at| format!("CREATE VIEW v{at} AS SELECT a.x FROM v{0} a JOIN v{0} b ON a.x = b.x", at - 1));
     let failed = views.map(|text| database.execute(&text)).find(Result::is_err);
     assert_eq!(failed.and_then(Result::err).map(|error| error.kind), Some(ErrorKind::Unsupported));
+}
+
+#[test]
+fn chains_of_queries_are_limited() {
+    let error = |result: Result<Outcome, super::Error>| result.map(drop).map_err(|error| (error.kind, error.message));
+    let limit = |what: &str| {
+        Err((ErrorKind::Unsupported, format!("{what} that build on each other more than 500 levels deep")))
+    };
+    let with = |count: usize| {
+        let more = (1..count).map(|at| format!(", t{at} AS (SELECT x + 1 AS x FROM t{})", at - 1));
+        format!("WITH t0 AS (SELECT 1 AS x){} SELECT * FROM t{}", more.collect::<String>(), count - 1)
+    };
+    check(&with(200), &[r#"{"x":200}"#]);
+    assert_eq!(error(shop().execute(&with(20_000))), limit("common table expressions"));
+    let mut database = shop();
+    database.execute("CREATE VIEW v0 AS SELECT 1 AS x").expect("a view");
+    let create = |at: usize| format!("CREATE VIEW v{at} AS SELECT x + 1 AS x FROM v{}", at - 1);
+    for at in 1..200 {
+        database.execute(&create(at)).expect("a view");
+    }
+    assert_eq!(query(&mut database, "SELECT * FROM v199"), [r#"{"x":200}"#]);
+    let failed = (200..20_000).map(|at| database.execute(&create(at))).find(Result::is_err);
+    assert_eq!(failed.map(error), Some(limit("views")));
 }
 
 /// A table with the numbers from 0 to 1,999, and some of them twice.

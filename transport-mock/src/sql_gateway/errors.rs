@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::failure::Failure;
 use crate::routes::mark_not_simulated;
 
-/// What a handler returns.
-pub(super) type Answer = Result<Value, Rejection>;
+/// What a handler returns: the text of a JSON object.
+pub(super) type Answer = Result<String, Rejection>;
 
 const GATEWAY_EXCEPTION: &str = "org.apache.flink.table.gateway.api.utils.SqlGatewayException";
 const EXECUTION_EXCEPTION: &str = "org.apache.flink.table.gateway.service.utils.SqlExecutionException";
@@ -118,21 +118,26 @@ impl Rejection {
 
 pub(super) fn respond(answer: Answer) -> Response<Bytes> {
     let is_missing = matches!(answer, Err(Rejection::NotSimulated(_)));
-    let (status, body) = match answer {
-        Ok(body) => (StatusCode::OK, body),
-        Err(Rejection::NotFound(path)) => (StatusCode::NOT_FOUND, json!({"errors": [format!("Not found: {path}")]})),
-        Err(Rejection::NotSimulated(text)) => (StatusCode::NOT_IMPLEMENTED, json!({"errors": [text]})),
-        Err(Rejection::Handler(status, trace)) => (status, json!({"errors": [trace]})),
+    let (status, errors) = match answer {
+        Ok(body) => return response(StatusCode::OK, body),
+        Err(Rejection::NotFound(path)) => (StatusCode::NOT_FOUND, vec![format!("Not found: {path}")]),
+        Err(Rejection::NotSimulated(text)) => (StatusCode::NOT_IMPLEMENTED, vec![text]),
+        Err(Rejection::Handler(status, trace)) => (status, vec![trace]),
         Err(Rejection::Internal(trace)) => {
             let marked = format!("<Exception on server side:\n{trace}\nEnd of exception on server side>");
-            (StatusCode::INTERNAL_SERVER_ERROR, json!({"errors": ["Internal server error.", marked]}))
+            (StatusCode::INTERNAL_SERVER_ERROR, vec!["Internal server error.".to_owned(), marked])
         }
     };
-    let mut response = Response::new(Bytes::from(body.to_string()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8"));
+    let mut response = response(status, json!({"errors": errors}).to_string());
     if is_missing {
         mark_not_simulated(&mut response);
     }
+    response
+}
+
+fn response(status: StatusCode, body: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8"));
     response
 }

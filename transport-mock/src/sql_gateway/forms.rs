@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
+use serde_json::{Number, Value, json};
 
 /// How fields are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -22,25 +22,29 @@ pub(super) fn format(query: &str) -> Result<Format, String> {
     }
 }
 
-/// A value of a type, which is as results describe it. A decimal may be a text, so that it has all of its digits.
-pub(super) fn written(value: &Value, kind: &Value, format: Format) -> Value {
+/// A value of a type as JSON; the type is as results describe it. A decimal may be a text, so that it has all of its
+/// digits.
+pub(super) fn written(value: &Value, kind: &Value, format: Format) -> String {
     match format {
         Format::Json => number(value, kind),
-        Format::PlainText if value.is_null() => Value::Null,
-        Format::PlainText => json!(plain(value, kind)),
+        Format::PlainText if value.is_null() => "null".to_owned(),
+        Format::PlainText => json!(plain(value, kind)).to_string(),
     }
 }
 
-/// With decimals as numbers.
-fn number(value: &Value, kind: &Value) -> Value {
+/// With decimals as numbers that have all of their digits, which a `Value` would not keep.
+fn number(value: &Value, kind: &Value) -> String {
     match (kind["type"].as_str().unwrap_or_default(), value) {
-        ("DECIMAL", Value::String(text)) => serde_json::from_str(text).unwrap_or_else(|_| value.clone()),
-        ("ARRAY", Value::Array(items)) => items.iter().map(|item| number(item, &kind["elementType"])).collect(),
-        ("MAP", Value::Object(items)) => {
-            let items = items.iter().map(|(key, item)| (key.clone(), number(item, &kind["valueType"])));
-            Value::Object(items.collect::<Map<String, Value>>())
+        ("DECIMAL", Value::String(text)) if serde_json::from_str::<Number>(text).is_ok() => text.clone(),
+        ("ARRAY", Value::Array(items)) => {
+            let items = items.iter().map(|item| number(item, &kind["elementType"]));
+            format!("[{}]", items.collect::<Vec<_>>().join(","))
         }
-        _ => value.clone(),
+        ("MAP", Value::Object(items)) => {
+            let item = |(key, item): (&String, &Value)| format!("{}:{}", json!(key), number(item, &kind["valueType"]));
+            format!("{{{}}}", items.iter().map(item).collect::<Vec<_>>().join(","))
+        }
+        _ => value.to_string(),
     }
 }
 

@@ -141,7 +141,7 @@ impl Operation {
             return Err(Rejection::result(&failure, &self.handle));
         }
         let Some(outcome) = self.outcome(now).cloned() else {
-            return Ok(json!({"resultType": "NOT_READY", "nextResultUri": uri(0)}));
+            return Ok(json!({"resultType": "NOT_READY", "nextResultUri": uri(0)}).to_string());
         };
         if u64::try_from(token) == Ok(self.token) {
             if self.is_through() {
@@ -161,31 +161,32 @@ impl Operation {
         Ok(self.page(&outcome, "PAYLOAD", &self.last, Some(uri(self.token)), format))
     }
 
-    fn page(&self, outcome: &Script, kind: &str, rows: &[Vec<Value>], next: Option<String>, format: Format) -> Value {
+    /// The text of a page: a `Value` would not keep all digits of decimals.
+    fn page(&self, outcome: &Script, kind: &str, rows: &[Vec<Value>], next: Option<String>, format: Format) -> String {
         let written = |(at, value): (usize, &Value)| {
             let kind = outcome.columns.get(at).map_or(&Value::Null, |column| &column["logicalType"]);
             forms::written(value, kind, format)
         };
-        let data: Vec<Value> = rows
-            .iter()
-            .map(|row| json!({"kind": "INSERT", "fields": row.iter().enumerate().map(written).collect::<Vec<_>>()}))
-            .collect();
-        let mut page = json!({
-            "resultType": kind,
-            "isQueryResult": outcome.is_query,
-            "resultKind": if outcome.is_configuring { "SUCCESS" } else { "SUCCESS_WITH_CONTENT" },
-            "results": {
-                "columns": outcome.columns,
-                "rowFormat": if format == Format::Json { "JSON" } else { "PLAIN_TEXT" },
-                "data": data,
-            },
-        });
-        if outcome.has_job {
-            page["jobID"] = json!(self.job());
-        }
-        if let Some(next) = next {
-            page["nextResultUri"] = json!(next);
-        }
-        page
+        let row = |row: &Vec<Value>| {
+            let fields: Vec<String> = row.iter().enumerate().map(written).collect();
+            format!("{{\"fields\":[{}],\"kind\":\"INSERT\"}}", fields.join(","))
+        };
+        let results = format!(
+            "{{\"columns\":{},\"data\":[{}],\"rowFormat\":\"{}\"}}",
+            json!(outcome.columns),
+            rows.iter().map(row).collect::<Vec<_>>().join(","),
+            if format == Format::Json { "JSON" } else { "PLAIN_TEXT" },
+        );
+        let result_kind = if outcome.is_configuring { "SUCCESS" } else { "SUCCESS_WITH_CONTENT" };
+        let mut page = vec![
+            ("isQueryResult", json!(outcome.is_query).to_string()),
+            ("resultKind", json!(result_kind).to_string()),
+            ("resultType", json!(kind).to_string()),
+            ("results", results),
+        ];
+        page.extend(outcome.has_job.then(|| ("jobID", json!(self.job()).to_string())));
+        page.extend(next.map(|next| ("nextResultUri", json!(next).to_string())));
+        let page = page.iter().map(|(key, value)| format!("\"{key}\":{value}"));
+        format!("{{{}}}", page.collect::<Vec<_>>().join(","))
     }
 }

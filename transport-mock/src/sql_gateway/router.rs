@@ -34,21 +34,23 @@ impl Gateway {
         // Without one it speaks the newest.
         let version = if version == 0 { 4 } else { version };
         match (request.method(), segments.as_slice()) {
-            (&Method::GET, ["api_versions"]) => Ok(json!({"versions": ["V1", "V2", "V3", "V4"]})),
-            (&Method::GET, ["info"]) => Ok(json!({"productName": "Apache Flink", "version": self.config.version})),
-            (&Method::POST, ["sessions"]) => Ok(self.open(&body(request, "OpenSessionRequestBody")?)),
+            (&Method::GET, ["api_versions"]) => Ok(json!({"versions": ["V1", "V2", "V3", "V4"]}).to_string()),
+            (&Method::GET, ["info"]) => {
+                Ok(json!({"productName": "Apache Flink", "version": self.config.version}).to_string())
+            }
+            (&Method::POST, ["sessions"]) => Ok(self.open(&body(request, "OpenSessionRequestBody")?).to_string()),
             (&Method::GET, ["sessions", session]) => {
                 let session = self.sessions.find(session, self.now, "Failed to getSessionConfig.")?;
-                Ok(json!({"properties": session.workspace.properties()}))
+                Ok(json!({"properties": session.workspace.properties()}).to_string())
             }
             (&Method::DELETE, ["sessions", session]) => {
                 self.sessions.find(session, self.now, "Failed to closeSession.")?;
                 self.sessions.remove(session, &mut self.jobs);
-                Ok(json!({"status": "CLOSED"}))
+                Ok(json!({"status": "CLOSED"}).to_string())
             }
             (&Method::POST, ["sessions", session, "heartbeat"]) => {
                 // So does the real one call it.
-                self.sessions.find(session, self.now, "Failed to getSessionConfig.").map(|_| json!({}))
+                self.sessions.find(session, self.now, "Failed to getSessionConfig.").map(|_| json!({}).to_string())
             }
             (&Method::POST, ["sessions", session, "statements"]) => {
                 let body = body(request, "ExecuteStatementRequestBody")?;
@@ -67,7 +69,7 @@ impl Gateway {
                 let position = body["position"].as_u64().and_then(|position| usize::try_from(position).ok());
                 let text: String =
                     body["statement"].as_str().unwrap_or_default().chars().take(position.unwrap_or(0)).collect();
-                Ok(json!({"candidates": found.workspace.candidates(&text)}))
+                Ok(json!({"candidates": found.workspace.candidates(&text)}).to_string())
             }
             (&Method::POST, ["sessions", session, "scripts"]) if version >= 4 => {
                 self.sessions.find(session, self.now, "Failed to deploy script to cluster.")?;
@@ -117,7 +119,7 @@ impl Gateway {
         let ready_at = self.now + self.config.ready_after;
         let operation = Operation::new(statement, outcome, ready_at, &handle, self.config.page_size);
         self.sessions.find(session, self.now, "Failed to execute statement.")?.start(handle.clone(), operation);
-        Ok(json!({"operationHandle": handle}))
+        Ok(json!({"operationHandle": handle}).to_string())
     }
 
     fn configure(&mut self, session: &str, body: &Value) -> Answer {
@@ -140,7 +142,7 @@ impl Gateway {
         };
         match script.failure {
             Some(failure) => Err(Rejection::statement(failed, &failure, &handle)),
-            None => Ok(json!({})),
+            None => Ok(json!({}).to_string()),
         }
     }
 }

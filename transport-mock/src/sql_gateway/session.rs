@@ -140,17 +140,17 @@ impl Session {
                 {
                     jobs.end(&closed.job(), "CANCELED");
                 }
-                Ok(json!({"status": "CLOSED"}))
+                Ok(json!({"status": "CLOSED"}).to_string())
             }
             (_, None) => {
                 let why = format!("Can not find the submitted operation in the OperationManager with the {handle}.");
                 Err(Rejection::handler(action.failed(), &why))
             }
-            (Action::Status, Some(operation)) => Ok(json!({"status": operation.status(now)})),
+            (Action::Status, Some(operation)) => Ok(json!({"status": operation.status(now)}).to_string()),
             (Action::Cancel, Some(operation)) => match operation.status(now) {
                 "RUNNING" => {
                     operation.cancel();
-                    Ok(json!({"status": "CANCELED"}))
+                    Ok(json!({"status": "CANCELED"}).to_string())
                 }
                 status => {
                     let why = format!("Failed to convert the Operation Status from {status} to CANCELED for {handle}.");

@@ -47,6 +47,18 @@ pub(crate) trait Catalog {
 /// How many expressions and relations a plan may have.
 pub(crate) const MOST_PARTS: usize = 1_000_000;
 
+/// How many levels of plans and expressions a view or a common table expression may have. One statement cannot nest so
+/// deep, but a chain of views can: each adds its levels to those of the view that it reads.
+const MOST_LEVELS: usize = 500;
+
+/// Rejects a plan that is too deep; `what` is the plural of what it is the plan of.
+pub(crate) fn check_depth(plan: &Plan, what: &str, at: Span) -> Result<(), Error> {
+    if plan.depth() <= MOST_LEVELS {
+        return Ok(());
+    }
+    Err(Error::unsupported(format!("{what} that build on each other more than {MOST_LEVELS} levels deep"), at))
+}
+
 /// A common table expression.
 struct With {
     name: String,

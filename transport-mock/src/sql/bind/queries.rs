@@ -15,7 +15,7 @@ use super::grouping::{Grouping, has_aggregate};
 use super::joins::{pushed, split};
 use super::names::named;
 use super::scope::Scope;
-use super::{Binder, Context, Found, With, joined, made_unique};
+use super::{Binder, Context, Found, With, check_depth, joined, made_unique};
 
 impl Binder<'_> {
     pub(super) fn query(&mut self, query: &Query, parent: Option<&Scope<'_>>) -> Result<Plan, Error> {
@@ -29,6 +29,7 @@ impl Binder<'_> {
         for with in &query.with {
             let before = self.parts;
             let mut plan = self.query(&with.query, parent)?;
+            check_depth(&plan, "common table expressions", with.name.at)?;
             rename(&mut plan.columns, &with.columns, &with.name)?;
             self.with.push(With { name: with.name.text.clone(), plan, parts: self.parts - before });
         }

@@ -4,7 +4,6 @@ use super::super::ast::{
     ColumnDefinition, CreateTable, CreateView, Delete, Drop, Insert, Name, Property, Statement, ViewKind,
 };
 use super::super::error::{Error, ErrorKind};
-use super::super::lexer::Kind;
 use super::super::types::Type;
 use super::Parser;
 
@@ -266,9 +265,37 @@ impl Parser<'_> {
         self.is_any(&["SELECT", "WITH", "VALUES"]) || (self.is_symbol("(") && self.is_query_in_parentheses())
     }
 
+    /// Whether what the next parenthesis encloses is a query, and not an expression or a join that begins with a query.
     fn is_query_in_parentheses(&self) -> bool {
         let opened = (0..self.tokens.len()).take_while(|ahead| self.is_symbol_at(*ahead, "(")).count();
-        ["SELECT", "WITH", "VALUES"].iter().any(|word| self.is_word_at(opened, word))
-            && self.ahead(opened).kind != Kind::End
+        if !["SELECT", "WITH", "VALUES"].iter().any(|word| self.is_word_at(opened, word)) {
+            return false;
+        }
+        // Of the parentheses at the start, this many are open; `depth` counts those of the query, too.
+        let (mut left, mut depth) = (opened, opened);
+        for ahead in opened..self.tokens.len() - self.at {
+            if left == 1 {
+                return true;
+            }
+            if self.is_symbol_at(ahead, "(") {
+                depth += 1;
+            } else if self.is_symbol_at(ahead, ")") {
+                if depth == left {
+                    if !self.continues_query_at(ahead + 1) {
+                        return false;
+                    }
+                    left -= 1;
+                }
+                depth -= 1;
+            }
+        }
+        // The text ends within it: the parser of queries says where.
+        true
+    }
+
+    /// Whether a query in parentheses is over, or its set operation, order or limit follows.
+    fn continues_query_at(&self, ahead: usize) -> bool {
+        const WORDS: [&str; 8] = ["UNION", "EXCEPT", "MINUS", "INTERSECT", "ORDER", "LIMIT", "OFFSET", "FETCH"];
+        self.is_symbol_at(ahead, ")") || WORDS.iter().any(|word| self.is_word_at(ahead, word))
     }
 }

@@ -241,3 +241,23 @@ fn values_have_the_forms_of_a_real_gateway() {
     );
     assert_eq!(found["columns"][1]["logicalType"]["fractionalPrecision"], json!(3));
 }
+
+#[test]
+fn decimals_in_json_have_all_of_their_digits() {
+    let mut session = Session::new();
+    let operation = session.submit(
+        "SELECT CAST('12345678901234567890.12' AS DECIMAL(22, 2)) AS d, CAST(1.5 AS DECIMAL(3, 2)) AS e, \
+         ARRAY[CAST('0.1234567890123456789' AS DECIMAL(20, 19))] AS a, CAST(NULL AS DECIMAL(3, 2)) AS n",
+    );
+    session.now += 300;
+    let mut page = String::new();
+    for token in 0..3 {
+        let request = http::Request::get(format!("{operation}/result/{token}?rowFormat=JSON"));
+        let request = request.body(bytes::Bytes::new()).expect("a request");
+        let response = session.gateway.handle(std::time::Duration::from_millis(session.now), &request);
+        page = String::from_utf8_lossy(response.body()).into_owned();
+    }
+    let fields = "\"fields\":[12345678901234567890.12,1.50,[0.1234567890123456789],null]";
+    assert!(page.contains(fields), "{page}");
+    assert!(serde_json::from_str::<serde_json::Value>(&page).is_ok(), "{page}");
+}

@@ -1,5 +1,10 @@
 //! The served simulator, tested byte by byte.
 
+mod limits;
+mod shutdown;
+#[cfg(feature = "sql")]
+mod sql_gateway;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::mpsc;
@@ -7,8 +12,6 @@ use std::time::{Duration, Instant};
 
 use pipewright_mock::flink::{Config, Program};
 use pipewright_mock::serve::{Options, Served, Server, Time};
-#[cfg(feature = "sql")]
-use pipewright_mock::sql_gateway;
 use pipewright_mock::{Fault, FaultPlan, RetryAfter, feldera};
 use serde_json::{Value, json};
 
@@ -35,7 +38,11 @@ struct Answer {
 
 impl Client {
     fn new(server: &Server) -> Self {
-        let address = server.url().strip_prefix("http://").expect("an address");
+        Self::connect(server.url())
+    }
+
+    fn connect(url: &str) -> Self {
+        let address = url.strip_prefix("http://").expect("an address");
         let stream = TcpStream::connect(address).expect("a connection");
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
         Self(BufReader::new(stream))
@@ -158,88 +165,6 @@ fn what_is_not_there_is_404_in_the_servers_own_words() {
     let answer = client.ask("POST /v1/jobs/00000000000000000000000000000bad/savepoints HTTP/1.1\r\n\r\n");
     assert_eq!(answer.status, 202, "{:?}", answer.json());
     assert_eq!(client.ask(OVERVIEW).status, 200);
-}
-
-#[test]
-fn what_cannot_be_read_is_answered_and_the_connection_closed() {
-    let server = start();
-    for request in [
-        format!("GET /v1/overview?{} HTTP/1.1\r\n\r\n", "x".repeat(5000)),
-        format!("GET /{}", "x".repeat(100_000)),
-        "garbage\r\n\r\n".to_owned(),
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
-        format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(2 << 20)),
-        "GET /v1/overview HTTP/1.1\nHost: x\n\n".to_owned(),
-        "POST /v1/jobs HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n".to_owned(),
-        "POST /v1/jobs HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n".to_owned(),
-    ] {
-        let mut client = Client::new(&server);
-        let answer = client.ask(&request);
-        assert_eq!((answer.status, answer.error().as_str()), (404, "Unable to load requested file /bad-request."));
-        assert!(answer.head.iter().any(|line| line == "connection: close"), "{:?}", answer.head);
-        assert!(client.has_ended(), "{request:.40}");
-    }
-}
-
-#[test]
-fn a_flink_serves_any_number_of_headers_and_reads_those_at_the_start() {
-    let server = start();
-    let mut client = Client::new(&server);
-    // Behind the first 8 KiB, the request to close the connection is lost.
-    let end = "Connection: close\r\n\r\n";
-    for headers in ["a: b\r\n".repeat(2_000), "a: b\r\n".repeat(20_000), format!("a: {}\r\n", "x".repeat(512 << 10))] {
-        let answer = client.ask(&format!("\r\nGET /v1/overview HTTP/1.1\r\n{headers}{end}"));
-        assert_eq!(answer.status, 200);
-    }
-    // Piece by piece, and with a body behind it.
-    let headers = format!("Content-Length: 2\r\na: {}\r\n", "x".repeat(9_000));
-    for byte in format!("POST /v1/jobs/x/stop HTTP/1.1\r\n{headers}{end}{{}}").as_bytes().chunks(1) {
-        client.0.get_mut().write_all(byte).expect("written");
-    }
-    assert_eq!(client.read().expect("an answer").status, 400);
-    assert_eq!(client.ask(&format!("GET /v1/overview HTTP/1.1\r\n{end}")).status, 200);
-    assert!(client.has_ended());
-}
-
-#[test]
-fn a_flink_takes_an_address_with_a_host_for_a_path() {
-    let server = start();
-    let mut client = Client::new(&server);
-    let answer = client.ask("GET http://127.0.0.1/v1/config HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_eq!(
-        (answer.status, answer.error()),
-        (404, "Unable to load requested file http://127.0.0.1/v1/config.".to_owned())
-    );
-    assert_eq!(client.ask(OVERVIEW).status, 200);
-}
-
-#[test]
-fn a_feldera_rejects_a_head_beyond_its_limits_with_431_and_what_is_not_http_with_400() {
-    let server = Server::start(Options::feldera(feldera::Config::default())).expect("a free port");
-    let address = server.url().strip_prefix("http://").expect("an address");
-    let get = |headers: &str| format!("GET http://x/v0/config HTTP/1.1\n{headers}\r\n");
-    for (request, status) in [
-        (get(&"a: b\r\n".repeat(96)), 200),
-        (get(&"a: b\r\n".repeat(97)), 431),
-        (get(&format!("a: {}\r\n", "x".repeat(120 << 10))), 200),
-        (get(&format!("a: {}\r\n", "x".repeat(130 << 10))), 431),
-        ("garbage\r\n\r\n".to_owned(), 400),
-    ] {
-        let mut client = Client(BufReader::new(TcpStream::connect(address).expect("a connection")));
-        let answer = client.ask(&request);
-        assert_eq!((answer.status, answer.body.is_empty()), (status, status != 200), "{request:.60}");
-        assert!(status == 200 || client.has_ended());
-    }
-}
-
-#[test]
-fn a_body_beyond_the_limit_is_rejected_before_it_comes() {
-    let server = start();
-    let mut client = Client::new(&server);
-    let answer =
-        client.ask("POST /v1/jars/x/run HTTP/1.1\r\nContent-Length: 104857601\r\nExpect: 100-continue\r\n\r\n");
-    assert_eq!((answer.status, answer.body.len()), (413, 0));
-    assert!(client.has_ended());
 }
 
 #[test]
@@ -383,8 +308,7 @@ fn more_connections_than_allowed_wait_for_their_turn() {
 fn bodies_that_go_on_come_in_chunks_and_end_when_they_should() {
     let options = Options::feldera(feldera::Config::default()).time(Time::Fast(20));
     let server = Server::start(options).expect("a free port");
-    let address = server.url().strip_prefix("http://").expect("an address");
-    let mut client = Client(BufReader::new(TcpStream::connect(address).expect("a connection")));
+    let mut client = Client::connect(server.url());
     let sql = r#"{"name":"p","program_code":"CREATE TABLE t (id BIGINT);"}"#;
     let post = |client: &mut Client, path: &str, body: &str| {
         let head = format!("POST /v0/pipelines{path} HTTP/1.1\r\nContent-Type: application/json\r\n");
@@ -401,7 +325,7 @@ fn bodies_that_go_on_come_in_chunks_and_end_when_they_should() {
     assert_eq!(post(&mut client, "/p/start", ""), 202);
     deployed(true);
 
-    let mut reader = Client(BufReader::new(TcpStream::connect(address).expect("a connection")));
+    let mut reader = Client::connect(server.url());
     reader.write("POST /v0/pipelines/p/egress/t?format=json HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
     let mut line = String::new();
     while line != "\r\n" {
@@ -434,19 +358,6 @@ fn bodies_that_go_on_come_in_chunks_and_end_when_they_should() {
 }
 
 #[test]
-fn a_cluster_that_is_shut_down_closes_its_port() {
-    let server = start();
-    let address = server.url().strip_prefix("http://").expect("an address").to_owned();
-    let (mut idle, mut client) = (Client::new(&server), Client::new(&server));
-    assert_eq!(idle.ask(OVERVIEW).status, 200);
-    let answer = client.ask("DELETE /v1/cluster HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_eq!((answer.status, answer.json()), (200, json!({})));
-    assert!(idle.has_ended() && client.has_ended());
-    server.wait();
-    assert!(TcpStream::connect(address).is_err());
-}
-
-#[test]
 fn a_remark_of_the_simulator_ends_the_line_of_its_request() {
     let (sender, lines) = mpsc::channel();
     let options = Options::flink(Config::default()).on_request(move |served| drop(sender.send(served.to_string())));
@@ -474,106 +385,4 @@ fn a_remark_of_the_simulator_ends_the_line_of_its_request() {
     let id = "31323334353637383132333435363738";
     let remark = format!("; the simulator cannot run a job graph: {id} is an endless job named \"words\"");
     assert!(line.starts_with("POST /v1/jobs 202 ") && line.ends_with(&remark), "{line}");
-}
-
-/// A client whose request has begun: the server waits for the second half of its body.
-fn with_half_a_request(server: &Server) -> Client {
-    let mut client = Client::new(server);
-    client.write("POST /v1/jobs/x/stop HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
-    let mut line = String::new();
-    client.0.read_line(&mut line).expect("a line");
-    assert_eq!(line, "HTTP/1.1 100 Continue\r\n");
-    client.0.read_line(&mut line).expect("an empty line");
-    client.write("{ ");
-    client
-}
-
-#[test]
-fn a_shutdown_finishes_the_requests_that_have_come_and_takes_no_others() {
-    let server = start();
-    let mut idle = Client::new(&server);
-    assert_eq!(idle.ask(OVERVIEW).status, 200);
-    let mut busy = with_half_a_request(&server);
-    let address = server.url().strip_prefix("http://").expect("an address").to_owned();
-    let shutdown = std::thread::spawn(move || server.shutdown(Duration::from_secs(20)));
-    assert!(idle.has_ended());
-    busy.write(" }");
-    assert_eq!(busy.read().expect("an answer").status, 400);
-    assert!(busy.has_ended());
-    assert!(shutdown.join().expect("no panic"));
-    assert!(TcpStream::connect(address).is_err());
-}
-
-#[test]
-fn a_shutdown_cuts_off_what_takes_too_long() {
-    let server = start();
-    let mut busy = with_half_a_request(&server);
-    assert!(!server.shutdown(Duration::from_millis(20)));
-    assert!(busy.has_ended());
-}
-
-/// What a statement brings: a page of its result, or the error.
-#[cfg(feature = "sql")]
-fn run(client: &mut Client, session: &str, statement: &str) -> Answer {
-    let body = json!({ "statement": statement }).to_string();
-    let answer = client.post(&format!("{session}/statements"), "application/json", &body).json();
-    let operation = answer["operationHandle"].as_str().expect("a handle").to_owned();
-    client.ask(&format!("GET {session}/operations/{operation}/result/0?rowFormat=JSON HTTP/1.1\r\nHost: x\r\n\r\n"))
-}
-
-#[cfg(feature = "sql")]
-#[test]
-fn a_connection_has_room_for_the_most_nested_statement() {
-    let config = sql_gateway::Config { ready_after: Duration::ZERO, ..sql_gateway::Config::default() };
-    let server = Server::start(Options::sql_gateway(config)).expect("a free port");
-    let mut client = Client(BufReader::new(
-        TcpStream::connect(server.url().strip_prefix("http://").expect("an address")).expect("a connection"),
-    ));
-    let session = client.post("/v3/sessions", "application/json", "{}").json();
-    let session = format!("/v3/sessions/{}", session["sessionHandle"].as_str().expect("a handle"));
-    let repeated = |part: &str, count: usize| part.repeat(count);
-    let filter = |count| format!("SELECT x FROM (VALUES (1)) AS t(x) WHERE x = 1{}", repeated(" OR x = 2", count));
-    let parentheses = |count| format!("SELECT {}1{}", repeated("(", count), repeated(")", count));
-    let cases = |count| format!("SELECT {}1{}", repeated("CASE WHEN TRUE THEN ", count), repeated(" END", count));
-    let queries = |count| format!("SELECT {}1{}", repeated("(SELECT ", count), repeated(")", count));
-    let sum = |count| format!("SELECT 1{}", repeated(" + 1", count));
-    let union = |count| format!("SELECT 1{}", repeated(" UNION ALL SELECT 1", count));
-    let join = |count| format!("SELECT 1 FROM (VALUES (1)) AS t0{}", repeated(", (VALUES (1)) AS t", count));
-    let minus = |count| format!("SELECT {}1", repeated("- ", count));
-    let both = |count| format!("SELECT {}1{}{}", repeated("(", 90), repeated(" + 1", count), repeated(")", 90));
-    let array = |count| {
-        let name = format!("t{count}");
-        format!(
-            "CREATE TABLE {name} (a {}INT{}) WITH ('connector'='x')",
-            repeated("ARRAY<", count),
-            repeated(">", count)
-        )
-    };
-    let arrays = |count| format!("CREATE TABLE s{count} (a INT{}) WITH ('connector'='x')", repeated(" ARRAY", count));
-    for (statement, is_allowed) in [
-        (parentheses(95), true),
-        (parentheses(20_000), false),
-        (cases(95), true),
-        (cases(20_000), false),
-        (queries(45), true),
-        (queries(20_000), false),
-        (sum(200), true),
-        (sum(20_000), false),
-        (both(190), true),
-        (both(20_000), false),
-        (filter(3_000), true),
-        (union(200), true),
-        (union(20_000), false),
-        (join(20_000), false),
-        (minus(95), true),
-        (minus(20_000), false),
-        (array(45), true),
-        (array(20_000), false),
-        (arrays(45), true),
-        (arrays(20_000), false),
-    ] {
-        let answer = run(&mut client, &session, &statement);
-        let body = String::from_utf8_lossy(&answer.body);
-        assert_eq!(answer.status == 200, is_allowed, "{statement:.60}: {body:.600}");
-    }
 }
