@@ -258,11 +258,11 @@ impl fmt::Display for FlowError {
             Self::Transport(error) => error.fmt(f),
             Self::Service(error) => error.fmt(f),
             Self::Ambiguous(Ambiguity { operation, cause, found, .. }) => {
-                write!(f, "{operation}: it is not known whether this was carried out: {cause}")?;
-                match found {
-                    Some(found) => write!(f, "; found afterwards: {found}"),
-                    None => Ok(()),
+                write!(f, "{operation}: the outcome is unknown: {cause}")?;
+                if let Some(found) = found {
+                    write!(f, "; found afterwards: {found}")?;
                 }
+                f.write_str("; repeat it only if it was not carried out, or if a second execution is harmless")
             }
             Self::Failed(Failure { what, reason, .. }) => write!(f, "{what} failed: {reason}"),
             Self::Deadline { at, waiting, observed, last, evidence } => {

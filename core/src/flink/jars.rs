@@ -149,7 +149,7 @@ operations! { FlinkRest;
     }
 }
 
-/// The row of the one operation that is not declared by the table: its body is a form.
+/// The only operation that the macro does not declare, because its body is a form.
 pub(crate) const UPLOAD: &[&OperationInfo] = &[UploadJar::INFO];
 
 /// Uploads a jar.
@@ -217,7 +217,7 @@ impl Operation for UploadJar {
     const INFO: &'static OperationInfo =
         &OperationInfo::new("flink", "uploadJar", Method::POST, "/jars/upload", Effect::Once);
 
-    /// Half a minute more for each 16 MiB: half a megabyte a second is slow.
+    /// Adds 30 s for each 16 MiB, so that an upload with half a megabyte per second is in time.
     fn timeout(&self, usual: Duration) -> Duration {
         let pieces = u32::try_from(self.content.len() >> 24).unwrap_or(u32::MAX);
         usual.saturating_add(Duration::from_secs(30).saturating_mul(pieces))
@@ -234,9 +234,13 @@ impl Operation for UploadJar {
         let uploaded: Uploaded = operation::parse::<FlinkRest, _>(Self::INFO, &response)?;
         match JarId::from_path(&uploaded.filename) {
             Some(_) => Ok(uploaded),
-            None => Err(ServiceError::unreadable(Self::INFO, &response, "the file name names no file")
-                .with_applied(Applied::Yes)
-                .with_transient(false)),
+            None => Err(ServiceError::unreadable(
+                Self::INFO,
+                &response,
+                "the path on the server does not end in a file name; list the jars with `ListJars`",
+            )
+            .with_applied(Applied::Yes)
+            .with_transient(false)),
         }
     }
 }
@@ -291,7 +295,6 @@ json_structs! {
 
     /// The graph of a job.
     pub struct Plan {
-        /// The graph.
         pub plan: Graph,
     }
 
@@ -310,7 +313,7 @@ json_structs! {
     /// A vertex.
     pub struct Node {
         pub id: String,
-        /// How many subtasks it has.
+        /// The number of subtasks.
         pub parallelism: Option<i64>,
         /// Always empty.
         pub operator: Option<String>,

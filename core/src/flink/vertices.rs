@@ -43,7 +43,7 @@ operations! { FlinkRest;
         path { jobid: JobId, vertexid: VertexId }
     }
 
-    /// A vertex by TaskManager.
+    /// Returns the subtasks of a vertex, grouped by TaskManager.
     ///
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-taskmanagers).
     Safe GET "/jobs/{jobid}/vertices/{vertexid}/taskmanagers"
@@ -75,7 +75,7 @@ operations! { FlinkRest;
         path { jobid: JobId, vertexid: VertexId, subtaskindex: u32 }
     }
 
-    /// Returns an attempt of a subtask.
+    /// Returns an attempt of a subtask: the current attempt or an earlier attempt.
     ///
     /// Also rejected with 404 if the attempt never existed, or the server has forgotten it.
     /// [Reference](https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/#jobs-jobid-vertices-vertexid-subtasks-subtaskindex-attempts-attempt).
@@ -148,11 +148,11 @@ json_structs! {
         pub end_time: Option<Millis>,
         /// Milliseconds from start to end, or until now.
         pub duration: Option<i64>,
-        /// What went through it.
+        /// Records and bytes that it read and wrote.
         pub metrics: IoMetrics,
         /// The TaskManager; `(unassigned)` when it has none.
         pub task_manager: Option<TaskManagerId> = "taskmanager-id",
-        /// How long it was in each state; milliseconds, -1 for those it was not in. Since 1.14.
+        /// Milliseconds that it was in each state; -1 if it was never in that state. Since 1.14.
         pub status_duration: BTreeMap<TaskState, i64>,
         /// Concurrent attempts, with speculative execution.
         pub other_concurrent_attempts: Vec<Attempt>,
@@ -166,11 +166,9 @@ json_structs! {
         pub status_duration: BTreeMap<TaskState, Spread> = "status-duration",
     }
 
-    /// Statistics of a number over the subtasks.
+    /// Statistics of one number over the subtasks.
     pub struct Spread {
-        /// The minimum.
         pub min: Option<i64>,
-        /// The maximum.
         pub max: Option<i64>,
         /// The mean.
         pub avg: Option<i64>,
@@ -212,7 +210,7 @@ json_structs! {
         pub ratio: Option<f64>,
         /// The share of time that it waits for records.
         pub idle_ratio: Option<f64> = "idleRatio",
-        /// The share of time that it works; NaN if that is not measured.
+        /// The share of time that it works; NaN if the server did not measure it.
         pub busy_ratio: Option<f64> = "busyRatio",
         /// Concurrent attempts, with speculative execution.
         pub other_concurrent_attempts: Vec<SubtaskBackPressure> = "other-concurrent-attempts",
@@ -225,7 +223,6 @@ json_structs! {
         pub name: Option<String>,
         /// The server's time.
         pub now: Option<Millis>,
-        /// Each subtask.
         pub subtasks: Vec<SubtaskTime>,
     }
 
@@ -239,18 +236,18 @@ json_structs! {
         pub host: Option<String>,
         /// Milliseconds from start to end, or until now.
         pub duration: Option<i64>,
-        /// When it entered each state last.
+        /// When it last entered each state.
         pub timestamps: BTreeMap<TaskState, Millis>,
     }
 
-    /// A vertex by TaskManager.
+    /// The subtasks of a vertex, grouped by TaskManager.
     pub struct VertexTaskManagers {
         pub id: VertexId,
         /// Its operators.
         pub name: Option<String>,
         /// The server's time.
         pub now: Option<Millis>,
-        /// Each TaskManager that has subtasks of it.
+        /// The TaskManagers that have subtasks of the vertex.
         pub task_managers: Vec<VertexTaskManager> = "taskmanagers",
     }
 
@@ -258,9 +255,9 @@ json_structs! {
     pub struct VertexTaskManager in kebab {
         /// Host and port. Since 1.19.
         pub endpoint: Option<String>,
-        /// The same, of older releases: before 1.19 with the port, then without; gone in 2.0.
+        /// The host. Before 1.19 with the port, since 1.19 without; removed in 2.0.
         pub host: Option<String>,
-        /// The state of all its subtasks taken together.
+        /// The state of its subtasks taken together.
         pub status: Option<TaskState>,
         /// When the first subtask started.
         pub start_time: Option<Millis>,
@@ -268,9 +265,9 @@ json_structs! {
         pub end_time: Option<Millis>,
         /// Milliseconds from start to end, or until now.
         pub duration: Option<i64>,
-        /// What went through it.
+        /// Records and bytes that its subtasks read and wrote.
         pub metrics: IoMetrics,
-        /// How many of its subtasks are in which state.
+        /// The number of its subtasks in each state.
         pub status_counts: BTreeMap<TaskState, u32>,
         /// The TaskManager; `(unassigned)` for subtasks that have none.
         pub task_manager: Option<TaskManagerId> = "taskmanager-id",

@@ -140,7 +140,11 @@ fn an_ambiguity_says_why() {
         };
         assert_eq!(*found, unanswered, "{error:?}");
         let text = error.to_string();
-        assert!(text.starts_with("probe: it is not known whether this was carried out: ") && text.contains(cause));
+        assert!(text.starts_with("probe: the outcome is unknown: ") && text.contains(cause), "{text}");
+        assert!(
+            text.ends_with("; repeat it only if it was not carried out, or if a second execution is harmless"),
+            "{text}"
+        );
     }
 }
 

@@ -16,8 +16,8 @@ type OffsetResult<O> = Result<O, BoxError>;
 /// How many bytes are read at once.
 const CHUNK: usize = 64 * 1024;
 
-/// A source of rows for [`IngestClient::load`](crate::snowpipe::IngestClient::load). [`Rows`] and [`Ndjson`] are
-/// sources. Implement it for a source that sometimes has no row yet, such as a queue.
+/// A source of rows for [`IngestClient::load`](crate::snowpipe::IngestClient::load). [`Rows`] and [`Ndjson`] implement
+/// it. Implement it for your own source, for example a queue that is sometimes empty.
 ///
 /// A load calls [`resume`](Self::resume) once, then [`advance`](Self::advance) until the end, and
 /// [`push`](Self::push) for each row.
@@ -25,22 +25,22 @@ pub trait RowSource {
     /// Takes the last committed offset token of the channel. Skip the rows up to it.
     ///
     /// # Errors
-    /// If this source has no such token: see [`OffsetError`].
+    /// [`OffsetError::OtherLoad`] if the token cannot be an offset of these rows.
     fn resume(&mut self, committed: Option<&str>) -> Result<(), BoxError>;
 
     /// Reads the next row.
     ///
     /// # Errors
-    /// If the row cannot be read. Then the load commits the rows before it, and fails.
+    /// The source's own error if the row cannot be read. The load then commits the rows before it, and fails.
     fn advance(&mut self) -> Result<NextRow, BoxError>;
 
-    /// Returns the number of the last row or line that was read, counted from 1.
+    /// Returns the number of the row or line that was read last, counted from 1; 0 before the first.
     fn position(&self) -> u64;
 
     /// Passes the row to the writer, with its offset token. Called again for the same row if the writer was full.
     ///
     /// # Errors
-    /// Those of the writer's method.
+    /// The error of the writer's method, unchanged.
     fn push(&mut self, writer: &mut Writer) -> Result<(), PushError>;
 }
 
@@ -50,10 +50,10 @@ pub trait RowSource {
 pub enum NextRow {
     /// A row to be loaded.
     Row,
-    /// A row that is committed already.
+    /// A row that is already committed. The load skips it.
     Committed,
-    /// No row yet. The load sends the batches that are due, and calls [`RowSource::advance`] again at once: wait for a
-    /// while before you return this.
+    /// No row yet. The load sends the batches that are due, and calls [`RowSource::advance`] again at once. To save
+    /// processor time, wait a little before you return it.
     Pending,
     /// No more rows.
     End,
@@ -61,8 +61,8 @@ pub enum NextRow {
 
 /// The rows of an iterator, with offset tokens.
 ///
-/// By default the offset of a row is its position, counted from 1. With [`offsets`](Self::offsets) it is a value of the
-/// row, such as an increasing id.
+/// By default, the offset of a row is its position, counted from 1. Set [`offsets`](Self::offsets) to use a value of
+/// the row, such as an increasing id.
 ///
 /// ```
 /// # use pipewright::snowpipe::Rows;
@@ -71,7 +71,7 @@ pub enum NextRow {
 /// #     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> { serializer.collect_map([("ID", self.id)]) }
 /// # }
 /// # let rows: Vec<Result<Order, std::io::Error>> = Vec::new();
-/// // Items that may fail, such as rows of a cursor; `Rows::new` takes others.
+/// // `fallible` takes results, such as rows of a cursor; `new` takes rows.
 /// let rows = Rows::fallible(rows).offsets(|order: &Order| order.id);
 /// ```
 pub struct Rows<I: Iterator, T, O = u64, F = fn(&T, u64) -> u64> {
@@ -143,9 +143,9 @@ impl<I: Iterator, T, O, F> fmt::Debug for Rows<I, T, O, F> {
     }
 }
 
-/// The rows of a reader of newline-delimited JSON, with offset tokens. Blank lines are left out.
+/// The rows of newline-delimited JSON from a reader, with offset tokens. Skips blank lines.
 ///
-/// By default the offset of a row is the number of its line, counted from 1. With [`offsets`](Self::offsets) it is a
+/// By default, the offset of a row is the number of its line, counted from 1. Set [`offsets`](Self::offsets) to use a
 /// value of the line. A line may have up to 16 MiB.
 ///
 /// ```
@@ -158,7 +158,7 @@ impl<I: Iterator, T, O, F> fmt::Debug for Rows<I, T, O, F> {
 /// });
 /// ```
 ///
-/// A reader with a timeout, such as a socket, may answer [`WouldBlock`](ErrorKind::WouldBlock) or
+/// A reader with a timeout, such as a socket, may return [`WouldBlock`](ErrorKind::WouldBlock) or
 /// [`TimedOut`](ErrorKind::TimedOut): the load then sends the batches that are due, and reads again. Do not use a
 /// non-blocking reader: the load reads again without a pause, and keeps a processor busy.
 pub struct Ndjson<R, O = u64, F = fn(&[u8], u64) -> OffsetResult<u64>> {
@@ -240,27 +240,17 @@ impl<R, O, F> fmt::Debug for Ndjson<R, O, F> {
     }
 }
 
-/// The error if the rows of a source cannot continue the load in a channel.
+/// The rows of a source cannot continue the load in a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "the names of the fields say everything")]
 pub enum OffsetError {
     /// The channel's committed offset token cannot be an offset of these rows.
-    OtherLoad {
-        /// The token.
-        committed: String,
-    },
+    OtherLoad { committed: String },
     /// The rows end before the committed position.
-    TooFewRows {
-        /// The committed position.
-        committed: String,
-    },
+    TooFewRows { committed: String },
     /// An offset is not greater than the offset before.
-    NotRising {
-        /// The offset.
-        offset: String,
-        /// The offset before.
-        before: String,
-    },
+    NotRising { offset: String, before: String },
 }
 
 impl fmt::Display for OffsetError {
@@ -268,16 +258,19 @@ impl fmt::Display for OffsetError {
         match self {
             Self::OtherLoad { committed } => write!(
                 f,
-                "the channel is committed up to \"{committed}\", which is not an offset of these rows: another load has \
-                 written to it; use another channel"
+                "another load has written to this channel: its committed token \"{committed}\" is not an offset of these \
+                 rows; use another channel"
             ),
             Self::TooFewRows { committed } => write!(
                 f,
-                "the rows end before row {committed}, up to which the channel is committed: give the same rows as before, from \
-                 the first row on"
+                "the channel is committed up to row {committed}, and the source has fewer rows; load the same rows as before, \
+                 from the first row on"
             ),
             Self::NotRising { offset, before } => {
-                write!(f, "the offset {offset} follows {before}: offsets must rise from row to row")
+                write!(
+                    f,
+                    "the offset {offset} follows {before}, but offsets must increase from row to row; sort the rows by offset"
+                )
             }
         }
     }
@@ -285,13 +278,13 @@ impl fmt::Display for OffsetError {
 
 impl Error for OffsetError {}
 
-/// Which rows are committed, by their offsets.
+/// Tells which rows are committed, by their offsets.
 struct Order<O> {
     committed: Option<O>,
     last: Option<O>,
     /// The last offset as a token.
     token: String,
-    /// Whether offsets are positions: then there must be as many rows as are committed.
+    /// Whether offsets are positions. Then the source must have at least as many rows as are committed.
     are_positions: bool,
 }
 

@@ -114,8 +114,8 @@ fn file_names_are_checked() {
         ("a.zip", "end in .jar"),
         ("", "end in .jar"),
         (".jar", "in front of .jar"),
-        ("../a.jar", "give the file name alone"),
-        ("c:\\a.jar", "give the file name alone"),
+        ("../a.jar", "give only the file name"),
+        ("c:\\a.jar", "give only the file name"),
         ("a\"; x=\".jar", "quotes"),
         ("a\r\nb.jar", "control characters"),
         ("a\0.jar", "control characters"),
@@ -445,7 +445,7 @@ fn a_field_that_comes_twice() {
 fn an_upload_that_names_no_file() {
     let body = r#"{"filename":"/tmp/","status":"success"}"#;
     let error = UploadJar::new("a.jar", "PK").parse(answer("application/json", body)).expect_err("no name");
-    assert_says(&error, &["uploadJar", "names no file", "/tmp/"]);
+    assert_says(&error, &["uploadJar", "does not end in a file name", "/tmp/"]);
     assert_eq!((error.applied(), error.is_transient()), (Applied::Yes, false));
     let body = r#"{"address":"http://h","files":[{"id":"","name":"a.jar","uploaded":1}]}"#;
     // One that cannot be used costs no more than itself.

@@ -7,8 +7,10 @@ use crate::error::FlowError;
 use crate::flink::JobId;
 use crate::flink::sql_gateway::{OperationHandle, SessionHandle};
 
-/// What a statement had reached when it ended with an error: the [evidence](FlowError::evidence) of the errors of
-/// [`RunStatement`](super::RunStatement), as soon as there is a session.
+/// The session, operation and job of a statement that ended with an error.
+///
+/// It is the [evidence](FlowError::evidence) of all errors of [`RunStatement`](super::RunStatement) after the session
+/// was opened. Close the operation with it, or look up the job.
 ///
 /// ```
 /// use pipewright::error::FlowError;
@@ -24,24 +26,23 @@ use crate::flink::sql_gateway::{OperationHandle, SessionHandle};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StatementDiagnosis {
-    /// The session in which the statement ran.
+    /// The session of the statement.
     pub session: SessionHandle,
-    /// The operation; `None` if the submission of the statement was not answered.
+    /// `None` if the submission of the statement got no answer.
     pub operation: Option<OperationHandle>,
-    /// The job of a query or an `INSERT`, as the last page said; `None` before that.
+    /// The job of a query or an `INSERT`. `None` if no page has named it.
     pub job: Option<JobId>,
-    /// The page that was to be fetched next.
+    /// The number of the page that the flow would have fetched next.
     pub token: u64,
 }
 
 impl StatementDiagnosis {
-    /// The diagnosis that an error carries.
+    /// Returns the diagnosis of an error; `None` if the error has no diagnosis.
     pub fn of(error: &FlowError) -> Option<&Self> {
         error.evidence()
     }
 }
 
-/// One line.
 impl fmt::Display for StatementDiagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "session {}", self.session)?;

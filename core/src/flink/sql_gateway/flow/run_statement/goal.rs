@@ -13,39 +13,39 @@ use crate::secret::Private;
 /// Runs a statement and yields its rows page by page.
 ///
 /// This is an **event flow**: drive it with [`Client::start`](crate::driver::Client::start). It yields a
-/// [`Page`](StatementEvent::Page) for each page with rows, and [`Closed`](StatementEvent::Closed) when all pages have
-/// come and all is closed. The first page is yielded even without rows, because it tells the columns. Polled after a
-/// page, the flow first gives out a state, from which [`resume`](Self::resume) continues after that page. Store the
-/// rows before that state, or together with it, and no rows are lost.
+/// [`Page`](StatementEvent::Page) for each page that has rows. The first page is yielded even without rows, because it
+/// names the columns. The last event is [`Closed`](StatementEvent::Closed): the flow has read all pages and closed what
+/// it opened.
 ///
-/// The statement runs in a session of its own, which is closed at the end, or in [an existing one](Self::in_session),
-/// which is not. Of an `INSERT` the only row is the id of a job, which keeps running; an endless query yields pages
-/// until it is [closed](Statement::close).
+/// The flow opens a session for the statement and closes it at the end. A session that you pass with
+/// [`in_session`](Self::in_session) stays open. The only row of an `INSERT` is the id of its job; the job continues. An
+/// endless query yields pages until you call [`close`](Statement::close).
 ///
-/// Ends in
-///
-/// * [`FlowError::Failed`](crate::error::FlowError::Failed) when the statement is wrong or ran into something: the
-///   reason in one line, the stack trace as details;
-/// * [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous) when the answer to the submission was lost: the
-///   statement may have been carried out. It is not sent again unless it is [`repeatable`](Self::repeatable). A session
-///   of its own is closed, which ends a query;
-/// * [`FlowError::Incomplete`](crate::error::FlowError::Incomplete) with the rejection as its cause
-///   ([`FlowError::service`](crate::error::FlowError::service)) if the gateway does not know the session or the
-///   operation, as after a restart; or has given the page to another reader
-///   ([`is_wrong_token`](crate::flink::sql_gateway::is_wrong_token)), whose result is then left open.
-///
-/// As soon as there is a session, every error has a [`StatementDiagnosis`](super::super::StatementDiagnosis) with its
-/// handle, and those of the operation and the job.
+/// When you poll the flow after a page, it first saves a state. [`resume`](Self::resume) continues from this state
+/// after the page, or closes what is still open. Store the rows before that state, or together with it, and no rows are
+/// lost. The state does not contain the statement. If the flow was saved while it submitted the statement, the resumed
+/// flow ends with [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous).
 ///
 /// If you keep a page for minutes, keep the session alive with
 /// [`TriggerSession`](crate::flink::sql_gateway::sessions::TriggerSession).
 ///
-/// After the [`timeout`](Self::timeout), nothing is closed: the session closes itself after its idle time, or a resumed
-/// flow does it.
+/// # Errors
 ///
-/// [`resume`](Self::resume) continues with the page after the saved page, or with closing if all had come. If it is not
-/// known whether the statement was submitted, the resumed flow ends as after a submission without an answer. The
-/// statement itself is not saved.
+/// * [`FlowError::Failed`](crate::error::FlowError::Failed) if the statement is invalid or fails while it runs. The
+///   reason is one line; the details are the stack trace.
+/// * [`FlowError::Ambiguous`](crate::error::FlowError::Ambiguous) if the submission got no answer: the gateway may
+///   execute the statement. The flow sends it again only if it is [`repeatable`](Self::repeatable). Otherwise it closes
+///   the session that it opened, which ends a query. The job of an `INSERT` would continue: look it up on the cluster.
+/// * [`FlowError::Incomplete`](crate::error::FlowError::Incomplete) if the gateway does not know the session or the
+///   operation, for example after a restart. [`FlowError::service`](crate::error::FlowError::service) has the
+///   rejection.
+/// * The same error if another client has fetched a later page:
+///   [`is_wrong_token`](crate::flink::sql_gateway::is_wrong_token) recognizes this rejection. The flow closes nothing.
+/// * [`FlowError::Deadline`](crate::error::FlowError::Deadline) after the [`timeout`](Self::timeout). The flow closes
+///   nothing: the gateway closes the session after its idle time, or a resumed flow closes it.
+///
+/// As soon as there is a session, every error has a [`StatementDiagnosis`](super::super::StatementDiagnosis): the
+/// handles of session and operation, and the job.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> { Ok(()) }
@@ -78,25 +78,23 @@ pub struct RunStatement {
 }
 
 json_structs! {
-    /// What is saved.
+    /// The saved state.
     pub(super) struct StatementState {
-        /// Where it runs.
         pub session: SessionHandle,
-        /// Whether that session was opened for it.
+        /// Whether the flow opened that session, and closes it.
         pub own: bool,
-        /// The operation; `None` when the submission is about to be sent.
+        /// `None` while the submission has no answer.
         pub operation: Option<OperationHandle>,
         /// The page to continue with.
         pub token: u64,
-        /// How rows are written.
         pub row_format: Option<RowFormat> = "rowFormat",
-        /// Whether all pages have come, or no more are wanted: there is only something to close.
+        /// Whether all pages were read, or the caller has closed the statement. Then the flow only closes what is open.
         pub over: bool,
     }
 }
 
 impl RunStatement {
-    /// Runs one statement, in a session of its own.
+    /// Creates a goal that runs a statement in a new session.
     pub fn new(statement: impl Into<String>) -> Self {
         Self {
             statement: Private(statement.into()),
@@ -111,38 +109,38 @@ impl RunStatement {
         }
     }
 
-    /// Runs it in an existing session, which stays open.
+    /// Runs the statement in an existing session, which stays open.
     pub fn in_session(mut self, session: SessionHandle) -> Self {
         self.session = Some(session);
         self
     }
 
-    /// The name of its own session, for the gateway's log.
+    /// Names the new session in the gateway's log. Ignored with [`in_session`](Self::in_session).
     pub fn session_name(mut self, name: impl Into<String>) -> Self {
         self.session_name = Some(name.into());
         self
     }
 
-    /// Flink's options for its own session.
+    /// Sets Flink's options for the new session. Ignored with [`in_session`](Self::in_session).
     pub fn properties(mut self, properties: BTreeMap<String, String>) -> Self {
         self.properties = Private(properties);
         self
     }
 
-    /// Flink's options for the statement.
+    /// Sets Flink's options for this statement only.
     pub fn execution_config(mut self, config: BTreeMap<String, String>) -> Self {
         self.execution_config = Private(config);
         self
     }
 
-    /// How fields are written; JSON by default. Gateways before v2 know no other.
+    /// Sets how the gateway writes fields; JSON by default. Version 1 of the API has only JSON.
     pub fn row_format(mut self, format: RowFormat) -> Self {
         self.row_format = Some(format);
         self
     }
 
-    /// Sends the statement again if its submission got no answer. Set it if executing the statement twice is harmless,
-    /// as for a query: the first execution ends with its session.
+    /// Sends the statement again if its submission got no answer. Set it if a second execution is harmless, as for a
+    /// query: the first execution ends with its session.
     pub fn repeatable(mut self) -> Self {
         self.repeatable = true;
         self

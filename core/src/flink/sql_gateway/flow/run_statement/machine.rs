@@ -83,7 +83,7 @@ impl From<RunStatement> for StatementMachine {
             if over {
                 machine.outcome = Some(Ok(()));
             } else if operation.is_none() {
-                let cause = FlowError::Stopped("the flow that was saved ended while it was submitting".to_owned());
+                let cause = FlowError::Stopped("the saved flow ended while it submitted the statement".to_owned());
                 machine.outcome = Some(Err(machine.unconfirmed(cause, false)));
             }
         }
@@ -129,12 +129,12 @@ impl StatementMachine {
         }
     }
 
-    /// A submission without an answer. After the deadline, the session is not closed.
+    /// Returns the error for a submission without an answer. After the deadline, the flow does not close the session.
     fn unconfirmed(&self, cause: FlowError, is_late: bool) -> FlowError {
         let found = match (self.is_own, is_late) {
             (true, false) => "its session is being closed, which ends a query; the job of an INSERT would continue",
             (true, true) => {
-                "its session closes itself when it was idle for long, which ends a query; the job of an INSERT would continue"
+                "the gateway closes its session after the idle time, which ends a query; the job of an INSERT would continue"
             }
             (false, _) => "its session stays open: closing it would end a query; the job of an INSERT would continue",
         };
@@ -211,14 +211,14 @@ impl StatementMachine {
         if is_late(cx) { State::Ended } else { self.shut(cx) }
     }
 
-    /// Whether a request that got no answer may be sent again.
+    /// Returns whether a request that got no answer may be sent again.
     fn may_resend(&mut self) -> bool {
         let may = self.resends < MAX_STATEMENT_RESENDS && self.outcome.is_none();
         self.resends += u32::from(may);
         may
     }
 
-    /// The meaning of a rejected fetch.
+    /// Returns the error for a rejected fetch.
     fn classify(&self, error: FlowError) -> FlowError {
         let is_of_statement = |error: &ServiceError| {
             error.kind() == ErrorKind::Rejected
@@ -238,13 +238,13 @@ impl StatementMachine {
         }
     }
 
-    /// A page without all its rows is not yielded: the result would lack them without a sign.
+    /// Returns the error for a page with unreadable rows. Without it, the result would lack these rows silently.
     fn incomplete(&self, rows: usize) -> FlowError {
         FlowError::failed(
             self.what(),
             format!(
-                "{rows} rows of the page {} cannot be read by this version of the library; update the library, or read \
-                the others with `FetchResults`",
+                "this version of the library cannot read {rows} rows of page {}; update the library, or read the other \
+                rows with `FetchResults`",
                 self.token
             ),
         )
@@ -300,7 +300,7 @@ fn is_late(cx: &Context) -> bool {
     cx.deadline().is_some_and(|deadline| deadline <= cx.now())
 }
 
-/// Closing failed: the gateway does it on its own later.
+/// Tells the caller that closing failed. The gateway closes idle sessions by itself.
 fn not_closed(what: &str, error: &FlowError, cx: &mut Context) {
     if !error.service().is_some_and(|error| is_unknown_session(error) || is_unknown_operation(error)) {
         cx.say(Notice::Observed { what: what.to_owned(), state: format!("not closed: {error}") });
@@ -421,7 +421,7 @@ impl StateMachine for StatementMachine {
         matches!(event, StatementEvent::Closed)
     }
 
-    /// The caller needs the handles: those of what was opened here are not known otherwise.
+    /// Adds the handles. The caller cannot find those that the flow opened in any other way.
     fn add_evidence(&mut self, error: FlowError) -> FlowError {
         let Some(session) = self.session else { return error };
         error.with_evidence(StatementDiagnosis { session, operation: self.operation, job: self.job, token: self.token })

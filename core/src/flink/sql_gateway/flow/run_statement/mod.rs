@@ -11,23 +11,27 @@
 //! | state | event | next |
 //! |---|---|---|
 //! | Open | a session | Submit, after saving |
-//! | Open | ambiguous | Open again: the session that was perhaps opened closes itself |
+//! | Open | outcome unknown | Open again: if the first session was opened, the gateway closes it when it is idle |
 //! | Submit | an operation | Fetch token 0, after saving |
-//! | Submit | ambiguous, repeatable | Submit again |
-//! | Submit | ambiguous, not repeatable | close; **ambiguous** |
+//! | Submit | outcome unknown, repeatable | Submit again |
+//! | Submit | outcome unknown, not repeatable | close; **ambiguous** |
 //! | Fetch | `NOT_READY`, or a page without rows | Wait, longer each time |
 //! | Fetch | rows | Arrived, and the rows are yielded |
 //! | Arrived | | Fetch the next token, after saving |
 //! | Fetch | EOS | Arrived, and its rows are yielded, if any; then close, after saving |
 //! | Fetch | rejected | close; the statement failed |
-//! | Fetch | rejected, because the page is not next | that error; nothing is closed, because another client reads this result |
+//! | Fetch | rejected, because another client has fetched a later page | that error; nothing is closed |
 //! | Wait | over | Fetch, or Heartbeat first if the last heartbeat is old |
 //! | closing | the session is unknown | closed |
 //!
-//! Invariants: a page is requested again until it has come, and the next one only then, which is all that the gateway
-//! keeps; so each row is yielded once, in order. A statement is sent once, unless it was said to be repeatable. What
-//! was opened here is closed here, also after an error, but not after the deadline, nor while another client reads it.
-//! One page is in memory.
+//! Invariants:
+//!
+//! * The flow requests a page until it has arrived, and only then the next page. The gateway keeps only these two. So
+//!   the flow yields each row once, in order.
+//! * The flow sends a statement once, unless it is repeatable.
+//! * The flow closes what it opened, also after an error. It does not after the deadline, nor if another client reads
+//!   the result.
+//! * One page is in memory.
 
 mod diagnosis;
 mod goal;
@@ -42,35 +46,35 @@ use crate::flink::sql_gateway::results::{ColumnInfo, ResultKind, Row};
 use crate::flink::sql_gateway::{OperationHandle, SessionHandle};
 use crate::flow::Runner;
 
-/// What a [`RunStatement`] yields.
+/// An event of a [`RunStatement`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum StatementEvent {
-    /// Rows have come. The first page may have none.
+    /// A page of rows. The first page may be empty.
     Page(Page),
-    /// The statement has ended, and the flow has closed what it opened. The last event.
+    /// The last event: the statement has ended, and the flow has closed what it opened.
     Closed,
 }
 
-/// Rows of a statement.
+/// A page of a statement's rows.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Page {
-    /// Which page of the result.
+    /// The number of the page in the result, from 0.
     pub token: u64,
-    /// The job of a query or an `INSERT`.
+    /// The job of a query or an `INSERT`; `None` for other statements.
     pub job: Option<JobId>,
     /// Whether the statement is a query.
     pub is_query: bool,
-    /// Whether the rows say more than "OK".
+    /// Whether the rows are a result, or only "OK". `None` if the gateway does not say it.
     pub kind: Option<ResultKind>,
-    /// The same with each page.
+    /// The columns, equal in all pages.
     pub columns: Vec<ColumnInfo>,
     /// Rows, or changes of rows, in order.
     pub rows: Vec<Row>,
 }
 
-/// A statement on its way. Made by [`RunStatement`].
+/// The running flow of a [`RunStatement`].
 #[derive(Debug)]
 #[must_use = "a flow does nothing until it is polled"]
 pub struct Statement {
@@ -83,14 +87,16 @@ impl Statement {
         self.runner.machine().session()
     }
 
-    /// Returns the operation; `None` before the submission is answered.
+    /// Returns the operation; `None` before the response to the submission.
     pub fn operation(&self) -> Option<OperationHandle> {
         self.runner.machine().operation()
     }
 
-    /// Ends the statement: pages that have not come yet are not fetched. Continue polling until the flow yields
-    /// [`Closed`](StatementEvent::Closed). The query has then ended, and what was opened is closed. A response that is
-    /// outstanding is handed back as [`Step::Stray`](crate::flow::Step::Stray); one to a submission is waited for.
+    /// Ends the statement without reading further pages. Continue to poll until the flow yields
+    /// [`Closed`](StatementEvent::Closed): then the query has ended, and the flow has closed what it opened.
+    ///
+    /// If you give the flow the response to a request that it no longer needs, it returns the response as
+    /// [`Step::Stray`](crate::flow::Step::Stray). The flow still waits for the response to a submission.
     pub fn close(&mut self) {
         let (machine, cx) = self.runner.parts_mut();
         machine.close(cx);
