@@ -2,7 +2,7 @@
 //! Run it: `cargo run -p pipewright-examples --example quick_hyper`
 
 use http_body_util::{BodyExt as _, Full};
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use hyper_util::client::legacy::{Client, Error};
 use pipewright::driver::{AsyncDriver, execute, ignore_notices};
 use pipewright::flink::{FlinkRest, jobmanager::GetJobManagerLog};
 use pipewright::{Seed, Timestamp, error::TransportError, flow::Call, flow::Config};
@@ -12,10 +12,10 @@ use pipewright_mock::{flink, serve};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = serve::Server::start(serve::Options::flink(flink::Config::default()))?;
     let config = Config::<FlinkRest>::new(server.url().parse()?);
-    let http = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
+    let http = Client::builder(hyper_util::rt::TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
+    let failed = |it: Error| if it.is_connect() { TransportError::connect(it) } else { TransportError::closed(it) };
     let fetch = async |request: http::Request<bytes::Bytes>| {
-        let answer = http.request(request.map(Full::new)).await.map_err(TransportError::closed)?;
-        let (head, mut body) = answer.into_parts();
+        let (head, mut body) = http.request(request.map(Full::new)).await.map_err(failed)?.into_parts();
         Ok((head.status, head.headers, async move || {
             let frame = body.frame().await.transpose().map_err(TransportError::closed)?;
             Ok(frame.and_then(|frame| frame.into_data().ok()))

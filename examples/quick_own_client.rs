@@ -9,10 +9,10 @@ use reqwest::{blocking, redirect::Policy};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Flows want no redirects, and no connections that the server may have closed meanwhile.
     let http = blocking::Client::builder().redirect(Policy::none()).pool_max_idle_per_host(0).build()?;
-    let failed = |error: reqwest::Error| match error {
-        error if error.is_connect() => TransportError::connect(error),
-        error if error.is_timeout() => TransportError::timeout(error),
-        error => TransportError::closed(error),
+    let failed = |it: reqwest::Error| match it {
+        it if it.is_connect() || it.is_builder() => TransportError::connect(it.without_url()),
+        it if it.is_timeout() => TransportError::timeout(it.without_url()),
+        it => TransportError::closed(it.without_url()),
     };
     let send = |exchange: &Exchange| {
         let mut request = blocking::Request::try_from(exchange.read_request()?).map_err(failed)?;

@@ -13,7 +13,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::<FlinkRest>::new(server.url().parse()?);
     let http = Client::builder().redirect(Policy::none()).pool_max_idle_per_host(0).build()?;
     let failed = |it: Error| {
-        if it.is_connect() { TransportError::connect(it) } else { TransportError::closed(it) }
+        let is_unsent = it.is_connect() || it.is_builder();
+        if is_unsent { TransportError::connect(it.without_url()) } else { TransportError::closed(it.without_url()) }
     };
     let fetch = async |request: http::Request<bytes::Bytes>| {
         let mut answer = http.execute(request.try_into().map_err(failed)?).await.map_err(failed)?;

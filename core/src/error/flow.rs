@@ -161,7 +161,7 @@ impl Failure {
 pub enum Misuse {
     /// A flow was polled after it had returned its result.
     PolledAfterDone,
-    /// An exchange was settled with a credential, or a credential request with a response.
+    /// The driver's closure returned the reply of another exchange or credential request.
     WrongReply,
     /// An operation with a streaming response was called, or another operation was opened.
     WrongMethod,
@@ -283,8 +283,8 @@ impl fmt::Display for FlowError {
             Self::Misuse(misuse) => f.write_str(match misuse {
                 Misuse::PolledAfterDone => "a flow was polled after it had returned its result; drop it after Step::Done",
                 Misuse::WrongReply => {
-                    "a step was settled with the wrong kind of reply; settle an exchange with a response, and a credential request \
-                     with a credential"
+                    "the driver got the reply of another exchange; settle the exchange or the credential request that the closure was \
+                     given, and return that reply"
                 }
                 Misuse::WrongMethod => {
                     "wrong method for this operation; use `open` for streaming responses and `call` for all others"

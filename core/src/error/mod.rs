@@ -163,24 +163,28 @@ pub struct TransportError {
 }
 
 impl TransportError {
-    /// Creates an error. `message` says what happened, with names and values.
+    /// Creates an error. `message` says what happened, with names and values. It must not contain a secret, such as the
+    /// query of the URL.
     pub fn new(kind: TransportErrorKind, delivery: Delivery, message: impl Into<Box<str>>) -> Self {
         Self { kind, delivery, status: None, is_text: false, message: message.into(), source: None }
     }
 
-    /// Creates an error for a connection that was not made, so that the request was not sent. The message can be an
-    /// error of your HTTP client.
+    /// Creates an error for a connection that was not made, so that the request was not sent.
+    ///
+    /// The message can be an error of your HTTP client. It must not contain a secret: an error that shows the URL shows
+    /// the values of the query. With reqwest, pass `error.without_url()`.
     pub fn connect(message: impl fmt::Display) -> Self {
         Self::new(TransportErrorKind::Connect, Delivery::NotSent, message.to_string())
     }
 
-    /// Creates an error for a response that was not complete in time. The request may have been carried out.
+    /// Creates an error for a response that was not complete in time. The request may have been carried out. For the
+    /// message, see [`connect`](Self::connect).
     pub fn timeout(message: impl fmt::Display) -> Self {
         Self::new(TransportErrorKind::Timeout, Delivery::Unknown, message.to_string())
     }
 
     /// Creates an error for a connection that ended before the response was complete. The request may have been carried
-    /// out.
+    /// out. For the message, see [`connect`](Self::connect).
     pub fn closed(message: impl fmt::Display) -> Self {
         Self::new(TransportErrorKind::Closed, Delivery::Unknown, message.to_string())
     }

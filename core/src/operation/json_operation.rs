@@ -50,7 +50,8 @@ pub trait JsonOperation {
     /// nothing.
     ///
     /// # Errors
-    /// If a value cannot be sent as a parameter.
+    /// [`BuildError::Value`] if a value cannot be sent as a parameter, or if the path has no such parameter at this
+    /// place. The request is not built either if a parameter of the path is not written.
     fn parameters(&self, target: &mut Target<'_>) -> Result<(), BuildError> {
         let _ = target;
         Ok(())

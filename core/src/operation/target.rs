@@ -42,7 +42,7 @@ pub struct Target<'a> {
     /// The query parameter for the number of the attempt, and the number.
     attempts: Option<(&'static str, u32)>,
     default_headers: fn(&mut HeaderMap),
-    /// The first value of the query that cannot be sent.
+    /// The first problem that `finish` returns.
     error: Option<BuildError>,
 }
 
@@ -72,10 +72,11 @@ impl<'a> Target<'a> {
     /// Writes the template up to its next parameter, which must be `name`, and then the value.
     ///
     /// # Errors
-    /// [`BuildError::Value`] if the value is empty, `.` or `..`.
+    /// * [`BuildError::Value`] if the value is empty, `.` or `..`.
+    /// * [`BuildError::Value`] with the template as its value, if the next parameter is not `name`.
     #[inline]
     pub fn segment<P: Parameter + ?Sized>(&mut self, name: &'static str, value: &P) -> Result<(), BuildError> {
-        self.literal(name);
+        self.literal(name)?;
         let start = self.buffer.len();
         let written = value.encode(&mut Encoder::new(&mut self.buffer, self.decoded_twice));
         match self.buffer.get(start..) {
@@ -85,17 +86,32 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Writes the template up to its next parameter, and skips that.
-    fn literal(&mut self, name: &'static str) {
+    /// Writes the template up to its next parameter, which must be `name`, and skips that.
+    fn literal(&mut self, name: &'static str) -> Result<(), BuildError> {
         let (literal, rest) = split_at(self.template, b'{');
-        // The name gives the end of the parameter; otherwise search for it.
-        let (parameter, rest) = match rest.split_at_checked(name.len()) {
-            Some((parameter, [b'}', rest @ ..])) => (parameter, rest),
-            _ => split_at(rest, b'}'),
-        };
-        debug_assert_eq!(parameter, name.as_bytes(), "parameters come in the order of the template");
-        self.buffer.extend_from_slice(literal);
-        self.template = rest;
+        match rest.split_at_checked(name.len()) {
+            Some((parameter, [b'}', rest @ ..])) if parameter == name.as_bytes() => {
+                self.buffer.extend_from_slice(literal);
+                self.template = rest;
+                Ok(())
+            }
+            _ => Err(self.misplaced(name)),
+        }
+    }
+
+    /// Returns the error for a parameter that the template does not have at this place.
+    #[cold]
+    fn misplaced(&self, name: &'static str) -> BuildError {
+        let problem = "the next parameter of this path has another name; call `segment` once for each, in this order";
+        BuildError::value(self.info.name, name, self.info.path, problem)
+    }
+
+    /// Returns the error for a path that ends with a parameter without a value.
+    #[cold]
+    fn missing(&self) -> BuildError {
+        let name = std::str::from_utf8(split_at(split_at(self.template, b'{').1, b'}').0).unwrap_or_default();
+        let problem = "this parameter of the path has no value; call `segment` for it";
+        BuildError::value(self.info.name, name, self.info.path, problem)
     }
 
     /// Returns the error for a segment that would lead to another resource.
@@ -133,8 +149,10 @@ impl<'a> Target<'a> {
 
     #[inline]
     fn finish_path(&mut self) {
-        debug_assert!(!self.template.contains(&b'{'), "a parameter of {} was not given", self.info.path);
         if !self.template.is_empty() {
+            if self.error.is_none() && self.template.contains(&b'{') {
+                self.error = Some(self.missing());
+            }
             self.buffer.extend_from_slice(std::mem::take(&mut self.template));
         }
     }
@@ -142,7 +160,9 @@ impl<'a> Target<'a> {
     /// Builds the request, with a JSON body or without a body.
     ///
     /// # Errors
-    /// When the request line is longer than the service reads, or a value of the query cannot be sent.
+    /// * [`BuildError::TooLong`] if the request line is longer than the service reads.
+    /// * [`BuildError::Value`] if a parameter of the path has no value, or if a value of the query cannot be sent.
+    /// * [`BuildError::Base`] if the base address ends with a version of the API.
     #[inline]
     pub fn finish(self, json: Option<Body>) -> Result<Request<Body>, BuildError> {
         match json {
@@ -154,7 +174,7 @@ impl<'a> Target<'a> {
     /// Builds the request, with a body of this content type.
     ///
     /// # Errors
-    /// When the request line is longer than the service reads, or a value of the query cannot be sent.
+    /// The errors of [`finish`](Self::finish).
     #[inline]
     pub fn finish_with(self, body: Body, content_type: HeaderValue) -> Result<Request<Body>, BuildError> {
         self.into_request(body, Some(content_type))

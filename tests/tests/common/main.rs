@@ -15,5 +15,6 @@ mod lost_route;
 mod many;
 mod notices;
 mod odd_answers;
+mod path_parameters;
 mod paths;
 mod run_async;
