@@ -1,4 +1,4 @@
-//! The routes of a real service, and which of them its simulator has.
+//! The routes of a real service, and which of these routes its simulator has.
 //!
 //! Each simulator has a table `routes.md`, with a line for each method and path of the real service. The simulator's
 //! documentation shows the table, `pipewright-sim SERVICE --routes` prints it, and the router reads it: a route whose
@@ -11,19 +11,20 @@ use std::fmt;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response};
 
-/// A route of a real service: what [`flink::routes`](crate::flink::routes) and its like for the other services return.
+/// A route of a real service. Each simulator's module has a function that returns its routes, such as
+/// [`flink::routes`](crate::flink::routes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Route {
-    /// As in `GET`.
+    /// The method, such as `GET`.
     pub method: &'static str,
     /// The path with its variables as the service's own documentation writes them, as in `/jobs/:jobid` or
     /// `/v0/pipelines/{pipeline_name}`.
     pub path: &'static str,
-    /// The releases or versions of the API that have the route: `1.17+` means 1.17 and later, `v3` means this release
-    /// only, and the empty string means all that the simulator knows.
+    /// The releases or versions of the API that have the route. `1.17+` means 1.17 and later; `v3` means this version
+    /// only; the empty string means all that the simulator knows.
     pub releases: &'static str,
-    /// Whether the simulator has a handler for it. If not, it answers 501.
+    /// Whether the simulator has a handler for the route. Without a handler it answers 501.
     pub is_simulated: bool,
 }
 
@@ -39,7 +40,7 @@ impl fmt::Display for Route {
 }
 
 impl Route {
-    /// Whether a release has the route. Releases are compared number by number.
+    /// Returns whether a release has the route. Releases are compared number by number.
     pub(crate) fn exists_in(&self, release: &[u32]) -> bool {
         let (text, and_later) = match self.releases.strip_suffix('+') {
             Some(text) => (text, true),
@@ -49,7 +50,7 @@ impl Route {
         first.is_empty() || release == first || and_later && release > first.as_slice()
     }
 
-    /// Whether a request with this method and these decoded path segments belongs to the route.
+    /// Returns whether a request with this method and these decoded path segments belongs to the route.
     fn matches(&self, method: &str, segments: &[&str]) -> bool {
         let pattern = self.path.trim_start_matches('/').split('/');
         self.method == method
@@ -58,7 +59,7 @@ impl Route {
     }
 }
 
-/// A variable is `:name`, or `{name}`, which may have a text behind it.
+/// Returns whether a segment matches. A variable is `:name`, or `{name}` with an optional suffix.
 fn matches_segment(pattern: &str, segment: &str) -> bool {
     match pattern.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
         Some((_, suffix)) => segment.strip_suffix(suffix).is_some_and(|name| !name.is_empty()),
@@ -76,17 +77,17 @@ pub(crate) fn read(table: &'static str) -> impl Iterator<Item = Route> {
     })
 }
 
-/// The route that a request belongs to, if the real service has it and the simulator does not.
+/// Returns the route of a request if the real service has the route and the simulator does not.
 pub(crate) fn find_missing(table: &'static str, release: &[u32], method: &str, segments: &[&str]) -> Option<Route> {
     let mut missing = read(table).filter(|route| !route.is_simulated && route.exists_in(release));
     missing.find(|route| route.matches(method, segments))
 }
 
-/// What the body of a 501 says.
+/// Returns the message of a 501.
 pub(crate) fn not_simulated(service: &str, method: &str, path: &str) -> String {
     format!(
-        "{method} {path} is not simulated by pipewright-sim; \
-         `pipewright-sim {service} --routes` lists what is, and only a real service answers this"
+        "{method} {path} is not simulated by pipewright-sim; use a real service for it, or a route that \
+         `pipewright-sim {service} --routes` lists as simulated"
     )
 }
 

@@ -22,7 +22,7 @@ pub(super) fn statuses(case: &mut Case<'_>) {
     }
 }
 
-/// A server with this answer, and with a `Location` at which there is another.
+/// Starts a server with this response, and with another response at its `Location`.
 pub(super) fn redirecting(status: u16, body: &'static str) -> Server {
     Server::start(move |peer| {
         loop {
@@ -142,7 +142,7 @@ pub(super) fn body_limit(case: &mut Case<'_>) {
     }
 }
 
-/// For a transport that reads all it gets there is an end, or it would read for ever.
+/// The body has an end, so that a transport without a limit does not read for ever.
 fn endless(peer: &mut super::server::Peer) -> std::io::Result<()> {
     peer.request()?;
     peer.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;

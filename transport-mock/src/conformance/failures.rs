@@ -1,4 +1,4 @@
-//! What failures are to be called.
+//! Rules about failures: which error the transport must report.
 
 use std::net::TcpListener;
 use std::sync::mpsc;
@@ -11,10 +11,10 @@ use super::probe::Ask;
 use super::server::{HOLD, Peer, Server};
 use super::{Case, Expected};
 
-/// Where the timeout is what is tested.
+/// The timeout of exchanges that test the timeout.
 pub(super) const TIMEOUT: Duration = Duration::from_millis(200);
 
-/// How much later than its timeout an exchange may end, on a machine that has other things to do.
+/// How much later than its timeout an exchange may end, because the machine may be busy.
 const SLACK: Duration = Duration::from_secs(1);
 
 const NOT_SENT: Expected =
@@ -106,7 +106,7 @@ pub(super) fn timeout(case: &mut Case<'_>) {
     });
 }
 
-/// Each byte comes well within the timeout; all of them do not.
+/// Each byte arrives well within the timeout; the whole response does not.
 fn drops(peer: &mut Peer, start: &str) -> std::io::Result<()> {
     peer.request()?;
     peer.write(start)?;
@@ -132,7 +132,7 @@ fn stall(
     case.arrived(what, server, 1);
 }
 
-/// Demands that so long is about the timeout.
+/// Requires that a duration is about the timeout.
 pub(super) fn in_time(case: &mut Case<'_>, what: &str, elapsed: Duration) {
     // Clocks of the system may be coarse.
     if elapsed + Duration::from_millis(20) < TIMEOUT || elapsed > TIMEOUT + SLACK {

@@ -17,33 +17,34 @@
 //! report.assert();
 //! ```
 //!
-//! | rule | says |
+//! | rule | what it requires |
 //! |---|---|
-//! | `statuses` | every status is an answer, with its body |
-//! | `redirects` | no redirect is followed |
-//! | `unchanged` | headers and body of an answer come through as they are, repeated headers and encoded bodies too |
-//! | `framing` | a body ends by its length, by its chunks or with the connection; some answers have none |
-//! | `interim` | answers before the final one (1xx) are passed over |
-//! | `body-limit` | a longer body is `TooLarge`, unknown, with its status; one of just that length is taken |
-//! | `head` | the request has its own target and headers, and of others `Host`, `Content-Length`, `Connection` only |
-//! | `length` | every body arrives whole, with its exact `Content-Length` and never in chunks |
-//! | `sources` | one that cannot be opened is not sent; one of another length than it said is never a success |
-//! | `retries` | nothing is sent a second time |
-//! | `fresh-connection` | an exchange that wants a connection of its own gets one, a repeated `GET` too |
-//! | `refused` | a refused connection is not sent |
-//! | `unresolvable` | a name without an address is not sent |
-//! | `reset` | a connection that ends after the request has begun to arrive is unknown |
-//! | `cut-off` | a body that ends early is an error with its status, unknown |
-//! | `not-http` | an answer that is not HTTP, or ends in its head, is an error, unknown |
-//! | `timeout` | an exchange ends with its timeout, as `Timeout`, unknown; a few bytes now and then gain nothing |
-//! | `streaming` | a streaming body is handed over while it is coming; neither timeout nor limit of the exchange end it |
-//! | `streaming-rejection` | any status but a success is a rejection, read whole; a streaming exchange times out like others |
+//! | `statuses` | the transport returns a response with any status, and its body |
+//! | `redirects` | the transport follows no redirect |
+//! | `unchanged` | headers and body of a response arrive unchanged, including repeated headers and encoded bodies |
+//! | `framing` | a body ends by its length, by its chunks or with the connection; some responses have no body |
+//! | `interim` | interim responses (1xx) are skipped |
+//! | `body-limit` | a body above the limit is `TooLarge`, outcome unknown, with the status; a body of exactly the limit is accepted |
+//! | `head` | the request has its target and headers; the transport adds only `Host`, `Content-Length` and `Connection` |
+//! | `length` | every body arrives whole, with its exact `Content-Length` and not in chunks |
+//! | `sources` | a body source that cannot be opened is not sent; a source with a wrong length is never a success |
+//! | `retries` | the transport sends no request a second time |
+//! | `fresh-connection` | an exchange that asks for a fresh connection gets it, also a repeated `GET` |
+//! | `refused` | if the connection is refused, the request is reported as not sent |
+//! | `unresolvable` | if the host name has no address, the request is reported as not sent |
+//! | `reset` | if the connection ends after a part of the request arrived, the outcome is unknown |
+//! | `cut-off` | a body that ends early is an error with the status, outcome unknown |
+//! | `not-http` | a response that is not HTTP, or ends in its head, is an error, outcome unknown |
+//! | `timeout` | an exchange ends at its timeout as `Timeout`, outcome unknown; slowly arriving bytes do not extend it |
+//! | `streaming` | a streaming body is readable while it arrives; neither the timeout nor the limit of the exchange ends it |
+//! | `streaming-rejection` | a status that is no success is a rejection with its whole body; a streaming exchange times out like others |
 //! | `streaming-cut-off` | a streaming body that breaks off ends with an error |
 //!
-//! In every rule: no error shows the request's credential, and nothing is called not sent that has arrived. A kind of
-//! error may always be [`Other`](TransportErrorKind::Other), but where flows act on the kind: `TooLarge`, `Timeout`.
+//! Every rule also checks that no error shows the request's credential, and that the transport does not report a
+//! request as not sent if a part of it has arrived. A transport may report any error as
+//! [`Other`](TransportErrorKind::Other), except `TooLarge` and `Timeout`: flows act on these kinds.
 //!
-//! What takes another machine is not checked: TLS, proxies, a connection that is not made in time.
+//! Not checked: TLS, proxies, and connections that time out while they are established.
 
 mod answers;
 mod failures;
@@ -68,11 +69,11 @@ pub fn check(transport: &(impl Transport + ?Sized)) -> Report {
     check_only(transport, |_| true)
 }
 
-/// Checks a transport against some of the rules, chosen by name.
+/// Checks a transport against the rules that `wanted` accepts, by name.
 ///
 /// ```no_run
 /// # fn example(transport: impl pipewright::driver::Transport) {
-/// // Where the resolver answers for names that do not exist.
+/// // For a network whose resolver returns an address for names that do not exist.
 /// pipewright_mock::conformance::check_only(&transport, |rule| rule != "unresolvable").assert();
 /// # }
 /// ```
@@ -93,7 +94,7 @@ pub fn check_only(transport: &(impl Transport + ?Sized), wanted: impl Fn(&str) -
     report
 }
 
-/// The names of all rules, in the order in which they are checked.
+/// Returns the names of all rules, in the order in which they are checked.
 pub fn rules() -> impl Iterator<Item = &'static str> {
     RULES.iter().map(|(rule, _)| *rule)
 }
@@ -123,35 +124,35 @@ const RULES: [(&str, Check); 20] = [
     ("streaming-cut-off", streaming::cut_off),
 ];
 
-/// What came of a check. `Display` is a list.
+/// The result of a check. `Display` lists the findings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Everything that is wrong.
+    /// All deviations from the contract.
     pub findings: Vec<Finding>,
-    /// The rules that the transport keeps.
+    /// The names of the rules without a finding.
     pub passed: Vec<&'static str>,
 }
 
-/// Something that a transport does wrong.
+/// A deviation of a transport from its contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The rule that it breaks.
+    /// The name of the broken rule.
     pub rule: &'static str,
-    /// In which situation, what came, and what should have come.
+    /// The situation, the actual result and the expected result.
     pub problem: String,
 }
 
 impl Report {
-    /// Demands that nothing is wrong.
+    /// Asserts that there are no findings.
     ///
     /// # Panics
-    /// When something is, with the whole list.
+    /// If there is a finding. The message lists all findings.
     #[track_caller]
     pub fn assert(&self) {
         assert!(self.findings.is_empty(), "{self}");
     }
 
-    /// Whether a rule was found broken.
+    /// Returns whether the report has a finding for a rule.
     pub fn breaks(&self, rule: &str) -> bool {
         self.findings.iter().any(|finding| finding.rule == rule)
     }
@@ -172,18 +173,18 @@ impl fmt::Display for Finding {
     }
 }
 
-/// A rule while it is checked.
+/// The check of one rule.
 struct Case<'a> {
     transport: &'a dyn Transport,
     problems: Vec<String>,
 }
 
-/// What an error is to say.
+/// The properties that an error must have.
 #[derive(Clone, Copy)]
 struct Expected {
     kinds: &'static [TransportErrorKind],
     delivery: Delivery,
-    /// When the head of an answer came.
+    /// The status, if the head of a response arrived.
     status: Option<u16>,
 }
 
@@ -204,7 +205,7 @@ impl Case<'_> {
         result
     }
 
-    /// What holds of every error.
+    /// Checks what is required of every error.
     fn look(&mut self, what: &str, error: Option<&TransportError>, server: &Server) {
         let Some(error) = error else { return };
         if format!("{error} {error:?}").contains(SECRET) {
@@ -215,7 +216,7 @@ impl Case<'_> {
         }
     }
 
-    /// Demands an answer with this status and body.
+    /// Requires a response with this status and body.
     fn answered(
         &mut self,
         what: &str,
@@ -243,11 +244,11 @@ impl Case<'_> {
         }
     }
 
-    /// Demands an error.
+    /// Requires an error.
     fn failed<T>(&mut self, what: &str, result: Result<T, TransportError>, expected: Expected) {
         let Err(error) = result else { return self.problem(format!("{what}: a success instead of an error")) };
         let Expected { kinds, delivery, status } = expected;
-        // Flows act on these two: other kinds only inform.
+        // Flows act on these two kinds only.
         let strict =
             kinds.iter().any(|kind| matches!(kind, TransportErrorKind::TooLarge | TransportErrorKind::Timeout));
         if !kinds.contains(&error.kind()) && (strict || error.kind() != TransportErrorKind::Other) {
@@ -263,7 +264,7 @@ impl Case<'_> {
         }
     }
 
-    /// Demands that so many requests came.
+    /// Requires that this number of requests arrived.
     fn arrived(&mut self, what: &str, server: Server, requests: usize) -> Vec<server::Arrival> {
         let (arrivals, connections) = server.finish_counting();
         if arrivals.len() != requests {

@@ -1,4 +1,4 @@
-//! An operation that can be anything, and its exchanges.
+//! A configurable operation, and its exchanges.
 
 use std::fmt::Display;
 use std::io::{self, Read};
@@ -12,13 +12,13 @@ use pipewright::flow::{Call, Config, Exchange, Flow, Retry, Step};
 use pipewright::operation::{self, OperationInfo, RequestContext};
 use pipewright::{Body, Effect, Operation, Seed, Segment, Source, Timestamp};
 
-/// Long enough for anything that is not meant to time out.
+/// Long enough for every exchange that should not time out.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The credential of every request.
 pub(super) const SECRET: &str = "s3cr3t-of-the-probe";
 
-/// What an exchange is to look like.
+/// The properties of an exchange.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
     pub(crate) method: Method,
@@ -26,7 +26,7 @@ pub(crate) struct Ask {
     pub(crate) headers: Vec<(&'static str, &'static [u8])>,
     pub(crate) body: Body,
     effect: Effect,
-    /// Whether it is sent once more, after an attempt without an answer.
+    /// Whether the exchange is a second attempt, after an attempt without a response.
     is_repeated: bool,
     timeout: Duration,
     body_limit: u64,
@@ -54,12 +54,12 @@ impl Ask {
         Self::new(Method::POST, body)
     }
 
-    /// One that wants a fresh connection.
+    /// Returns an exchange that asks for a fresh connection.
     pub(crate) fn once(self) -> Self {
         Self { effect: Effect::Once, ..self }
     }
 
-    /// One that is sent once more, after an attempt without an answer: it wants a fresh connection, too.
+    /// Returns a second attempt, after an attempt without a response. It also asks for a fresh connection.
     pub(crate) fn repeated(self) -> Self {
         Self { is_repeated: true, ..self }
     }
@@ -72,12 +72,12 @@ impl Ask {
         Self { body_limit, ..self }
     }
 
-    /// The exchange, as a call gives it out.
+    /// Returns the exchange as a call creates it.
     pub(crate) fn exchange(&self, authority: impl Display) -> Exchange {
         self.build::<false>(&authority.to_string())
     }
 
-    /// The exchange of an operation with a streaming body.
+    /// Returns the exchange of an operation with a streaming response.
     pub(crate) fn streaming(&self, authority: impl Display) -> Exchange {
         self.build::<true>(&authority.to_string())
     }
@@ -160,7 +160,7 @@ impl<const STREAMING: bool> Operation for Probe<STREAMING> {
 #[derive(Debug)]
 pub(super) struct Text {
     pub(super) said: u64,
-    /// `None` cannot be opened.
+    /// `None` if the source cannot be opened.
     pub(super) text: Option<&'static str>,
 }
 

@@ -1,4 +1,4 @@
-//! What requests are to arrive like.
+//! Rules about requests: how they must arrive at the server.
 
 use http::Method;
 use pipewright::error::{Delivery, TransportErrorKind as Kind};

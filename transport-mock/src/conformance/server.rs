@@ -1,4 +1,4 @@
-//! A server on loopback that does what a rule tells it, and remembers what came.
+//! A server on loopback. It behaves as a rule demands, and records requests.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::world::lock;
 
-/// How long a server waits for a client at the most, so that no transport can make a check hang.
+/// The longest time that a server waits for a client, so that no transport can make a check hang.
 pub(super) const HOLD: Duration = Duration::from_secs(3);
 
 pub(super) struct Server {
@@ -22,15 +22,15 @@ pub(super) struct Server {
 #[derive(Default)]
 struct Shared {
     arrivals: Mutex<Vec<Arrival>>,
-    /// How many there were.
+    /// The number of connections so far.
     connections: AtomicUsize,
     /// The open connections, by number.
     open: Mutex<BTreeMap<usize, TcpStream>>,
-    /// Whose connection means that there will be no more.
+    /// A connection from this address ends the server.
     last: Mutex<Option<SocketAddr>>,
 }
 
-/// A request as it came, perhaps not all of it.
+/// A request, or the part of it that arrived.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Arrival {
     /// Counted from 1.
@@ -40,7 +40,7 @@ pub(super) struct Arrival {
 }
 
 impl Server {
-    /// Does this with every connection, each in a thread of its own, and closes it then.
+    /// Runs a function for every connection in its own thread, and closes the connection afterwards.
     pub(super) fn start(serve: impl Fn(&mut Peer) -> io::Result<()> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
         let address = listener.local_addr().expect("it is bound");
@@ -52,7 +52,7 @@ impl Server {
         Self { address, shared, thread }
     }
 
-    /// Gives every request this answer, and keeps the connection.
+    /// Answers every request with this response, and keeps the connection open.
     pub(super) fn answering(answer: impl Into<Vec<u8>>) -> Self {
         let answer = answer.into();
         Self::start(move |peer| {
@@ -63,7 +63,7 @@ impl Server {
         })
     }
 
-    /// Gives every request this answer, and closes the connection.
+    /// Answers every request with this response, and closes the connection.
     pub(super) fn closing(answer: impl Into<Vec<u8>>) -> Self {
         let answer = answer.into();
         Self::start(move |peer| {
@@ -72,17 +72,17 @@ impl Server {
         })
     }
 
-    /// Whether a byte of a request came so far.
+    /// Returns whether a byte of a request has arrived.
     pub(super) fn was_reached(&self) -> bool {
         !lock(&self.shared.arrivals).is_empty()
     }
 
-    /// Waits until everything is read that was sent so far, and gives it.
+    /// Waits until the server has read all bytes that were sent so far, and returns the requests.
     pub(super) fn finish(self) -> Vec<Arrival> {
         self.finish_counting().0
     }
 
-    /// The same, and how many connections there were.
+    /// Returns the same, and the number of connections.
     pub(super) fn finish_counting(self) -> (Vec<Arrival>, usize) {
         {
             // Connections are accepted in the order in which they were made, so that this connection is the last.
@@ -119,7 +119,7 @@ fn accept<S: Fn(&mut Peer) -> io::Result<()> + Send + Sync + 'static>(
     threads
 }
 
-/// A client, seen from the server.
+/// The server's side of a connection.
 pub(super) struct Peer {
     stream: TcpStream,
     connection: usize,
@@ -136,12 +136,12 @@ impl Peer {
         Ok(Self { stream, connection, shared: Arc::clone(shared) })
     }
 
-    /// Where the server is.
+    /// The address of the server.
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
         self.stream.local_addr()
     }
 
-    /// Reads a request. When it does not come whole, what came of it counts as arrived all the same.
+    /// Reads a request. A part of a request counts as arrived, too.
     pub(super) fn request(&mut self) -> io::Result<Arrival> {
         let mut arrival = Arrival { connection: self.connection, ..Arrival::default() };
         let result = self.read_head(&mut arrival.head).and_then(|()| self.read_body(&mut arrival));
@@ -151,7 +151,7 @@ impl Peer {
         result.map(|()| arrival)
     }
 
-    /// Reads the head of a request, and leaves its body where it is.
+    /// Reads the head of a request, and leaves its body unread.
     pub(super) fn head(&mut self) -> io::Result<()> {
         let mut arrival = Arrival { connection: self.connection, ..Arrival::default() };
         let result = self.read_head(&mut arrival.head);
@@ -193,12 +193,12 @@ impl Peer {
         self.write(format!("{:x}\r\n{text}\r\n", text.len()))
     }
 
-    /// Waits until the client closes the connection, or has had time enough to.
+    /// Waits until the client closes the connection, but not for longer than the limit.
     pub(super) fn until_closed(&mut self) -> io::Result<()> {
         io::copy(&mut self.stream, &mut io::sink()).map(drop)
     }
 
-    /// Waits until there is something unread. Closing the connection then resets it.
+    /// Waits until unread bytes have arrived. Closing the connection then resets it.
     pub(super) fn leave_unread(&mut self) -> io::Result<()> {
         if self.stream.peek(&mut [0])? > 0 {
             let mut arrivals = lock(&self.shared.arrivals);
@@ -210,7 +210,7 @@ impl Peer {
     }
 }
 
-/// A connection is closed when nothing of it is left.
+/// Closes the connection when the last handle is dropped.
 impl Drop for Peer {
     fn drop(&mut self) {
         lock(&self.shared.open).remove(&self.connection);
@@ -218,12 +218,12 @@ impl Drop for Peer {
 }
 
 impl Arrival {
-    /// The first line.
+    /// The request line.
     pub(super) fn line(&self) -> String {
         self.lines().next().unwrap_or_default()
     }
 
-    /// Name in lower case and value of every header, in order.
+    /// The name in lower case and the value of every header, in order.
     pub(super) fn headers(&self) -> Vec<(String, String)> {
         let pair = |line: String| {
             let (name, value) = line.split_once(':')?;
@@ -242,7 +242,7 @@ impl Arrival {
     }
 }
 
-/// An answer with its length.
+/// Returns a response with its `Content-Length`.
 pub(super) fn answer(status: u16, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let mut answer = format!("HTTP/1.1 {status} Said\r\n{headers}Content-Length: {}\r\n\r\n", body.len()).into_bytes();

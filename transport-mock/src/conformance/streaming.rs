@@ -1,4 +1,4 @@
-//! Bodies that are still coming.
+//! Rules about streaming bodies.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -14,7 +14,7 @@ use super::server::{Server, answer};
 use super::{Case, Expected, short};
 use crate::world::lock;
 
-/// How long a server waits before it takes what it sent for held back.
+/// How long a server waits for the client before it reports that the transport holds bytes back.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Head: 1\r\n\r\n";
@@ -38,7 +38,7 @@ pub(super) fn streaming(case: &mut Case<'_>) {
     case.arrived(what, server, 1);
 }
 
-/// The server sends each item only when the client has what came before.
+/// The server sends each item only after the client has read the item before.
 fn handed_over(case: &mut Case<'_>) {
     let what = "a streaming body";
     let (has, wait) = mpsc::channel();
@@ -79,7 +79,7 @@ fn handed_over(case: &mut Case<'_>) {
     case.arrived(what, server, 1);
 }
 
-/// Timeout and limit of a streaming exchange are for its head, and for a rejection.
+/// The timeout and the limit of a streaming exchange apply to its head and to a rejection.
 fn longer_than_the_exchange(case: &mut Case<'_>) {
     let what = "a streaming body longer than timeout and limit of its exchange";
     let server = Server::start(|peer| {
@@ -160,7 +160,7 @@ fn opened(case: &mut Case<'_>, what: &str, ask: &Ask, server: &Server) -> Option
     None
 }
 
-/// Demands that this is the rest of the body.
+/// Requires that this is the rest of the body.
 fn reads(case: &mut Case<'_>, what: &str, body: &mut dyn StreamingBody, rest: &str) {
     let mut got = Vec::new();
     if let Err(error) = read(body, &mut got, usize::MAX) {
@@ -170,7 +170,7 @@ fn reads(case: &mut Case<'_>, what: &str, body: &mut dyn StreamingBody, rest: &s
     }
 }
 
-/// Reads up to the end, or until there are so many bytes.
+/// Reads up to the end, or up to this number of bytes.
 fn read(
     body: &mut dyn StreamingBody,
     got: &mut Vec<u8>,

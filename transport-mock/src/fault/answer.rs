@@ -1,4 +1,4 @@
-//! What comes back of an exchange, with a fault or without.
+//! The result of an exchange, with or without a fault.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use pipewright::error::{Delivery, TransportError, TransportErrorKind};
 use super::{Fault, RetryAfter};
 use crate::streaming::{NoAnswer, OpenBody};
 
-/// What comes back of an exchange.
+/// The result of an exchange.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) result: Result<Response<Bytes>, TransportError>,
@@ -23,7 +23,7 @@ impl Answer {
         TransportError::new(kind, delivery, message).into()
     }
 
-    /// What a fault leaves of the service's answer at `now`; `response` is there when the service was asked.
+    /// Returns what the flow sees at `now`. `response` is `None` if the service did not get the request.
     pub(crate) fn spoilt(
         fault: Option<Fault>,
         response: Option<Response<Bytes>>,
@@ -59,7 +59,7 @@ impl Answer {
         }
     }
 
-    /// The same, unless it is larger than the exchange allows.
+    /// Returns an error instead if the body is larger than the limit of the exchange.
     pub(crate) fn bounded(self, limit: u64, streaming: bool) -> Self {
         match &self.result {
             Ok(response) if response.body().len() as u64 > limit && !(streaming && response.status().is_success()) => {
@@ -85,7 +85,7 @@ impl From<TransportError> for Answer {
     }
 }
 
-/// A page as proxies make them.
+/// Returns a proxy's HTML page.
 pub(crate) fn proxy_page(status: StatusCode, after: RetryAfter, now: Timestamp) -> Response<Bytes> {
     let title = match status {
         StatusCode::OK => "Sign in to continue".to_owned(),
@@ -117,7 +117,7 @@ fn unauthorized() -> Response<Bytes> {
     response
 }
 
-/// What comes after it, if it is streaming, never comes.
+/// Keeps half of a body. A streaming body ends there.
 fn half(mut response: Response<Bytes>) -> Response<Bytes> {
     response.extensions_mut().remove::<OpenBody>();
     response.map(|mut body| {

@@ -1,4 +1,4 @@
-//! Plans of faults in files.
+//! Reads a plan of faults from the text of a file.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{FaultKind, FaultPlan};
 
-/// A line of a plan that cannot be read.
+/// A line of a plan is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanError {
     line: usize,
@@ -29,18 +29,18 @@ impl fmt::Display for PlanError {
 impl std::error::Error for PlanError {}
 
 impl FaultPlan {
-    /// Reads a plan from the text of a file. What is drawn is drawn from `seed`.
+    /// Reads a plan from the text of a file. `seed` decides the drawn faults.
     ///
     /// Each line is a setting, a section, a comment that begins with `#`, or empty:
     ///
     /// | Line | Meaning |
     /// |---|---|
-    /// | `start = flaky` | begins with the chances and delays of `none` (default), `flaky` or `hostile`; before all other settings |
-    /// | `reply-lost = 0.1` | how likely a fault of this [kind](FaultKind) is, from 0 to 1: [`chance`](Self::chance) |
-    /// | `at-most = 20` | how many faults are drawn: [`at_most`](Self::at_most) |
-    /// | `delays = 0.1..2` | seconds that a delay takes: [`delays`](Self::delays) |
-    /// | `downtimes = 0.5..5` | seconds that a restart takes: [`downtimes`](Self::downtimes) |
-    /// | `[POST /v1/jobs/*/stop]` | begins a section: the chances below are those of requests with this method and path, which meet no other faults, and none at all if the section is empty: [`chance_of`](Self::chance_of) |
+    /// | `start = flaky` | begins with the plan `none` (default), `flaky` or `hostile`; must be the first setting |
+    /// | `reply-lost = 0.1` | the probability of this [kind](FaultKind) of fault, from 0 to 1. See [`chance`](Self::chance) |
+    /// | `at-most = 20` | how many faults are drawn at most. See [`at_most`](Self::at_most) |
+    /// | `delays = 0.1..2` | the range of a delay, in seconds. See [`delays`](Self::delays) |
+    /// | `downtimes = 0.5..5` | the range of a downtime, in seconds. See [`downtimes`](Self::downtimes) |
+    /// | `[POST /v1/jobs/*/stop]` | begins a section. The kinds below it apply only to requests with this method and path, and these requests meet no other faults. An empty section protects them from all faults. See [`chance_of`](Self::chance_of) |
     ///
     /// ```
     /// use pipewright_mock::FaultPlan;
@@ -63,7 +63,7 @@ impl FaultPlan {
     /// ```
     ///
     /// # Errors
-    /// `PlanError` names the first line that cannot be read, and what to write instead.
+    /// [`PlanError`] names the first invalid line, and what to write instead.
     pub fn parse(text: &str, seed: u64) -> Result<Self, PlanError> {
         let mut reading = Reading { plan: Self::seeded(seed), seed, route: None, has_begun: false };
         for (index, line) in text.lines().enumerate() {
@@ -79,9 +79,9 @@ impl FaultPlan {
 struct Reading {
     plan: FaultPlan,
     seed: u64,
-    /// The method and path of the section.
+    /// The method and path of the current section.
     route: Option<(String, String)>,
-    /// There was a setting.
+    /// Whether a setting was read. Then `start` is too late.
     has_begun: bool,
 }
 
@@ -146,7 +146,7 @@ fn route(section: &str) -> Option<(String, String)> {
     (has_method && path.starts_with('/') && !path.contains([' ', '?'])).then(|| (method.to_owned(), path.to_owned()))
 }
 
-/// Rejects what would match nothing.
+/// Rejects a pattern that would match no path.
 fn check_pattern(path: &str) -> Result<(), &'static str> {
     let mut segments = path.split('/').peekable();
     while let Some(segment) = segments.next() {

@@ -8,17 +8,17 @@
 //! |---|---|---|
 //! | [`NotSent`](Fault::NotSent) | no | a transport error, not sent |
 //! | [`ReplyLost`](Fault::ReplyLost) | **yes** | a transport error, outcome unknown |
-//! | [`DelayRequest`](Fault::DelayRequest) | **yes**, that much later | the answer, or a timeout before it is applied |
-//! | [`DelayReply`](Fault::DelayReply) | **yes** | the answer, or a timeout after it was applied |
+//! | [`DelayRequest`](Fault::DelayRequest) | **yes**, later | the response, or a timeout before the request is applied |
+//! | [`DelayReply`](Fault::DelayReply) | **yes** | the response, or a timeout after the request was applied |
 //! | [`TooManyRequests`](Fault::TooManyRequests), [`Unavailable`](Fault::Unavailable) | no | 429 or 503 of a proxy |
-//! | [`ProxyPage`](Fault::ProxyPage) | as it says | HTML with the given status |
-//! | [`CutOff`](Fault::CutOff) | **yes** | a transport error that keeps the status; of a streaming body half, then an error |
-//! | [`ShortBody`](Fault::ShortBody) | **yes** | the answer with half its body |
-//! | [`MalformedBody`](Fault::MalformedBody) | **yes** | the answer with a byte overwritten |
-//! | [`Restart`](Fault::Restart) | as it says | a transport error, outcome unknown; then whatever the service does while it is down |
-//! | [`LeaderLost`](Fault::LeaderLost) | **yes** | the answer of a process in front that has waited for the dead process, or as [`Restart`](Fault::Restart) |
+//! | [`ProxyPage`](Fault::ProxyPage) | if its `applied` is true | HTML with the given status |
+//! | [`CutOff`](Fault::CutOff) | **yes** | a transport error that has the status; half of a streaming body, then an error |
+//! | [`ShortBody`](Fault::ShortBody) | **yes** | the response with half its body |
+//! | [`MalformedBody`](Fault::MalformedBody) | **yes** | the response with a byte overwritten |
+//! | [`Restart`](Fault::Restart) | if its `applied` is true | a transport error, outcome unknown; then refused connections or error responses while the service is down |
+//! | [`LeaderLost`](Fault::LeaderLost) | **yes** | the error response of a standby process; without a standby, the same as [`Restart`](Fault::Restart) |
 //! | [`Unauthorized`](Fault::Unauthorized) | no | 401 |
-//! | [`DeliveredTwice`](Fault::DeliveredTwice) | **yes**, twice | the answer to the second delivery |
+//! | [`DeliveredTwice`](Fault::DeliveredTwice) | **yes**, twice | the response to the second delivery |
 
 pub(crate) mod answer;
 mod file;
@@ -32,70 +32,72 @@ use http::StatusCode;
 pub use self::file::PlanError;
 pub use self::plan::{FaultKind, FaultPlan};
 
-/// What goes wrong with one exchange. What each does is in the table of the [module](self).
+/// A fault of one exchange. The table of the [module](self) shows what a flow sees of each fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
     /// The connection is refused.
     NotSent,
-    /// The service carries the request out, and the connection ends before its answer.
+    /// The service carries out the request, and the connection ends before the response.
     ReplyLost,
-    /// The request is under way for so much longer. When that is longer than the flow waits, it is carried out after
-    /// the flow has seen a timeout: perhaps after its next attempt.
+    /// The request arrives later by this time. If that is after the timeout of the exchange, the service carries out
+    /// the request after the flow has seen a timeout: perhaps after its next attempt.
     DelayRequest(Duration),
-    /// The answer is under way for so much longer.
+    /// The response arrives later by this time.
     DelayReply(Duration),
     /// A proxy rejects the request with 429.
     TooManyRequests(RetryAfter),
     /// A proxy rejects the request with 503, without passing the request on.
     Unavailable(RetryAfter),
-    /// A proxy answers with a page of its own, instead of the service or in place of its answer.
+    /// A proxy answers with its own page, and drops the service's response if there is one.
     ProxyPage {
-        /// As in 502, 503, 504, or the 200 of a login page.
+        /// The status, such as 502, 503 or 504, or the 200 of a login page.
         status: StatusCode,
-        /// Whether it passed the request on before.
+        /// Whether the proxy passed the request on to the service first.
         applied: bool,
     },
     /// The connection ends in the middle of the answer's body.
     CutOff,
-    /// The body ends early, and nothing shows it.
+    /// The response has half its body, and no sign that the rest is missing.
     ShortBody,
-    /// A byte of the body is overwritten with NUL, which no JSON text may hold anywhere.
+    /// A byte of the body is overwritten with NUL, which makes any JSON text invalid.
     MalformedBody,
     /// The service fails as the request arrives, and starts again.
     Restart {
-        /// How long it is down.
+        /// How long the service is down.
         downtime: Duration,
-        /// Whether it carried the request out before.
+        /// Whether the service carried out the request first.
         applied: bool,
     },
-    /// The process that carries the request out dies right after that, while another one waits for it and then answers:
-    /// of a Flink cluster with a [`standby`](crate::flink::Config::standby), 400 after 60 s for a run, and 500 after
-    /// 600 s for all else, except for what that process answers by itself. A service without such a process closes the
-    /// connection, as in a [`Restart`](Self::Restart).
+    /// The leader carries out the request and dies before it answers. A standby process has forwarded the request, and
+    /// waits for the leader.
+    ///
+    /// On a Flink cluster with a [`standby`](crate::flink::Config::standby), the standby answers a run with 400 after
+    /// 60 s, and other requests with 500 after 600 s. Requests that the standby answers by itself do not fail. A
+    /// service without a standby closes the connection, as in a [`Restart`](Self::Restart).
     LeaderLost {
-        /// How long the service has no process in charge.
+        /// How long the service has no leader.
         downtime: Duration,
     },
     /// 401: the credential has expired.
     Unauthorized,
-    /// A gateway delivers the request twice, one right after the other, and passes on the second answer.
+    /// A gateway delivers the request twice in a row, and passes on the second response.
     DeliveredTwice,
 }
 
-/// What a proxy says about coming again.
+/// The `Retry-After` header of a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryAfter {
-    /// Nothing.
+    /// No header.
     Absent,
-    /// So many seconds.
+    /// This number of seconds.
     Seconds(u32),
-    /// An HTTP date, so many seconds after the answer (rounded up, as a date has whole seconds).
+    /// An HTTP date, this many seconds after the response. It is rounded up, because a date has whole seconds.
     Date(u32),
 }
 
 impl Fault {
-    /// Whether the service carries the request out all the same.
+    /// Returns whether the service carries out the request despite the fault.
     pub fn applied(self) -> bool {
         match self {
             Self::NotSent | Self::TooManyRequests(_) | Self::Unavailable(_) | Self::Unauthorized => false,
@@ -111,7 +113,7 @@ impl Fault {
         }
     }
 
-    /// Its kind.
+    /// Returns the kind of the fault.
     pub fn kind(self) -> FaultKind {
         match self {
             Self::NotSent => FaultKind::NotSent,

@@ -1,4 +1,4 @@
-//! When faults happen.
+//! [`FaultPlan`]: which exchanges meet faults.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use pipewright::{Seed, Timestamp};
 use super::{Fault, RetryAfter};
 use crate::random::{below, between, coin, unit};
 
-/// When faults happen: explicit faults, and faults that are drawn from a seed.
+/// A plan of faults: explicit faults, and faults that are drawn at random from a seed.
 ///
 /// ```
 /// use pipewright_mock::{Fault, FaultKind, FaultPlan};
@@ -23,8 +23,8 @@ use crate::random::{below, between, coin, unit};
 /// let drawn = FaultPlan::seeded(7).chance(FaultKind::NotSent, 0.5).at_most(10);
 /// ```
 ///
-/// Explicit faults always happen. Drawn faults are limited by [`at_most`](Self::at_most) and [`until`](Self::until),
-/// so that a test can demand that a flow succeeds in the end.
+/// Explicit faults always happen. [`at_most`](Self::at_most) and [`until`](Self::until) limit the drawn faults, so that
+/// a test can assert that a flow succeeds in the end.
 #[derive(Clone, Debug)]
 pub struct FaultPlan {
     seed: Seed,
@@ -66,7 +66,7 @@ impl Route {
     }
 }
 
-/// The kinds of [`Fault`]. What a kind leaves open is drawn from the plan's seed.
+/// The kinds of [`Fault`]. The plan's seed decides the details, such as the length of a delay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum FaultKind {
@@ -94,12 +94,12 @@ pub enum FaultKind {
     Restart,
     /// [`Fault::Unauthorized`].
     Unauthorized,
-    /// [`Fault::ProxyPage`]: 401, 403 and 404 of a proxy that has lost the service, not applied. A flow survives them
-    /// once the service has answered.
+    /// [`Fault::ProxyPage`] with 401, 403 or 404, not applied: the proxy has lost its route to the service. A flow
+    /// survives them after the first response of the service.
     LostRoute,
     /// [`Fault::DeliveredTwice`].
     DeliveredTwice,
-    /// [`Fault::LeaderLost`], with none in charge for one of [`FaultPlan::downtimes`].
+    /// [`Fault::LeaderLost`], without a leader for one of [`FaultPlan::downtimes`].
     LeaderLost,
 }
 
@@ -124,7 +124,7 @@ impl FaultKind {
     ];
 }
 
-/// As on the command line of `pipewright-sim`: `not-sent`, `reply-lost` and so on.
+/// Writes the kind as on the command line of `pipewright-sim`: `not-sent`, `reply-lost` and so on.
 impl fmt::Display for FaultKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -160,12 +160,12 @@ impl FromStr for FaultKind {
 }
 
 impl FaultPlan {
-    /// No faults.
+    /// Creates a plan without faults.
     pub fn none() -> Self {
         Self::seeded(0)
     }
 
-    /// No faults yet; what is drawn is drawn from this seed.
+    /// Creates a plan without faults, with the seed for faults that you add with [`chance`](Self::chance).
     pub fn seeded(seed: u64) -> Self {
         Self {
             seed: Seed::new(u128::from(seed)).split(),
@@ -182,7 +182,8 @@ impl FaultPlan {
         }
     }
 
-    /// A bad day: one exchange in ten is not sent, delayed by up to two seconds, rejected, or loses its reply.
+    /// Creates a plan for an unreliable network: an exchange in ten is not sent, delayed by up to 2 s, rejected, or
+    /// loses its reply.
     pub fn flaky(seed: u64) -> Self {
         Self::seeded(seed)
             .chance(FaultKind::NotSent, 0.02)
@@ -192,12 +193,16 @@ impl FaultPlan {
             .chance(FaultKind::Unavailable, 0.02)
     }
 
-    /// More than a third of all exchanges meet a fault, of any kind but five: without credentials no flow survives
-    /// [`Unauthorized`](FaultKind::Unauthorized), at its first request none survives
-    /// [`LostRoute`](FaultKind::LostRoute), and after a [`DelayRequest`](FaultKind::DelayRequest) no flow can find out
-    /// the outcome of a request. Add [`DeliveredTwice`](FaultKind::DeliveredTwice) where a service recognises a
-    /// repeated request, and [`LeaderLost`](FaultKind::LeaderLost) where it has a standby. Delays go up to 40 seconds,
-    /// which is longer than a call waits by default.
+    /// Creates a plan in which more than a third of all exchanges meet a fault. Delays go up to 40 s, which is longer
+    /// than a call waits by default.
+    ///
+    /// Five kinds do not occur. Add them with [`chance`](Self::chance) if your flow can survive them:
+    ///
+    /// * [`Unauthorized`](FaultKind::Unauthorized): no flow without credentials survives it;
+    /// * [`LostRoute`](FaultKind::LostRoute): no flow survives it at its first request;
+    /// * [`DelayRequest`](FaultKind::DelayRequest): no flow can find out the outcome of the request;
+    /// * [`DeliveredTwice`](FaultKind::DeliveredTwice): harmless if the service recognizes a repeated request;
+    /// * [`LeaderLost`](FaultKind::LeaderLost): for a service with a standby.
     pub fn hostile(seed: u64) -> Self {
         Self::seeded(seed)
             .delays(Duration::from_millis(50)..=Duration::from_secs(40))
@@ -213,17 +218,18 @@ impl FaultPlan {
             .chance(FaultKind::Restart, 0.02)
     }
 
-    /// How likely an exchange meets a fault of this kind, from 0 to 1. When the sum of all kinds is more than 1, the
-    /// last kinds, in the order of [`FaultKind`], happen less often than they should.
+    /// Sets the probability, from 0 to 1, that an exchange meets a fault of this kind. If the sum over all kinds is
+    /// more than 1, the last kinds in the order of [`FaultKind`] happen less often.
     pub fn chance(mut self, kind: FaultKind, probability: f64) -> Self {
         self.chances.insert(kind, probability);
         self
     }
 
-    /// How likely an exchange with this method and path meets a fault of this kind, from 0 to 1. Exchanges of such a
-    /// route meet these faults alone, and not those of [`chance`](Self::chance); of several routes that match, the
-    /// route that was named first counts. In `method`, `*` is any. In `path`, `*` is any one segment, and `**` at the
-    /// end is any rest. Neither has this meaning elsewhere, such as within a segment.
+    /// Sets the probability, from 0 to 1, that an exchange with this method and path meets a fault of this kind.
+    ///
+    /// Such exchanges meet only these faults, not those of [`chance`](Self::chance). If several routes match, the route
+    /// that was added first counts. In `method`, `*` is any method. In `path`, `*` is any segment, and `**` at the end
+    /// is any rest; within a segment, both are plain characters.
     ///
     /// ```
     /// # use pipewright_mock::{FaultKind, FaultPlan};
@@ -234,7 +240,7 @@ impl FaultPlan {
         self
     }
 
-    /// The chances of a route, which has none if it is new.
+    /// Returns the probabilities of a route. A new route has none.
     pub(super) fn add_route(&mut self, method: &str, path: &str) -> &mut BTreeMap<FaultKind, f64> {
         let known = self.routes.iter().position(|route| route.method == method && route.path == path);
         let at = known.unwrap_or_else(|| {
@@ -244,44 +250,44 @@ impl FaultPlan {
         &mut self.routes[at].chances
     }
 
-    /// This fault for the nth exchange under this plan, counted from 1.
+    /// Adds a fault for the nth exchange under this plan, counted from 1.
     pub fn nth(mut self, n: u64, fault: Fault) -> Self {
         self.by_number.insert(n, fault);
         self
     }
 
-    /// This fault for the nth exchange of an operation under this plan, counted from 1 and with every attempt;
+    /// Adds a fault for the nth exchange of an operation under this plan, counted from 1. Every attempt counts.
     /// `operation` is the vendor's name, as in [`OperationInfo::name`](pipewright::operation::OperationInfo::name).
     pub fn nth_of(mut self, operation: impl Into<String>, n: u64, fault: Fault) -> Self {
         self.by_operation.insert((operation.into(), n), fault);
         self
     }
 
-    /// Draws so many faults, and no more.
+    /// Sets how many faults are drawn at most; unlimited by default.
     pub fn at_most(mut self, faults: u64) -> Self {
         self.left = faults;
         self
     }
 
-    /// Draws no fault for what is sent at this time or later.
+    /// Draws no fault for requests that are sent at this time or later.
     pub fn until(mut self, time: Timestamp) -> Self {
         self.until = time;
         self
     }
 
-    /// How long drawn delays are: 50 ms to 2 s.
+    /// Sets how long drawn delays are; 50 ms to 2 s by default.
     pub fn delays(mut self, range: RangeInclusive<Duration>) -> Self {
         self.delays = range;
         self
     }
 
-    /// How long a service is down after a drawn restart: 500 ms to 5 s.
+    /// Sets how long a service is down after a drawn restart; 500 ms to 5 s by default.
     pub fn downtimes(mut self, range: RangeInclusive<Duration>) -> Self {
         self.downtimes = range;
         self
     }
 
-    /// The fault for the next exchange.
+    /// Returns the fault for the next exchange.
     pub(crate) fn next(
         &mut self,
         now: Timestamp,
@@ -357,7 +363,7 @@ fn draw_retry_after(seed: &mut Seed) -> RetryAfter {
     }
 }
 
-/// No faults.
+/// No faults, as [`FaultPlan::none`].
 impl Default for FaultPlan {
     fn default() -> Self {
         Self::none()

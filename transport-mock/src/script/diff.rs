@@ -1,4 +1,4 @@
-//! What differs between an expected and an actual exchange, for people to read.
+//! A readable diff between an expected and an actual exchange.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -12,7 +12,7 @@ const COMPARED: usize = 1000;
 const LINES: usize = 60;
 const WIDTH: usize = 160;
 
-/// An exchange that came.
+/// An actual exchange.
 pub(super) struct Seen {
     method: String,
     uri: String,
@@ -40,7 +40,7 @@ impl Seen {
     }
 }
 
-/// Whether an exchange is as expected; otherwise, what is wrong.
+/// Returns the expectation if the exchange is as expected, or a message with a diff.
 pub(super) fn check(expected: Option<Expected>, seen: &Seen) -> Result<Expected, String> {
     let Some(expected) = expected else {
         let lines = got_lines(&seen.uri, seen, None);
@@ -70,7 +70,7 @@ fn has(headers: &HeaderMap, name: &HeaderName, value: &HeaderValue) -> bool {
     headers.get_all(name).iter().any(|got| got == value)
 }
 
-/// What came, line by line.
+/// Returns the lines of the actual exchange.
 fn got_lines(target: &str, seen: &Seen, expected: Option<&ExpectedBody>) -> Vec<String> {
     let mut lines = vec![format!("{} {target}", seen.method)];
     lines.extend(seen.headers.iter().map(|(name, value)| header_line(name, value, "as it came")));
@@ -78,7 +78,7 @@ fn got_lines(target: &str, seen: &Seen, expected: Option<&ExpectedBody>) -> Vec<
     lines
 }
 
-/// What was expected, with whatever it says nothing about taken from what came.
+/// Returns the lines of the expected exchange. What it does not specify is taken from the actual exchange.
 fn expected_lines(expected: &Expected, seen: &Seen) -> Vec<String> {
     let mut lines = vec![format!("{} {}", expected.method, expected.target)];
     let mut missing: Vec<_> =
@@ -102,7 +102,7 @@ fn expected_lines(expected: &Expected, seen: &Seen) -> Vec<String> {
     lines
 }
 
-/// A header, without its value when that may be a secret; `instead` then stands for it.
+/// Returns the line of a header. If the value may be a secret, `instead` replaces it.
 fn header_line(name: &HeaderName, value: &HeaderValue, instead: &str) -> String {
     let secret =
         value.is_sensitive() || [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE].contains(name);
@@ -165,7 +165,7 @@ fn mark(expected: &[String], got: &[String]) -> String {
     shorten(lines)
 }
 
-/// The length of the longest common subsequence of what is left from each pair of places on.
+/// Returns, for each pair of positions, the length of the longest common subsequence of the rest.
 fn common_lengths(expected: &[String], got: &[String]) -> Vec<Vec<usize>> {
     let mut common = vec![vec![0; got.len() + 1]; expected.len() + 1];
     for one in (0..expected.len()).rev() {
@@ -180,7 +180,7 @@ fn common_lengths(expected: &[String], got: &[String]) -> Vec<Vec<usize>> {
     common
 }
 
-/// Leaves out lines when there are too many, and such as are equal first.
+/// Removes lines if there are too many: equal lines first.
 fn shorten(lines: Vec<String>) -> String {
     let total = lines.len();
     let mut shown: Vec<String> = Vec::new();

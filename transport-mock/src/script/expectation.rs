@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::Script;
 
-/// An expected exchange that has no answer yet: one of `reply…`, [`fail`](Self::fail), [`not_sent`](Self::not_sent)
-/// and [`reply_lost`](Self::reply_lost) gives it one, and the script back.
+/// An expected exchange without a response. Call a `reply…` method, [`fail`](Self::fail),
+/// [`not_sent`](Self::not_sent) or [`reply_lost`](Self::reply_lost) to set the response: it returns the script.
 ///
-/// Headers and body of the request are only looked at when the expectation names them.
+/// The script compares the method and the target. It compares headers and the body only if you set them.
 #[derive(Debug)]
 #[must_use = "an expectation without an answer is not part of the script"]
 pub struct Expectation {
@@ -62,46 +62,48 @@ impl Expectation {
         }
     }
 
-    /// The request has this header. When it is there more than once, one of them has this value.
+    /// Expects this header. If the request has the header several times, one of its values must be equal.
     ///
     /// # Panics
-    /// When name or value cannot be a header's.
+    /// If the name or the value is not valid in a header.
     #[track_caller]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push(parse_header(name, value));
         self
     }
 
-    /// The request has this body, byte by byte.
+    /// Expects this body, byte by byte.
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = Some(ExpectedBody::Bytes(body.into()));
         self
     }
 
-    /// The request's body is JSON and equals this value, however it is written. Takes a `serde_json::Value` or text.
+    /// Expects a body that is JSON and equals this value; white space and the order of keys do not matter. Takes a
+    /// `serde_json::Value` or text.
     ///
     /// # Panics
-    /// When the text is no JSON.
+    /// If the text is not JSON.
     #[track_caller]
     pub fn json(mut self, json: impl Display) -> Self {
         let text = json.to_string();
         match serde_json::from_str(&text) {
             Ok(value) => self.body = Some(ExpectedBody::Json(value)),
-            Err(error) => panic!("the expected body is no JSON: {error}: {text}"),
+            Err(error) => panic!("the expected body is not JSON: {error}: {text}"),
         }
         self
     }
 
-    /// The answer takes so long on the script's clock. When that is longer than the flow waits, there is a timeout.
+    /// Delays the response by this time on the script's clock; 0 by default. If the time is longer than the timeout of
+    /// the exchange, the flow sees a timeout instead.
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// The answer has this header besides those that its kind brings.
+    /// Adds a header to the response.
     ///
     /// # Panics
-    /// When name or value cannot be a header's.
+    /// If the name or the value is not valid in a header.
     #[track_caller]
     pub fn reply_header(mut self, name: &str, value: &str) -> Self {
         let (name, value) = parse_header(name, value);
@@ -109,25 +111,25 @@ impl Expectation {
         self
     }
 
-    /// Answers with a body of no type, which may be empty.
+    /// Answers with a body, which may be empty, and without `Content-Type`.
     ///
     /// # Panics
-    /// When the status is not between 100 and 999.
+    /// If the status is not between 100 and 999.
     #[track_caller]
     pub fn reply(self, status: u16, body: impl Into<Bytes>) -> Script {
         self.reply_typed(status, None, vec![body.into()], None)
     }
 
-    /// Answers with JSON: a `serde_json::Value`, or text, which is not checked.
+    /// Answers with JSON: a `serde_json::Value`, or text, which the script does not check.
     ///
     /// # Panics
-    /// When the status is not between 100 and 999.
+    /// If the status is not between 100 and 999.
     #[track_caller]
     pub fn reply_json(self, status: u16, json: impl Display) -> Script {
         self.reply_typed(status, Some("application/json"), vec![json.to_string().into()], None)
     }
 
-    /// Answers 200 with a streaming body: a read gives at the most one chunk.
+    /// Answers 200 with a streaming body. Each read returns at most one chunk.
     pub fn reply_live<B: Into<Bytes>>(self, chunks: impl IntoIterator<Item = B>) -> Script {
         self.reply_typed(200, None, chunks.into_iter().map(Into::into).collect(), None)
     }
@@ -137,18 +139,18 @@ impl Expectation {
         self.reply_typed(200, None, chunks.into_iter().map(Into::into).collect(), Some(error))
     }
 
-    /// Gives a transport error instead of an answer.
+    /// Fails with a transport error instead of a response.
     pub fn fail(self, error: TransportError) -> Script {
         self.end(Err(error))
     }
 
-    /// The connection is refused.
+    /// Refuses the connection: the request is not sent.
     pub fn not_sent(self) -> Script {
         let message = "the connection was refused";
         self.fail(TransportError::new(TransportErrorKind::Connect, Delivery::NotSent, message))
     }
 
-    /// The connection ends after the request, so that its outcome is unknown.
+    /// Ends the connection after the request and before the response: the outcome is unknown.
     pub fn reply_lost(self) -> Script {
         let message = "the connection was reset before the answer";
         self.fail(TransportError::new(TransportErrorKind::Closed, Delivery::Unknown, message))
@@ -165,7 +167,7 @@ impl Expectation {
         let mut head = Response::new(());
         match StatusCode::from_u16(status) {
             Ok(status) => *head.status_mut() = status,
-            Err(error) => panic!("{status}: {error}"),
+            Err(error) => panic!("the status {status} is invalid: {error}; use 100 to 999"),
         }
         if let Some(kind) = kind {
             head.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -185,6 +187,6 @@ impl Expectation {
 fn parse_header(name: &str, value: &str) -> (HeaderName, HeaderValue) {
     match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
         (Ok(name), Ok(value)) => (name, value),
-        _ => panic!("{name:?}: {value:?} cannot be a header"),
+        _ => panic!("the header {name:?}: {value:?} is invalid"),
     }
 }

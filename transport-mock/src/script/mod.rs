@@ -21,17 +21,17 @@ use self::expectation::{Expected, Scripted};
 use crate::streaming::Chunks;
 use crate::world::{START, lock};
 
-/// Exchanges that are expected, in order, and what each is answered. Clones share the script.
+/// A list of expected exchanges, in order, with the response to each. Clones share the list.
 ///
-/// It is transport, clock and entropy in one value. Its clock begins at [`START`], and moves
-/// only when a caller waits or an [answer takes time](Expectation::after); its entropy is the same in every script.
+/// A script is a transport, a clock and a source of entropy in one value. Its clock begins at [`START`], and moves only
+/// when a caller waits or a [response takes time](Expectation::after). The entropy is the same in every script.
 ///
 /// # Panics
-/// That is what it is for, and all of these are failed tests:
+/// A script panics, and so fails the test,
 ///
-/// * an exchange that differs from the next expected exchange, with a diff;
-/// * an exchange after the last expected exchange;
-/// * dropping the last clone, or calling [`finish`](Self::finish), while exchanges are still expected.
+/// * if an exchange differs from the next expected exchange: the message has a diff;
+/// * if an exchange follows the last expected exchange;
+/// * if the last clone is dropped, or [`finish`](Self::finish) is called, while it still expects exchanges.
 #[derive(Clone, Debug)]
 pub struct Script {
     state: Arc<Mutex<State>>,
@@ -42,29 +42,29 @@ struct State {
     now: Timestamp,
     seed: Seed,
     expected: VecDeque<Expected>,
-    /// How many exchanges came.
+    /// The number of exchanges so far.
     seen: u64,
-    /// An exchange was wrong already, so that what is left over means nothing.
+    /// An exchange was not as expected. Then the script does not report the remaining expectations.
     broken: bool,
 }
 
 impl Script {
-    /// A script that expects nothing yet.
+    /// Creates a script without expectations.
     pub fn new() -> Self {
         let state = State { now: START, seed: Seed::new(0), expected: VecDeque::new(), seen: 0, broken: false };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Expects an exchange after all the others. The target is path and query as they are sent; the whole address
-    /// when it does not begin with a slash.
+    /// Adds an expected exchange at the end. `target` is the path and query as they are sent. If it does not begin with
+    /// a slash, it is the whole address.
     pub fn expect(self, method: &str, target: &str) -> Expectation {
         Expectation::new(self, method, target)
     }
 
-    /// Checks that nothing more is expected.
+    /// Checks that all expected exchanges were sent.
     ///
     /// # Panics
-    /// When something is.
+    /// If an expected exchange was not sent.
     #[track_caller]
     pub fn finish(self) {
         let left = std::mem::take(&mut lock(&self.state).expected);
@@ -77,7 +77,7 @@ impl Script {
         lock(&self.state).expected.push_back(expected);
     }
 
-    /// Takes the next expectation, and lets its answer take its time.
+    /// Takes the next expectation, and sets the clock forward by its delay.
     #[track_caller]
     fn next(&self, exchange: &Exchange) -> Result<Scripted, TransportError> {
         let seen = Seen::new(exchange);

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use pipewright::Timestamp;
 
-/// How fast the simulator's time passes. It begins at the machine's.
+/// The speed of the simulator's clock. It starts at the machine's time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Time {
-    /// As fast as the machine's.
+    /// As fast as the machine's clock.
     #[default]
     Real,
-    /// So many times as fast: with 100, a minute takes 0.6 seconds. 0 counts as 1.
+    /// This many times as fast: with 100, a minute takes 0.6 s. 0 counts as 1.
     Fast(u32),
 }
 
@@ -26,7 +26,7 @@ impl Time {
     }
 }
 
-/// `real` or `fast:K`.
+/// Parses `real` or `fast:K`.
 impl FromStr for Time {
     type Err = String;
 
@@ -34,7 +34,9 @@ impl FromStr for Time {
         match text.strip_prefix("fast:").map(str::parse) {
             Some(Ok(factor @ 1..)) => Ok(Self::Fast(factor)),
             None if text == "real" => Ok(Self::Real),
-            _ => Err(format!("\"{text}\" is not `real`, nor `fast:` and a whole number such as `fast:100`")),
+            _ => Err(format!(
+                "\"{text}\" is not a speed; use `real`, or `fast:` and a whole number above 0, as in `fast:100`"
+            )),
         }
     }
 }
@@ -61,17 +63,17 @@ impl ScaledClock {
         Self { begin: wall_clock(), since: Instant::now(), factor: time.factor() }
     }
 
-    /// The simulator's time. It never runs backwards, whatever the wall clock does.
+    /// Returns the simulator's time. It never runs backwards, even if the wall clock does.
     pub(super) fn now(&self) -> Timestamp {
         Timestamp::from_unix(self.begin.saturating_add(self.since.elapsed().saturating_mul(self.factor)))
     }
 
-    /// The client's time.
+    /// Returns the client's time.
     pub(super) fn outside(&self) -> Timestamp {
         Timestamp::from_unix(self.begin.saturating_add(self.since.elapsed()))
     }
 
-    /// How long something takes on the machine's clock.
+    /// Converts a duration to the machine's clock.
     pub(super) fn scaled(&self, simulated: Duration) -> Duration {
         simulated / self.factor
     }

@@ -1,19 +1,19 @@
-//! What each service takes of the head of a request.
+//! The limits of each service for the head of a request.
 
 use super::head::{HEAD, HEADERS};
 
-/// See the module. What is beyond them is rejected; see `Site::unreadable` and `Site::head_too_large`.
+/// The limits of a service. Longer heads are rejected: see `Site::unreadable` and `Site::head_too_large`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// How long a request line may be.
+    /// The greatest length of a request line, in bytes.
     pub(super) line: usize,
-    /// How many headers there may be, at most [`HEADERS`].
+    /// The greatest number of headers, at most [`HEADERS`].
     pub(super) headers: usize,
-    /// How long a head may be, with its request line.
+    /// The greatest length of a head with its request line, in bytes.
     pub(super) head: usize,
-    /// How many bytes of headers are read. The others are lost, and the request is served all the same.
+    /// How many bytes of headers are read. The service ignores the other headers, and serves the request.
     pub(super) read: Option<usize>,
-    /// Whether a request line may end with a bare line feed, and name scheme and host.
+    /// Whether a request line may end with a bare line feed, and may contain scheme and host.
     pub(super) is_lenient: bool,
 }
 
@@ -21,7 +21,7 @@ pub(super) struct Limits {
 /// 8 KiB.
 const NETTY: Limits = Limits { line: 4096, headers: HEADERS, head: 1 << 20, read: Some(8192), is_lenient: false };
 
-/// Those of actix-web, which Feldera is built with. Queries stand in request lines; `http` takes no longer address.
+/// The limits of actix-web, which Feldera uses. Queries are part of request lines; `http` accepts no longer address.
 const ACTIX: Limits = Limits { line: 65_534 + 32, headers: 96, head: 128 << 10, read: None, is_lenient: true };
 
 /// Wide limits, for services whose limits are not known, and for a proxy.

@@ -50,11 +50,11 @@
 //! |---|---|
 //! | [`NotSent`](Fault::NotSent) | the connection is closed, and only the head of the request was read. A client that reuses connections cannot tell whether the request arrived. An open port cannot refuse a connection |
 //! | [`ReplyLost`](Fault::ReplyLost), [`Restart`](Fault::Restart) | the connection is closed without an answer |
-//! | [`LeaderLost`](Fault::LeaderLost) | a wait, and the answer of the process in front; without such a process, the connection is closed |
+//! | [`LeaderLost`](Fault::LeaderLost) | a wait, and the error response of the standby; without a standby, the connection is closed |
 //! | [`DelayRequest`](Fault::DelayRequest), [`DelayReply`](Fault::DelayReply) | a wait before or after the request is carried out |
 //! | [`CutOff`](Fault::CutOff) | the `Content-Length` of the whole body, half the body, and the connection is closed |
 //! | [`ShortBody`](Fault::ShortBody), [`MalformedBody`](Fault::MalformedBody) | half the body, or an overwritten byte, without a sign of it |
-//! | the others | answers of a proxy |
+//! | other faults | the response of a proxy |
 //!
 //! Operations are recognised by method and path, so [`FaultPlan::nth_of`] works, too.
 //!

@@ -1,7 +1,7 @@
-//! Strategies for property tests with [proptest](https://docs.rs/proptest): faults, answers, and how a driver polls.
+//! Strategies for property tests with [proptest](https://docs.rs/proptest): faults, responses, and how a driver polls.
 //!
-//! They shrink towards cases that are easy to understand: fewer and earlier faults, rejections instead of lost replies,
-//! answers without mutations, a driver that polls as the flow requires.
+//! They shrink towards simple cases: fewer and earlier faults, rejections instead of lost replies, responses without
+//! mutations, a driver that polls as the flow asks.
 //!
 //! ```
 //! use pipewright::driver::NoCredentials;
@@ -14,7 +14,7 @@
 //!
 //! proptest! {
 //!     # #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
-//!     // In a test of one's own: #[test]
+//!     // In your own test: #[test]
 //!     fn the_job_runs_once_whatever_happens(plan in strategies::fault_plan(), schedule in strategies::schedule()) {
 //!         let world = World::new(42);
 //!         let cluster = world.flink("http://flink.test:8081".parse().unwrap(), Cluster::default());
@@ -43,7 +43,7 @@ pub use self::reply::{reply, reply_like};
 use crate::fault::{Fault, FaultPlan, RetryAfter};
 use crate::world::schedule::{Schedule, Turn};
 
-/// Any fault. Rejections come first, and restarts last.
+/// Generates any fault. Rejections come first, and restarts last.
 pub fn fault() -> impl Strategy<Value = Fault> {
     prop_oneof![
         8 => survivable(),
@@ -52,8 +52,8 @@ pub fn fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
-/// Faults of every kind but two: without credentials no flow survives [`Fault::Unauthorized`], and after a
-/// [`Fault::DelayRequest`] no flow can find out the outcome of a request.
+/// Generates faults that a flow can survive: all kinds but two. Without credentials, no flow survives
+/// [`Fault::Unauthorized`]. After a [`Fault::DelayRequest`], no flow can find out the outcome of a request.
 fn survivable() -> impl Strategy<Value = Fault> {
     prop_oneof![
         Just(Fault::NotSent),
@@ -70,19 +70,19 @@ fn survivable() -> impl Strategy<Value = Fault> {
     ]
 }
 
-/// A plan with up to six faults among the first twenty exchanges, such as a flow that tries again can survive. It has
-/// no [`Fault::Unauthorized`] and no [`Fault::DelayRequest`]: see [`fault_plan_of`].
+/// Generates plans with up to six faults among the first twenty exchanges. A flow that retries can survive them: the
+/// plans have no [`Fault::Unauthorized`] and no [`Fault::DelayRequest`]. For these, use [`fault_plan_of`].
 pub fn fault_plan() -> impl Strategy<Value = FaultPlan> {
     fault_plan_of(survivable())
 }
 
-/// A plan with up to six of these faults among the first twenty exchanges.
+/// Generates plans with up to six of these faults among the first twenty exchanges.
 pub fn fault_plan_of(faults: impl Strategy<Value = Fault>) -> impl Strategy<Value = FaultPlan> {
     vec((1..=20_u64, faults), 0..=6)
         .prop_map(|faults| faults.into_iter().fold(FaultPlan::none(), |plan, (n, fault)| plan.nth(n, fault)))
 }
 
-/// How a driver polls: up to 24 turns of any kind, late by up to five seconds.
+/// Generates schedules of a driver: up to 24 turns of any kind, late by up to five seconds.
 pub fn schedule() -> impl Strategy<Value = Schedule> {
     let turn = prop_oneof![
         Just(Turn::Prompt),

@@ -1,4 +1,4 @@
-//! Answers with mutations.
+//! Responses with mutations.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -9,7 +9,7 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::sample::{Index, select};
 use serde_json::Value;
 
-/// Answers of Flink, whole.
+/// Responses of Flink, without mutations.
 const FLINK: [&str; 8] = [
     "{}",
     r#"{"status":"RUNNING"}"#,
@@ -21,16 +21,21 @@ const FLINK: [&str; 8] = [
     r#"{"jobs":[{"jid":"4c7e6f1c8d3b0a5fd2e19a7b3c8d4e5f","name":"a","state":"RUNNING","start-time":1767225600000,"end-time":-1,"duration":7,"last-modification":1767225600001,"tasks":{"total":1,"running":1}}]}"#,
 ];
 
-/// What comes of an exchange at its worst: [`reply_like`] with answers of Flink.
+/// Generates results of an exchange as [`reply_like`] does, from responses of Flink.
 pub fn reply() -> impl Strategy<Value = Result<Response<Bytes>, TransportError>> {
     reply_like(FLINK)
 }
 
-/// What comes of an exchange at its worst: an answer with any status, media type and `Retry-After`, whose body is one
-/// of these, or one of these with parts missing, replaced, endless or deeply nested, cut off or overwritten, or a page
-/// of a proxy, or no text at all; or no answer.
+/// Generates results of an exchange: a transport error, or a response with any status, media type and `Retry-After`.
 ///
-/// The bodies are JSON. It shrinks to the first of them with status 200.
+/// The body of the response is one of these:
+///
+/// * one of `bodies`, which are JSON;
+/// * one of `bodies` with parts removed, replaced, very long or deeply nested;
+/// * one of `bodies`, cut off or with bytes overwritten;
+/// * a page of a proxy, or bytes that are not text.
+///
+/// It shrinks to the first body with status 200.
 pub fn reply_like<B: Into<String>>(
     bodies: impl IntoIterator<Item = B>,
 ) -> impl Strategy<Value = Result<Response<Bytes>, TransportError>> {
@@ -134,16 +139,16 @@ fn body(bodies: Vec<String>) -> impl Strategy<Value = Bytes> {
     ]
 }
 
-/// What happens to a part of a body.
+/// A mutation of a part of a body.
 #[derive(Clone, Copy, Debug)]
 enum Change {
-    /// The field or item is gone.
+    /// Removes the field or item.
     Missing,
-    /// It is this, as text.
+    /// Replaces it with this JSON text.
     Becomes(&'static str),
-    /// It is in so many lists.
+    /// Nests it in this many lists.
     Nested(usize),
-    /// It is a text of this length.
+    /// Replaces it with a string of this length.
     Long(usize),
 }
 
@@ -201,7 +206,7 @@ fn mutate(body: String, (index, change): (Index, Change)) -> String {
     value.to_string().replacen(&Value::from(mark).to_string(), &text, 1)
 }
 
-/// The places of all values, the whole first.
+/// Returns the places of all values. The first is the document.
 fn collect(value: &Value, at: &mut String, places: &mut Vec<String>) {
     places.push(at.clone());
     let length = at.len();
@@ -227,7 +232,7 @@ fn remove(value: &mut Value, place: &str) {
     }
 }
 
-/// What happens to the bytes of a body.
+/// A mutation of the bytes of a body.
 #[derive(Clone, Copy, Debug)]
 enum Damage {
     CutAt(Index),

@@ -1,4 +1,4 @@
-//! What is between flows and services: the clock, and everything that is under way.
+//! The network between flows and services: the clock, and all requests and responses in transit.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
@@ -23,31 +23,31 @@ use crate::streaming::OpenBody;
 
 pub(super) struct Network {
     pub(super) now: Timestamp,
-    /// Draws latencies, the order of what happens at the same time, and how streaming bodies are split.
+    /// Draws latencies, the order of simultaneous events, and how streaming bodies are split.
     pub(super) seed: Seed,
-    /// Draws what flows ask for; apart, so that neither changes the other.
+    /// Draws the entropy of flows. A separate generator, so that neither sequence changes the other.
     pub(super) entropy: Seed,
     pub(super) latency: RangeInclusive<Duration>,
     pub(super) plan: FaultPlan,
     pub(super) services: BTreeMap<String, Mount>,
     pub(super) trace: Trace,
-    /// Exchanges that were submitted and have not come back.
+    /// Submitted exchanges without a reply.
     pub(super) submitted: BTreeMap<u64, Exchange>,
-    /// Replies to submitted exchanges that came while no caller was waiting.
+    /// Replies to submitted exchanges that arrived while no caller waited.
     pub(super) unclaimed: VecDeque<(Pending, Reply)>,
     queue: BTreeMap<Moment, Due>,
     sent: u64,
     moments: u64,
 }
 
-/// Orders what is due: by time, then by chance, then by age.
+/// The order of events: by time, then by a random number, then by age.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Moment(Timestamp, u64, u64);
 
 enum Due {
     /// A request reaches its service.
     Arrival(Box<Trip>),
-    /// An answer is back, or given up.
+    /// A response has arrived, or the exchange has timed out.
     Return(Box<Trip>, Answer),
 }
 
@@ -57,28 +57,28 @@ enum Progress {
     Idle,
     /// A request reached its service.
     Arrived,
-    /// An exchange came back.
+    /// An exchange has its response or its error.
     Returned(u64, Answer),
 }
 
-/// An exchange under way.
+/// An exchange in transit.
 #[derive(Clone)]
 struct Trip {
     number: u64,
     exchange: Head,
     sent: Timestamp,
-    /// When the flow stops waiting.
+    /// When the exchange times out.
     until: Timestamp,
     latency: Duration,
     fault: Option<Fault>,
     applied: Option<Timestamp>,
-    /// What is still to be delivered.
+    /// The result that is still to be delivered.
     request: Option<Request<Bytes>>,
-    /// The flow has seen a timeout already.
+    /// Whether the flow has already seen a timeout.
     late: bool,
 }
 
-/// What of an exchange is needed on the way and for the trace.
+/// The parts of an exchange that transit and the trace need.
 #[derive(Clone)]
 struct Head {
     operation: &'static str,
@@ -124,7 +124,7 @@ impl Network {
         }
     }
 
-    /// Sends an exchange; its number.
+    /// Sends an exchange, and returns its number.
     pub(super) fn send(&mut self, exchange: &Exchange) -> u64 {
         self.sent += 1;
         let head = Head::new(exchange);
@@ -185,7 +185,7 @@ impl Network {
         self.sent
     }
 
-    /// Lets the next thing happen that is due by `until`, and sets the clock to its time.
+    /// Handles the next event that is due by `until`, and sets the clock to its time.
     fn step(&mut self, until: Timestamp) -> Progress {
         let Some(first) = self.queue.first_entry().filter(|first| first.key().0 <= until) else {
             return Progress::Idle;
@@ -211,8 +211,8 @@ impl Network {
         }
     }
 
-    /// Lets things happen until something comes back. When that is not before `until`, the clock shows `until`, and
-    /// nothing is given.
+    /// Handles events until a reply arrives. If none arrives before `until`, sets the clock to `until` and returns
+    /// `None`.
     pub(super) fn next(&mut self, until: Timestamp) -> Option<(u64, Answer)> {
         let from = self.now;
         loop {
@@ -229,7 +229,7 @@ impl Network {
         }
     }
 
-    /// Makes an answer the reply to the exchange that was submitted under its number.
+    /// Settles the submitted exchange of this number with its result.
     pub(super) fn settle(&mut self, number: u64, answer: Answer) -> Option<(Pending, Reply)> {
         let exchange = self.submitted.remove(&number)?;
         let result = if exchange.is_streaming() { Err(unsupported()) } else { answer.result };
@@ -294,7 +294,7 @@ impl Network {
         self.give_back(trip, back, answer);
     }
 
-    /// Brings an answer back at a time, or says at the end of the flow's patience that no answer came.
+    /// Schedules the arrival of a response, or a timeout if the response would arrive too late.
     fn give_back(&mut self, trip: Trip, at: Timestamp, answer: Answer) {
         if at <= trip.until {
             self.push(at, Due::Return(Box::new(trip), answer));
@@ -309,13 +309,13 @@ impl Network {
         self.push(trip.until, Due::Return(Box::new(trip), answer));
     }
 
-    /// Who answers under an address.
+    /// Returns the service that is mounted at an address.
     pub(super) fn service(&self, uri: &http::Uri) -> Option<Arc<Mutex<dyn Service>>> {
         let key = key(uri.scheme_str().unwrap_or("http"), uri.authority()?);
         self.services.get(&key).map(Mount::service)
     }
 
-    /// Lets the first thing happen that is due, if there is one; what comes back is kept for the caller.
+    /// Handles the first event that is due, if any. Keeps a reply for the caller.
     pub(super) fn happen(&mut self, until: Timestamp) -> bool {
         let due = self.queue.first_key_value().is_some_and(|(moment, _)| moment.0 <= until);
         if let Progress::Returned(number, answer) = self.step(until) {
@@ -331,7 +331,7 @@ impl Network {
         }
     }
 
-    /// A number that decides about the order of what happens at the same time.
+    /// Returns a random number that orders simultaneous events.
     pub(super) fn lot(&mut self) -> u64 {
         self.seed.next_u64()
     }

@@ -11,15 +11,16 @@ use super::network::Network;
 use super::{Pending, World};
 
 impl World {
-    /// Runs flows side by side in virtual time, all from now on, and gives their results in the order of the flows.
+    /// Runs flows side by side in virtual time. Returns their results in the order of the flows.
     ///
-    /// What happens first in virtual time happens first; the world's seed decides about what happens at the same
-    /// time. Flows of several kinds can be run as `Box<dyn Flow<Output = …>>`.
+    /// All flows start now. The world's seed decides the order of events at the same virtual time. To run flows of
+    /// several types, pass them as `Box<dyn Flow<Output = …>>`.
     pub fn run_all<F: Flow>(&self, flows: impl IntoIterator<Item = F>) -> Vec<Result<F::Output, FlowError>> {
         self.run_all_with(flows, &NoCredentials, |_, _| {})
     }
 
-    /// The same with credentials, and with the notices of each flow by its place among the flows.
+    /// Runs flows as [`run_all`](Self::run_all) does, with credentials. `on_notice` gets each notice with the index of
+    /// its flow.
     pub fn run_all_with<F: Flow>(
         &self,
         flows: impl IntoIterator<Item = F>,
@@ -48,15 +49,15 @@ struct Run<'a, F: Flow, N> {
     on_notice: N,
     flows: Vec<F>,
     results: Vec<Option<Result<F::Output, FlowError>>>,
-    /// When a flow is to be polled, a lot for the order among equals, and which.
+    /// For each waiting flow: when to poll it, a random number for the order at equal times, and its index.
     waiting: BTreeSet<(Timestamp, u64, usize)>,
-    /// Which flow an exchange is of.
+    /// The index of the flow that each outstanding exchange belongs to.
     sent: BTreeMap<Pending, usize>,
 }
 
 impl<F: Flow, N: FnMut(usize, Notice)> Run<'_, F, N> {
     fn finish(&mut self) {
-        // Replies to what others submitted before.
+        // Replies to exchanges that were submitted before.
         let mut others = Vec::new();
         while !self.waiting.is_empty() || !self.sent.is_empty() {
             let until = self.waiting.first().map_or(Timestamp::MAX, |(at, ..)| *at);
@@ -79,7 +80,7 @@ impl<F: Flow, N: FnMut(usize, Notice)> Run<'_, F, N> {
         self.waiting.insert((at, lot, flow));
     }
 
-    /// Polls a flow until it waits for something, or ends.
+    /// Polls a flow until it waits or ends.
     fn poll(&mut self, flow: usize, mut reply: Option<Reply>) {
         let result = loop {
             let now = self.world.now();

@@ -1,8 +1,8 @@
-//! [`Schedule`]: when a driver polls, where it is free to choose.
+//! [`Schedule`]: when a driver polls a flow.
 //!
-//! The contract of [`Flow`] leaves a driver much freedom: it may poll more often than asked, be late, and hand in
-//! replies that belong to another flow. None of that may change the result of a flow.
-//! [`World::run_with_schedule`] drives a flow in just that way, and panics when the flow breaks its own side:
+//! The contract of [`Flow`] allows a driver to poll more often than the flow asks, to poll late, and to pass replies
+//! that belong to another flow. None of these may change the result of the flow. [`World::run_with_schedule`] drives a
+//! flow in these ways, and panics if the flow breaks the contract:
 //!
 //! ```
 //! use std::time::Duration;
@@ -40,42 +40,43 @@ use pipewright::flow::{Flow, Reply, Step};
 use super::{Pending, World};
 use crate::conformance::probe::Ask;
 
-/// When a driver polls: a turn for each time that the flow waits for something. When they are used up it does what it
-/// is asked for.
+/// A list of turns: one for each wait of the flow, in order. After the last turn, the driver polls as the flow asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schedule {
     turns: Vec<Turn>,
 }
 
-/// What a driver does when a flow waits for a reply or for a moment.
+/// What a driver does while a flow waits for a reply or a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// What it is asked for.
+    /// Polls as the flow asks.
     Prompt,
-    /// Polls so many times more, at once. Of a flow that has failed: checks whether it fails in the same way again.
+    /// Polls this many additional times, at once. If the flow has failed, checks that it fails again with the same
+    /// error.
     Again(u8),
-    /// Polls once more when so many percent of the wait are over.
+    /// Polls once more after this percentage of the wait.
     Early(u8),
-    /// Hands in a reply that is not the flow's before it continues.
+    /// Passes a reply of another flow first.
     Stray,
-    /// Is that late. A reply is still handed in before the flow stops waiting for it; one that comes just then is
-    /// handed in afterwards, when the flow wants it no more.
+    /// Polls this much later. A reply is passed before its exchange times out. A reply that arrives at that moment is
+    /// passed afterwards, when the flow no longer expects it.
     Late(Duration),
 }
 
 impl Schedule {
-    /// These turns, in this order.
+    /// Creates a schedule of these turns.
     pub fn new(turns: impl IntoIterator<Item = Turn>) -> Self {
         Self { turns: turns.into_iter().collect() }
     }
 
-    /// The turns.
+    /// Returns the turns, in order.
     pub fn turns(&self) -> &[Turn] {
         &self.turns
     }
 }
 
-/// The result of a flow, without the details: the outcomes that no schedule may change into each other.
+/// Returns the class of a result, such as `done`, `ambiguous` or `deadline`. No schedule may change the class of a
+/// flow's result.
 pub fn class_of<T>(result: &Result<T, FlowError>) -> &'static str {
     match result {
         Ok(_) => "done",
@@ -92,17 +93,17 @@ pub fn class_of<T>(result: &Result<T, FlowError>) -> &'static str {
 }
 
 impl World {
-    /// Runs a flow to its end as a [`Schedule`] says.
+    /// Runs a flow to its end, and polls it as the schedule says.
     ///
-    /// Being [late](Turn::Late) takes time. So a flow with a deadline may miss it, and a service may have advanced in
-    /// the meantime, as it may with any driver.
+    /// A [late](Turn::Late) turn takes virtual time. So the flow may miss its deadline, and the service may advance in
+    /// the meantime.
     ///
     /// # Errors
-    /// The flow's.
+    /// The error of the flow.
     ///
     /// # Panics
-    /// When the flow breaks the contract of [`Flow`]: it takes a reply that is not its own, advances because it was
-    /// polled once more, or fails in another way when it is asked again.
+    /// If the flow breaks the contract of [`Flow`]: it accepts a reply of another flow, advances because of an
+    /// additional poll, or fails with another error when it is polled after a failure.
     pub fn run_with_schedule<F: Flow>(
         &self,
         flow: F,
@@ -122,9 +123,9 @@ struct Driver<'a, F, T> {
     world: &'a World,
     flow: F,
     turns: T,
-    /// The exchange that is out, and when the flow stops waiting for it.
+    /// The outstanding exchange, and the time at which it times out.
     sent: Option<(Pending, Timestamp)>,
-    /// Replies to what others submitted before.
+    /// Replies to exchanges that were submitted before this flow.
     others: Vec<(Pending, Reply)>,
 }
 
@@ -159,7 +160,7 @@ impl<F: Flow, T: Iterator<Item = Turn>> Driver<'_, F, T> {
         self.flow.poll(self.world.now(), reply)
     }
 
-    /// Waits for the reply of what is out, or else for a moment; then the next step. `asked` is what the flow said.
+    /// Waits for the outstanding reply or until a time, and returns the next step. `asked` names the last step.
     fn wait(&mut self, until: Timestamp, asked: &'static str) -> Step<F::Output> {
         let turn = self.turns.next().unwrap_or(Turn::Prompt);
         let now = self.world.now();
@@ -195,7 +196,7 @@ impl<F: Flow, T: Iterator<Item = Turn>> Driver<'_, F, T> {
         self.poll(reply)
     }
 
-    /// The reply of what is out, if it comes by then.
+    /// Returns the outstanding reply if it arrives by then.
     fn reply_by(&mut self, until: Timestamp) -> Option<Reply> {
         let (sent, _) = self.sent?;
         while let Some((pending, reply)) = self.world.next_reply(until) {
@@ -208,30 +209,36 @@ impl<F: Flow, T: Iterator<Item = Turn>> Driver<'_, F, T> {
         None
     }
 
-    /// Polls without need: the flow must not advance.
+    /// Polls although nothing is due: the flow must not advance.
     fn still(&mut self, asked: &'static str) {
-        // Until its first wait is over a flow may have something to say.
+        // A flow may still have notices before its first wait is over.
         loop {
             match self.poll(None) {
                 Step::Notice(_) => {}
                 step if name(&step) == asked => return,
-                step => panic!("polled once more while it waited, the flow advanced: {} after {asked}", name(&step)),
+                step => panic!("the flow advanced because of an additional poll: {} after {asked}", name(&step)),
             }
         }
     }
 
-    /// Hands in a reply that is not the flow's, or not any more: the flow must give it back.
+    /// Passes a reply that the flow does not expect: the flow must return it.
     fn stray(&mut self, reply: Reply) {
         let step = self.poll(Some(reply));
-        assert!(matches!(step, Step::Stray(_)), "the flow took a reply that was not its own: {}", name(&step));
+        assert!(matches!(step, Step::Stray(_)), "the flow accepted a reply of another flow: {}", name(&step));
     }
 
     fn ask_again(&mut self, result: &Result<F::Output, FlowError>) {
         let Err(error) = result else { return };
         let Some(Turn::Again(times)) = self.turns.next() else { return };
         for _ in 0..times {
-            let Step::Done(Err(again)) = self.poll(None) else { panic!("the flow failed with {error}, and advanced") };
-            assert_eq!(again.to_string(), error.to_string(), "the flow failed in another way when it was asked again");
+            let Step::Done(Err(again)) = self.poll(None) else {
+                panic!("the flow failed with {error}, and advanced when it was polled again")
+            };
+            assert_eq!(
+                again.to_string(),
+                error.to_string(),
+                "the flow failed with another error when it was polled again"
+            );
         }
     }
 }

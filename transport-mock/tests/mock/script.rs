@@ -160,7 +160,7 @@ fn a_test_that_fails_for_another_reason_is_not_made_worse() {
 }
 
 #[test]
-#[should_panic(expected = "the expected body is no JSON")]
+#[should_panic(expected = "the expected body is not JSON")]
 fn an_expected_body_is_checked() {
     let _ = Script::new().expect("GET", "/a").json("{");
 }

@@ -223,31 +223,31 @@ fn broken(how: How, turn: Turn) {
 }
 
 #[test]
-#[should_panic(expected = "the flow took a reply that was not its own: InFlight")]
+#[should_panic(expected = "the flow accepted a reply of another flow: InFlight")]
 fn a_flow_that_takes_every_reply() {
     broken(How::TakesEveryReply, Turn::Stray);
 }
 
 #[test]
-#[should_panic(expected = "the flow took a reply that was not its own: InFlight")]
+#[should_panic(expected = "the flow accepted a reply of another flow: InFlight")]
 fn a_flow_that_takes_late_replies() {
     broken(How::TakesEveryReply, Turn::Late(Duration::from_millis(1)));
 }
 
 #[test]
-#[should_panic(expected = "polled once more while it waited, the flow advanced: Done after InFlight")]
+#[should_panic(expected = "the flow advanced because of an additional poll: Done after InFlight")]
 fn a_flow_that_goes_on_when_it_is_polled() {
     broken(How::SendsWhenPolled, Turn::Again(1));
 }
 
 #[test]
-#[should_panic(expected = "polled once more while it waited, the flow advanced: Done after InFlight")]
+#[should_panic(expected = "the flow advanced because of an additional poll: Done after InFlight")]
 fn a_flow_that_goes_on_when_it_is_polled_early() {
     broken(How::SendsWhenPolled, Turn::Early(0));
 }
 
 #[test]
-#[should_panic(expected = "the flow failed in another way when it was asked again")]
+#[should_panic(expected = "the flow failed with another error when it was polled again")]
 fn a_flow_that_fails_differently() {
     broken(How::FailsDifferently, Turn::Again(2));
 }
