@@ -24,8 +24,12 @@
 //! kill %1
 //! ```
 //!
-//! The tool creates the pipeline, or changes and restarts it if it runs other SQL, and waits until it runs. The rows
-//! are lines of JSON, which are inserted. If the name of the file ends in `.csv`, they are lines of CSV without a
+//! The tool creates the pipeline, or changes and restarts it if it runs other SQL, and waits until it runs. To change a
+//! running pipeline, it stops the pipeline with a checkpoint. The open-source edition makes no checkpoints: there,
+//! `--force-stop` is required. It stops the pipeline without a checkpoint, and **all changes since its last checkpoint
+//! are lost**.
+//!
+//! The rows are lines of JSON, which are inserted. If the file's name ends in `.csv`, they are lines of CSV without a
 //! header. The tool reads the file as fast as the pipeline ingests it. Rows that cannot be parsed are left out; the
 //! tool names the first twenty. If a response is lost, it is unknown whether its rows were ingested: the tool names
 //! these rows, and does not send them again. `--resend` lets it send them again: use it if a second copy of a row is
@@ -81,7 +85,11 @@ const LINGER: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let options = match Options::parse() {
-        Ok(options) => options,
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
         Err(error) => {
             tell(format_args!("feldera_session: {error}\n{USAGE}"));
             return ExitCode::from(2);
@@ -401,7 +409,8 @@ struct Input {
 }
 
 impl Options {
-    fn parse() -> Result<Self, Box<dyn Error>> {
+    /// `None` if help is wanted.
+    fn parse() -> Result<Option<Self>, Box<dyn Error>> {
         use lexopt::prelude::*;
 
         let (mut url, mut key, mut pipeline, mut sql) = (None, None, None, None);
@@ -420,6 +429,7 @@ impl Options {
                 Long("view") => view = Some(parser.value()?.string()?),
                 Long("force-stop") => force_stop = true,
                 Long("keep-running") => keep_running = true,
+                Long("help") | Short('h') => return Ok(None),
                 other => return Err(other.unexpected().into()),
             }
         }
@@ -431,7 +441,7 @@ impl Options {
             (None, Some(_)) => return Err("--rows needs --table".into()),
         };
         let missing = |name: &str| format!("--{name} is missing");
-        Ok(Self {
+        Ok(Some(Self {
             url: url.ok_or_else(|| missing("url"))?,
             key,
             pipeline: pipeline.ok_or_else(|| missing("pipeline"))?,
@@ -440,7 +450,7 @@ impl Options {
             view,
             force_stop,
             keep_running,
-        })
+        }))
     }
 
     fn feldera(&self) -> Result<Feldera<Ureq>, Problem> {

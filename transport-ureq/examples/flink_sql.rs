@@ -37,7 +37,11 @@ const USAGE: &str = "usage: flink_sql --url URL --statement SQL... [--set KEY=VA
 
 fn main() -> ExitCode {
     let options = match Options::parse() {
-        Ok(options) => options,
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
         Err(error) => {
             eprintln!("flink_sql: {error}\n{USAGE}");
             return ExitCode::from(2);
@@ -133,7 +137,8 @@ struct Options {
 }
 
 impl Options {
-    fn parse() -> Result<Self, Box<dyn Error>> {
+    /// `None` if help is wanted.
+    fn parse() -> Result<Option<Self>, Box<dyn Error>> {
         use lexopt::prelude::*;
 
         let (mut url, mut statements, mut properties) = (None, Vec::new(), BTreeMap::new());
@@ -150,12 +155,13 @@ impl Options {
                 }
                 Long("plain") => plain = true,
                 Long("max-rows") => max_rows = parser.value()?.parse()?,
+                Long("help") | Short('h') => return Ok(None),
                 other => return Err(other.unexpected().into()),
             }
         }
         if statements.is_empty() {
             return Err("--statement is missing".into());
         }
-        Ok(Self { url: url.ok_or("--url is missing")?, statements, properties, plain, max_rows })
+        Ok(Some(Self { url: url.ok_or("--url is missing")?, statements, properties, plain, max_rows }))
     }
 }

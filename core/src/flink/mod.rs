@@ -43,9 +43,10 @@
 //! * **A trigger for a job that does not exist is accepted.** The asynchronous operation then fails.
 //! * **Status codes are irregular**: an unknown job is 404 for some operations and 500 for others. Call
 //!   [`is_unknown_job`].
-//! * **Answers are cached** for `web.refresh-interval` (3 s), except [`GetJobStatus`](jobs::GetJobStatus),
-//!   [`GetJobs`](jobs::GetJobs), [`GetJobsOverview`](jobs::GetJobsOverview),
-//!   [`GetJobExecutionResult`](jobs::GetJobExecutionResult) and triggers. The flows decide by these operations.
+//! * **Answers about a job are cached** for `web.refresh-interval` (3 s), and metrics for 10 s. Not cached are
+//!   [`GetJobStatus`](jobs::GetJobStatus), [`GetJobs`](jobs::GetJobs), [`GetJobsOverview`](jobs::GetJobsOverview),
+//!   [`GetJobExecutionResult`](jobs::GetJobExecutionResult) and triggers. Flows decide about the state of a job by
+//!   these operations. Statistics of checkpoints may be 3 s old.
 //! * **Running a jar may fail although a job was submitted.** A client can find out only if it has chosen the job id.
 //!   [`RunJar`] chooses it.
 //! * **A request line may have 4,096 bytes.** [`ReadMetrics`] spreads long lists of names over several requests.

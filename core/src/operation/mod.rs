@@ -89,8 +89,8 @@ pub trait Service: 'static {
     const MAX_REQUEST_LINE: usize = 8000;
     /// Whether the servers percent-decode path segments twice.
     const DECODES_TWICE: bool = false;
-    /// The path segments of the API's versions, such as `v1`. A base address must not end with one, because every
-    /// request adds it.
+    /// The path segments of the API's versions, each with its slash, such as `/v1`. A base address must not end with a
+    /// version, because every request adds it.
     const VERSIONS: &'static [&'static str] = &[];
     /// The name of the last query parameter, which has the number of earlier attempts. `None` if the service has no
     /// such parameter.

@@ -99,7 +99,7 @@ fn an_old_jar_that_was_rejected_can_be_corrected() {
 #[test]
 fn an_old_jar_whose_job_runs_all_the_same_keeps_its_state() {
     let stage = Stage::of(&endless("old").main_fails_after_submit(), &endless("new"));
-    let result = Stage::run(&mut stage.tool()).ended(5, "submitted all the same");
+    let result = Stage::run(&mut stage.tool()).ended(5, "but the job was submitted");
     assert!(stage.has_state() && result["job"] == stage.alive()[0].id, "{result}");
     run_next(&stage, &result, 0);
     assert_eq!(stage.alive().len(), 1);

@@ -324,7 +324,7 @@ fn whoever_is_not_wanted_is_told_and_no_secret_is() {
     let missing = run(ingest(server.url()).env_remove("SNOW_TOKEN"));
     missing.ended(2, "--token-env SNOW_TOKEN: there is no such environment variable");
     let secret = run(ingest(server.url()).env("SNOW_TOKEN", format!("{SECRET}\n")));
-    secret.ended(1, "is there a line break at its end?");
+    secret.ended(1, "remove a line break at its end");
 }
 
 #[test]
