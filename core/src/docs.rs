@@ -79,6 +79,7 @@ pub mod embedding {}
 /// [`Many`]: crate::flow::Many
 /// [`NotSent`]: crate::error::Delivery::NotSent
 /// [`Retry::attempt_timeout`]: crate::flow::Retry::attempt_timeout
+/// [`TransportError::connect`]: crate::error::TransportError::connect
 /// [`Transport`]: crate::driver::Transport
 /// [`Unknown`]: crate::error::Delivery::Unknown
 /// [`docs::embedding`]: self::embedding

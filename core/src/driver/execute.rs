@@ -31,6 +31,13 @@ use crate::flow::{Exchange, Reply, response};
 /// | [`Exchange::timeout`] | drops the future of `fetch`, and for whole responses the body, when the time is over |
 /// | [`Exchange::body_limit`] | stops reading when the body is longer |
 /// | an error while the body is read | keeps the status of the response |
+/// | the body of a streaming response | has no time limit: limit each chunk in [`next_chunk`](AsyncBody::next_chunk) |
+///
+/// After a timeout the outcome is unknown, even if no connection was made. Set a shorter connect timeout in your
+/// client, and report it with [`TransportError::connect`].
+///
+/// `execute` does not pass [`Exchange::wants_fresh_connection`] to `fetch`. Configure your client to keep no idle
+/// connections. Otherwise read it before you call `execute`, and let `fetch` use a new connection if it is true.
 ///
 /// ```
 /// use bytes::Bytes;

@@ -25,7 +25,7 @@ pub struct RuntimeFn<N, S, W, B> {
 /// |---|---|
 /// | `now` | returns the current time |
 /// | `send` | executes an exchange: see [`Transport`] for what it must and must not do |
-/// | `sleep_until` | returns when it is that late |
+/// | `sleep_until` | sleeps until the given time or later |
 /// | `bits` | returns 128 random bits: see [`Entropy`] |
 ///
 /// This runtime has no streaming responses: such an exchange ends as

@@ -178,7 +178,8 @@ impl FlowError {
     }
 
     /// Returns whether a request of this flow may or may not have been carried out. False for
-    /// [`Deadline`](Self::Deadline): there the service has acknowledged every request.
+    /// [`Deadline`](Self::Deadline): there no request has an unknown outcome. The service continues what it has
+    /// acknowledged.
     pub fn is_ambiguous(&self) -> bool {
         matches!(self, Self::Ambiguous(_))
     }

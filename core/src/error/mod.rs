@@ -134,13 +134,14 @@ pub enum TransportErrorKind {
     /// The TLS handshake failed: the certificate, an alert, or an answer that is not TLS. A flow does not repeat the
     /// request if nothing has answered at the address yet.
     Tls,
-    /// The connection exists, but no complete response arrived in time.
+    /// No complete response arrived in time.
     Timeout,
     /// The connection ended before the response was complete.
     Closed,
     /// The received bytes are not HTTP, or violate its rules.
     Protocol,
-    /// The response body is larger than [`Exchange::body_limit`](crate::flow::Exchange::body_limit).
+    /// The response is too large: its body is larger than
+    /// [`Exchange::body_limit`](crate::flow::Exchange::body_limit), or its head is larger than the transport reads.
     TooLarge,
     /// A [`Source`](crate::Source) of the request body could not be read.
     Source,

@@ -93,7 +93,7 @@ impl ServiceError {
         Self::new(ErrorKind::Rejected, info, response, code, message)
     }
 
-    /// A rejection that is not the service's own.
+    /// Creates an error of kind [`Foreign`](ErrorKind::Foreign).
     ///
     /// 408 and all 5xx count as [`Applied::Unknown`]: a proxy may have forwarded the request before, also for 503. All
     /// other statuses count as [`Applied::No`].

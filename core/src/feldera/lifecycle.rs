@@ -21,9 +21,10 @@ operations! { FelderaApi;
             initial: Initial,
             /// What to do if views have changed; `AwaitApproval` by default.
             bootstrap_policy: BootstrapPolicy,
-            /// Whether the backfill writes no output; false by default.
+            /// Whether the backfill writes no output. Do not combine it with `concurrent_bootstrap`.
             silent_bootstrap: bool,
-            /// Whether the other views are processed during the backfill; false by default.
+            /// Whether the other views are processed during the backfill. Feldera's description of the approval calls
+            /// it mutually exclusive with `silent_bootstrap`.
             concurrent_bootstrap: bool,
             /// Whether to clear the error that stopped the pipeline last; true by default.
             dismiss_error: bool,
@@ -81,9 +82,10 @@ operations! { FelderaApi;
         timeout 150;
         path { pipeline_name: String }
         query? {
-            /// Whether the backfill writes no output; false by default.
+            /// Whether the backfill writes no output. Do not combine it with `concurrent_bootstrap`.
             silent_bootstrap: bool,
-            /// Whether the other views are processed during the backfill; false by default.
+            /// Whether the other views are processed during the backfill. Feldera calls it mutually exclusive with
+            /// `silent_bootstrap`.
             concurrent_bootstrap: bool,
         }
     }

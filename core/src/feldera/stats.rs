@@ -233,7 +233,8 @@ json_structs! {
         pub total_processed_bytes: Option<u64>,
         /// The number of records whose outputs were delivered.
         pub total_completed_records: Option<u64>,
-        /// How long outputs have stalled the circuit, in milliseconds.
+        /// How long the current stall of the circuit by full output buffers has lasted, in milliseconds; 0 if it is not
+        /// stalled.
         pub output_stall_msecs: Option<u64>,
         /// The number of steps that have begun.
         pub total_initiated_steps: Option<u64>,
@@ -461,7 +462,7 @@ impl GlobalMetrics {
         self.open_transaction().is_some() && (!is_open || initiated == Some(&TransactionPhase::Committed))
     }
 
-    /// Whether steps have begun that are not completed: for ever so when the circuit is wedged.
+    /// Returns whether steps have begun that are not completed. On a wedged circuit this stays true.
     pub fn has_open_steps(&self) -> bool {
         matches!((self.total_initiated_steps, self.total_completed_steps), (Some(begun), Some(done)) if begun > done)
     }

@@ -252,7 +252,8 @@ impl Exchange {
     ///
     /// # Errors
     /// * [`TransportErrorKind::TooLarge`] if the body is longer than [`body_limit`](Self::body_limit).
-    /// * [`TransportErrorKind::Timeout`] if reading it timed out.
+    /// * [`TransportErrorKind::Timeout`] if reading it timed out: the reader returned
+    ///   [`TimedOut`](io::ErrorKind::TimedOut) or, as a socket on Unix does, [`WouldBlock`](io::ErrorKind::WouldBlock).
     /// * [`TransportErrorKind::Closed`] if reading it failed otherwise.
     pub fn read_response(
         &self,
@@ -264,7 +265,9 @@ impl Exchange {
         let error = match body.take(self.body_limit.saturating_add(1)).read_to_end(&mut whole) {
             Ok(length) if length as u64 <= self.body_limit => return Ok(response(status, headers, whole)),
             Ok(_) => TransportError::too_large(self.body_limit),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => TransportError::timeout(error),
+            Err(error) if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) => {
+                TransportError::timeout(error)
+            }
             Err(error) => TransportError::closed(error),
         };
         Err(error.with_head(status, &headers))

@@ -194,6 +194,7 @@ fn a_blocking_body_is_bounded_and_its_failure_keeps_the_status() {
     for (bytes, failure, kind) in [
         (&b"{\"slots-total\": 4000}"[..], None, TransportErrorKind::TooLarge),
         (b"{", Some(ErrorKind::TimedOut), TransportErrorKind::Timeout),
+        (b"{", Some(ErrorKind::WouldBlock), TransportErrorKind::Timeout),
         (b"{", Some(ErrorKind::ConnectionReset), TransportErrorKind::Closed),
     ] {
         let error = transport_error(read(bytes, failure));

@@ -82,13 +82,14 @@ impl ApproveBootstrap {
         Self { pipeline: pipeline.into(), silent: None, concurrent: None, timeout: None }
     }
 
-    /// Sets whether the backfill writes no output; false by default.
+    /// Sets whether the backfill writes no output. Do not combine it with [`concurrent`](Self::concurrent).
     pub fn silent(mut self, silent: bool) -> Self {
         self.silent = Some(silent);
         self
     }
 
-    /// Sets whether the other views are processed during the backfill; false by default.
+    /// Sets whether the other views are processed during the backfill. Feldera calls it mutually exclusive with
+    /// [`silent`](Self::silent).
     pub fn concurrent(mut self, concurrent: bool) -> Self {
         self.concurrent = Some(concurrent);
         self

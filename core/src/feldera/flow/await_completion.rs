@@ -47,7 +47,8 @@ use crate::time::Timestamp;
 ///
 /// * `Restarted`, `Stopped` or `Crashed` if the process that issued the token has ended;
 /// * `Wedged` if a running circuit makes no progress for [a minute](Self::stall_timeout);
-/// * `Paused` if the pipeline is paused, and no step is in progress.
+/// * `Paused` if the pipeline is paused, and no step is in progress;
+/// * `AwaitingApproval` if the pipeline waits for approval of its bootstrap.
 ///
 /// ```
 /// # let runtime = pipewright::driver::Canned::new([
@@ -79,9 +80,11 @@ impl AwaitCompletion {
         Self { pipeline: pipeline.into(), token, stall_timeout: Some(STALL_TIMEOUT), even_paused: false, timeout: None }
     }
 
-    /// Sets how long the circuit may make no progress; a minute by default. `None` disables the limit. Processor time,
-    /// completed steps and written output count as progress. Set a longer time if a step or an output can stay idle for
-    /// longer.
+    /// Sets how long the circuit may make no progress; a minute by default. `None` disables the limit.
+    ///
+    /// Completed steps, processed records, written output and the progress of a commit count as progress, and so does
+    /// the use of at least half a processor. Set a longer time if a step can use less for longer, or if an output can
+    /// write nothing for longer.
     pub fn stall_timeout(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.stall_timeout = time.into();
         self

@@ -50,8 +50,8 @@ use crate::time::Timestamp;
 /// an end: set a [`timeout`](Self::timeout). If the flow was interrupted, run it again.
 ///
 /// # Errors
-/// * [`FlowError::Failed`] with an [`Interruption`] if a connector has failed, if the pipeline is paused, stopped or
-///   crashed, or if another process answers.
+/// * [`FlowError::Failed`] with an [`Interruption`] if a connector has failed, if the pipeline is paused, stopped,
+///   crashed or waits for approval of its bootstrap, or if another process answers.
 /// * `Failed` without an interruption if a named connector does not exist, or if the server does not report whether a
 ///   connector has reached its end.
 /// * [`FlowError::Deadline`] if the timeout expires. It names the unfinished connectors, and which of them are paused.

@@ -67,8 +67,8 @@ use crate::time::Timestamp;
 ///
 /// # Errors
 /// * [`FlowError::Failed`] with an [`Interruption`]: `NotCompiled` or `CompilerFailed` if there is no compiled program,
-///   `Crashed` if the start fails, `AwaitingApproval` if a backfill has to be approved first, `Overruled`, `Stopped` or
-///   `Replaced` if another client interferes.
+///   `Crashed` if the start fails, `AwaitingApproval` if a backfill has to be approved first, `Standby` if the pipeline
+///   is a standby, `Overruled`, `Stopped` or `Replaced` if another client interferes.
 /// * [`FlowError::Service`] if the pipeline does not exist, or if the credential does not allow the request.
 /// * [`FlowError::Deadline`] if the timeout expires. The server keeps the desired status.
 ///
@@ -152,13 +152,15 @@ macro_rules! ensure {
                 self
             }
 
-            /// Sets whether the backfill writes no output; false by default.
+            /// Sets whether the backfill writes no output. Do not combine it with
+            /// [`concurrent_bootstrap`](Self::concurrent_bootstrap).
             pub fn silent_bootstrap(mut self, silent: bool) -> Self {
                 self.ensure.silent_bootstrap = Some(silent);
                 self
             }
 
-            /// Sets whether the other views are processed during the backfill; false by default.
+            /// Sets whether the other views are processed during the backfill. Feldera's description of the approval
+            /// calls it mutually exclusive with [`silent_bootstrap`](Self::silent_bootstrap).
             pub fn concurrent_bootstrap(mut self, concurrent: bool) -> Self {
                 self.ensure.concurrent_bootstrap = Some(concurrent);
                 self

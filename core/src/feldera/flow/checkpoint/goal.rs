@@ -38,6 +38,8 @@ json_structs! {
 /// # Errors
 /// * [`FlowError::Service`] with 501 `EnterpriseFeature` if the server is the open-source edition.
 /// * [`FlowError::Failed`] if the checkpoint failed, with Feldera's reason.
+/// * `Failed` with an [`Interruption`] if the pipeline cannot take the request: it is stopped, has crashed, or waits
+///   for approval of its bootstrap.
 /// * [`FlowError::Ambiguous`] if the process was replaced or stopped before it reported the outcome. The cause is an
 ///   [`Interruption`].
 /// * `Ambiguous` if the answer to the request was lost, and another request could not be sent, was rejected, or was not

@@ -89,6 +89,7 @@ use crate::secret::Private;
 /// * `CompilerFailed` if the platform could not compile the program: see [`recompile`](Self::recompile).
 /// * `AwaitingApproval` if the backfill of changed views needs approval: run
 ///   [`ApproveBootstrap`](super::ApproveBootstrap).
+/// * `Standby` if the pipeline is a standby.
 /// * `StorageInUse` if a change needs clear storage: run [`ClearStorage`](super::ClearStorage) first.
 /// * `SettingsIgnored` if the server does not know a setting: see [`runtime_config`](Self::runtime_config).
 /// * `Edited`, `Overruled` or `Replaced` if another client changes, controls or replaces the pipeline in the meantime.

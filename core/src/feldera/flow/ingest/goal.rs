@@ -30,7 +30,7 @@ use crate::flow::goal;
 /// # Errors
 /// * [`FlowError::Failed`] with an [`Interruption`](super::super::Interruption): `Paused`, `Stopped` or `Crashed`;
 ///   `Restarted` if another process answers after the first rows were accepted; `Wedged` if the circuit makes no
-///   progress.
+///   progress; `AwaitingApproval` if the pipeline waits for approval of its bootstrap.
 /// * [`FlowError::Service`] if the table does not exist or an option is invalid.
 /// * [`FlowError::Ambiguous`] if the flow is polled while it waits for a decision about unconfirmed rows.
 ///

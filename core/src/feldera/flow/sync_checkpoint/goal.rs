@@ -44,6 +44,8 @@ json_structs! {
 /// * `Service` with 400 and the code `400` if the pipeline has no checkpoint: run
 ///   [`Checkpoint`](super::super::Checkpoint) first.
 /// * [`FlowError::Failed`] if the copy failed, with Feldera's reason.
+/// * `Failed` with an [`Interruption`](super::super::Interruption) if the pipeline cannot take the request: it is
+///   stopped, has crashed, or waits for approval of its bootstrap.
 /// * [`FlowError::Ambiguous`] if the process ended before it reported the outcome, or reports only other checkpoints,
 ///   and the object store does not show the checkpoint.
 ///

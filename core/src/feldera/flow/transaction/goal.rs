@@ -47,7 +47,8 @@ json_structs! {
 /// * [`FlowError::Service`] with 409 `TransactionInProgress` if another transaction is open; [`FlowError::Failed`] if
 ///   the flow notices that only after an answer was lost.
 /// * `Failed` with an [`Interruption`](super::super::Interruption): `Restarted`, `Stopped` or `Crashed` if the process
-///   ended before the commit was sent, and the transaction with it; `Wedged` if the commit makes no progress.
+///   ended before the commit was sent, and the transaction with it; `Wedged` if the commit makes no progress;
+///   `AwaitingApproval` if the pipeline waits for approval of its bootstrap.
 /// * [`FlowError::Ambiguous`] if the answer to the start or to the commit was lost, and the statistics do not show the
 ///   outcome. Also if the process has ended since the commit was sent: then
 ///   [`Interruption::of`](super::super::Interruption::of) returns the cause. [`resume`](Self::resume) checks again.
