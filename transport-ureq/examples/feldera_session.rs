@@ -74,7 +74,22 @@ mod feed;
 mod support;
 
 const USAGE: &str = "usage: feldera_session --url URL [--api-key-env NAME] --pipeline NAME --sql FILE
-       [--table T --rows FILE [--resend]] [--view V] [--force-stop] [--keep-running]";
+       [--table T --rows FILE [--resend]] [--view V] [--force-stop] [--keep-running]
+
+Deploys a pipeline, ingests the file, prints the changes of the view as lines of JSON, makes a checkpoint, and stops.
+
+  --url URL           the address of Feldera, such as http://127.0.0.1:8080
+  --api-key-env NAME  the environment variable with the API key
+  --pipeline NAME     the pipeline, which is created, or changed and restarted if its SQL differs
+  --sql FILE          the SQL program
+  --table T           the table to insert the rows into
+  --rows FILE         the rows: lines of JSON, or lines of CSV without a header if the name ends in .csv
+  --resend            sends rows again if it is unknown whether they were ingested; for tables with a primary key
+  --view V            the view to print
+  --force-stop        if a running pipeline must be restarted, stops it without a checkpoint: changes since its last
+                      checkpoint are lost. The open-source edition needs this option
+  --keep-running      leaves the pipeline running
+  --help              this text";
 
 /// The release since which a subscription can begin with what there is. Those before ignore that it is asked for.
 const SNAPSHOTS: (u64, u64) = (0, 298);
@@ -419,6 +434,10 @@ impl Options {
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
+                Long("help") | Short('h') => {
+                    println!("{USAGE}");
+                    std::process::exit(0);
+                }
                 Long("url") => url = Some(parser.value()?.string()?),
                 Long("api-key-env") => key = Some(secret(parser.value()?.string()?)?),
                 Long("pipeline") => pipeline = Some(parser.value()?.string()?),
@@ -454,7 +473,7 @@ impl Options {
     }
 
     fn feldera(&self) -> Result<Feldera<Ureq>, Problem> {
-        // Views say something every 3 s.
+        // Feldera writes to a subscription at least every 3 s.
         let runtime = Ureq::new().with_idle_timeout(Duration::from_secs(15));
         let feldera = Feldera::new(self.url.parse()?, runtime);
         Ok(match &self.key {
@@ -469,9 +488,9 @@ fn secret(name: String) -> Result<(String, Secret), Box<dyn Error>> {
         Ok(value) if !value.is_empty() => Ok((name, Secret::new(value))),
         Ok(_) => Err(format!("--api-key-env {name}: this environment variable is empty").into()),
         Err(std::env::VarError::NotPresent) => {
-            Err(format!("--api-key-env {name}: there is no such environment variable").into())
+            Err(format!("--api-key-env {name}: this environment variable does not exist; export it").into())
         }
         // The error itself would show the value.
-        Err(_) => Err(format!("--api-key-env {name}: this environment variable holds no text").into()),
+        Err(_) => Err(format!("--api-key-env {name}: this environment variable is not UTF-8").into()),
     }
 }

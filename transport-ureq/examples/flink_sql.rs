@@ -33,7 +33,19 @@ use pipewright::flink::sql_gateway::{Page, RunStatement, SessionHandle, SqlGatew
 use pipewright::flow::Notice;
 use pipewright_ureq::Ureq;
 
-const USAGE: &str = "usage: flink_sql --url URL --statement SQL... [--set KEY=VALUE]... [--plain] [--max-rows N]";
+const USAGE: &str = "\
+usage: flink_sql --url URL --statement SQL... [--set KEY=VALUE]... [--plain] [--max-rows N]
+
+Runs the statements in one session, in this order, and prints their rows: a line for each row, a tab between fields.
+
+  --url URL        the address of the SQL Gateway, such as http://127.0.0.1:8083
+  --statement SQL  a statement; repeat it for more
+  --set KEY=VALUE  an option of Flink for the session; may be repeated
+  --plain          prints fields as text instead of JSON
+  --max-rows N     ends a statement after N rows; needed for an endless query
+  --help           this text
+
+exit codes: 0 done, 1 failed, 2 wrong usage, 4 unknown whether a statement was executed";
 
 fn main() -> ExitCode {
     let options = match Options::parse() {
@@ -63,7 +75,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let session = gateway.call(open)?.session_handle;
     let result = options.statements.iter().try_for_each(|text| statement(&gateway, session, text, options));
     if let Err(error) = gateway.call(CloseSession::new(session)) {
-        eprintln!("session {session} was not closed, and will do so itself: {error}");
+        eprintln!("session {session} was not closed: {error}; the gateway closes it after its idle time");
     }
     result
 }
@@ -78,7 +90,7 @@ fn statement(
     if options.plain {
         goal = goal.row_format(RowFormat::PlainText);
     }
-    if is_question(text) {
+    if is_read(text) {
         goal = goal.repeatable();
     }
     let mut statement = gateway.start_with(goal, |notice| show(&notice));
@@ -97,13 +109,13 @@ fn statement(
     Ok(())
 }
 
-/// What only asks can be asked twice.
-fn is_question(statement: &str) -> bool {
+/// Returns whether a statement only reads. Such a statement can be repeated.
+fn is_read(statement: &str) -> bool {
     let first = statement.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
     ["SELECT", "WITH", "VALUES", "SHOW", "DESCRIBE", "DESC", "EXPLAIN"].contains(&&*first)
 }
 
-/// Prints rows, and how many.
+/// Prints at most `at_most` rows, and returns how many.
 fn print(page: &Page, at_most: u64) -> Result<u64, Box<dyn Error>> {
     let mut out = std::io::stdout().lock();
     let mut printed = 0;
@@ -150,8 +162,13 @@ impl Options {
                 Long("statement") => statements.push(parser.value()?.string()?),
                 Long("set") => {
                     let pair = parser.value()?.string()?;
-                    let (key, value) = pair.split_once('=').ok_or_else(|| format!("--set {pair}: not KEY=VALUE"))?;
+                    let (key, value) =
+                        pair.split_once('=').ok_or_else(|| format!("--set {pair}: not an option; use KEY=VALUE"))?;
                     properties.insert(key.to_owned(), value.to_owned());
+                }
+                Long("help") | Short('h') => {
+                    println!("{USAGE}");
+                    std::process::exit(0);
                 }
                 Long("plain") => plain = true,
                 Long("max-rows") => max_rows = parser.value()?.parse()?,

@@ -37,7 +37,8 @@ impl<T: Transport + Clock + Entropy + ?Sized> Runtime for T {}
 /// * returns every status as a response, not as an error;
 /// * limits the body to [`Exchange::body_limit`] and the time to [`Exchange::timeout`];
 /// * reports with each error whether the request was [`NotSent`](crate::error::Delivery::NotSent). If it cannot tell,
-///   the outcome is [`Unknown`](crate::error::Delivery::Unknown).
+///   the outcome is [`Unknown`](crate::error::Delivery::Unknown);
+/// * shows no URL in its errors, because the query may contain SQL or the arguments of a program.
 pub trait Transport {
     /// Sends the request, and reads the whole response.
     ///

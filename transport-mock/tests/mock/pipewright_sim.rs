@@ -211,7 +211,7 @@ fn it_writes_jars() {
 #[test]
 fn the_simulator_exits_with_2_and_a_reason_if_its_usage_is_wrong() {
     for (arguments, problem) in [
-        (&[][..], "what is it to do"),
+        (&[][..], "the command is missing"),
         (&["feather"], "`feather`"),
         (&["flink", "--port", "x"], "--port x"),
         (&["flink", "--port", "65536"], "--port 65536"),
@@ -230,8 +230,8 @@ fn the_simulator_exits_with_2_and_a_reason_if_its_usage_is_wrong() {
         (&["snowpipe", "--commit-delay", "-1"], "--commit-delay -1"),
         (&["feldera", "--edition", "both"], "--edition both"),
         (&["feldera", "--release", "0.338"], "use one of 0.130, 0.337, 0.375"),
-        (&["jar"], "which jar"),
-        (&["jar", "bounded"], "-o FILE"),
+        (&["jar"], "the kind of jar is missing"),
+        (&["jar", "bounded"], "-o is missing"),
         (&["jar", "endless", "--records", "3", "-o", "x"], "--records"),
         (&["jar", "odd", "-o", "x"], "`odd`"),
     ] {

@@ -14,56 +14,58 @@ usage: flink_upgrade --url URL --jar OLD --next-jar NEW [--job ID] [--state FILE
        flink_upgrade --url URL --jar OLD --roll-back (--state FILE | --job ID --from-savepoint PATH) [OPTIONS]
        flink_upgrade --url URL --jar OLD --next-jar NEW [--job ID] --dry-run [OPTIONS]
 
-Moves a job on a Flink cluster from one jar to the next without losing its state. The old job is stopped with a savepoint, and
-the new jar runs from it. If the new jar does not run, the old jar runs again from the same savepoint.
+Moves a job on a Flink cluster from one jar to the next without losing its state. The tool stops the old job with a savepoint
+and runs the new jar from it. If the new jar does not run, the tool runs the old jar again from the same savepoint.
 
-  --url URL                    the address of the JobManager, as in http://127.0.0.1:8081
+  --url URL                    the address of the JobManager, such as http://127.0.0.1:8081
   --jar OLD                    the jar that the job runs from
   --next-jar NEW               the jar to move to; not needed with --roll-back
   --job ID                     the running job; without it, the old jar is run first. With --from-savepoint, the stopped job
   --savepoint-dir DIR          where to write the savepoint; the cluster's default directory without it
   --entry-class C              the class with the main method, for a jar without a Main-Class
-  --next-entry-class C         the same for the new jar; that of --entry-class without it
+  --next-entry-class C         the same for the new jar; --entry-class by default
   --arg A                      an argument of the main method; repeat it for more
-  --next-arg A                 the same for the new jar; those of --arg without it
+  --next-arg A                 the same for the new jar; the arguments of --arg by default
   --settle SECONDS             how long a job may take until all its tasks run; the new job must also complete its first
-                               checkpoint in this time: 60
-  --stable-for SECONDS          how long the new job must then run without a failure until the upgrade counts: 0
-  --allow-non-restored-state   state that the new jar has no operator for is dropped instead of rejected
-  --state FILE                 keeps the state of the upgrade in FILE
-  --from-savepoint PATH        the old job is stopped already, with this savepoint: run the new jar from it
-  --roll-back                  run the old jar again, from the savepoint of --state or --from-savepoint
-  --dry-run                    upload and plan both jars, compare the plans, delete the uploads. Planning runs the main methods
+                               checkpoint in this time; 60 by default
+  --stable-for SECONDS         how long the new job must then run without a failure; 0 by default
+  --allow-non-restored-state   drops state that the new jar has no operator for, instead of rejecting it
+  --state FILE                 saves the state of the upgrade in FILE
+  --from-savepoint PATH        runs the new jar from this savepoint; the old job was stopped before
+  --roll-back                  runs the old jar again, from the savepoint of --state or --from-savepoint
+  --dry-run                    uploads and plans both jars, compares the plans, deletes the uploads. Planning runs the main
+                               methods
   --help                       this text
 
 With --from-savepoint, the tool checks that job ID does not run. It warns if the cluster does not know this job, and continues. --dry-run
 does not check PATH.
 
-After a crash, run the same command: FILE resumes the upgrade. Ctrl-C and SIGTERM end the tool as `kill -9` does. The cluster
-continues what was begun. FILE is removed when the upgrade has ended and the report is written. It is kept if a plan may have
-killed a JobManager, so that the same command does not kill another. Two processes cannot use one FILE at
-the same time. On resumption the arguments of the main methods are those of FILE, and need not be given again. Give the
-same jar files: another jar or other arguments are rejected. --settle, --stable-for and --savepoint-dir replace the values of FILE if
-they are given. FILE holds the arguments, which may be secrets: only its owner can read it.
+After a crash, run the same command: it resumes the upgrade from FILE. Ctrl-C and SIGTERM end the tool as `kill -9` does; the
+cluster finishes what it has begun. The tool removes FILE when the upgrade has ended and the report is written. It keeps FILE if
+a plan may have killed a JobManager, so that the same command does not kill another. Two processes cannot use FILE at the same
+time. On resumption, the tool takes the arguments of the main methods from FILE: --arg and --next-arg can be left out. Pass the
+same jar files: the tool rejects another jar or other arguments. --settle, --stable-for and --savepoint-dir replace the values in
+FILE. FILE contains the arguments, which may be secrets: only its owner can read it.
 
 Progress goes to the standard error output, and so do the commands to run next if the upgrade did not end well. They do not show the
 values of --arg and --next-arg. The result is one line of JSON on the standard output.
 
 exit codes:
   0  upgraded; with --dry-run, both jars can be planned, and no vertex of the job vanishes or --allow-non-restored-state is given
-  1  with --dry-run, a vertex vanishes; else failed for another reason, such as a missing file or no connection. Nothing was changed unless the message says so
+  1  with --dry-run, a vertex vanishes; otherwise failed for another reason, such as a missing file or no connection. Nothing
+     was changed unless the message says so
   2  wrong usage
   3  rolled back: the old jar runs again
-  4  unknown: what the cluster did could not be found out, or the job that was submitted may still come up
+  4  unknown: the tool could not find out what the cluster did, or the submitted job may still start
   5  the old job was not stopped and runs
-  6  no job runs, and the savepoint (or the last checkpoint) to start from is named";
+  6  no job runs; the report names the savepoint (or the last checkpoint) to start from";
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
-/// What was given.
+/// The arguments.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
-    /// The program, as it was called.
+    /// The path of the program, as on the command line.
     pub(crate) program: String,
     pub(crate) url: Base,
     pub(crate) jar: PathBuf,
@@ -137,14 +139,15 @@ impl Options {
         Ok(Some(options))
     }
 
-    /// Which options belong together.
+    /// Checks which options belong together.
     fn check(&self) -> Result<()> {
         if self.next_jar.is_none() && !self.roll_back {
             return Err("--next-jar is missing".into());
         }
         if self.roll_back && self.state.is_none() && self.from_savepoint.is_none() {
             return Err(
-                "--roll-back needs --state or --from-savepoint: from which savepoint is the old jar to run?".into()
+                "--roll-back needs --state or --from-savepoint: they tell which savepoint to run the old jar from"
+                    .into(),
             );
         }
         if self.roll_back && self.dry_run {

@@ -15,16 +15,25 @@ usage: snowpipe_ingest --account A (--user U --private-key FILE [--passphrase-en
                        --database D --schema S (--pipe P | --table T) --channel C
                        [--role R] [--url URL] [--offset-field F] [--batch-rows N] [--retry-timeout SECONDS] [--state FILE] [FILE]
 
-  --account A            as in MYORG-MYACCOUNT; not needed with --url and --token-env
-  --private-key FILE     a PKCS#8 key, PEM; --passphrase-env names the variable with its passphrase
-  --token-env NAME       the variable with a programmatic access token, or with --oauth an OAuth access token
-  --table T              instead of --pipe: the default pipe of the table
-  --offset-field F       rows are told apart by this field, which rises from row to row, and not by their lines
-  --batch-rows N         as many rows are sent together at the most; what makes 1 MiB by default
-  --retry-timeout SECONDS     how long faults may last; 600 by default
-  --state FILE           keeps in that file where it is: a later start notices when the channel was replaced meanwhile, and
-                         knows of the rows that were rejected before it
-  FILE                   a JSON object in each line; the standard input without it";
+Loads rows into a channel, exactly once. If it ends early, start it again with the same arguments and the same input.
+
+  --account A            the account, such as MYORG-MYACCOUNT; not needed with --url and --token-env
+  --user U               the user of the private key
+  --private-key FILE     a PKCS#8 key in PEM
+  --passphrase-env NAME  the environment variable with the passphrase of the key
+  --token-env NAME       the environment variable with a programmatic access token
+  --oauth                the token of --token-env is an OAuth access token
+  --database D, --schema S, --pipe P, --channel C  where to load the rows
+  --table T              uses the default pipe of this table, instead of --pipe
+  --role R               the role; the default role of the user without it
+  --url URL              the address of the account host; derived from --account by default
+  --offset-field F       identifies rows by this field, which must increase from row to row; by line number without it
+  --batch-rows N         the greatest number of rows in an append; a batch has up to 1 MiB by default
+  --retry-timeout SECONDS  how long to retry while requests fail; 600 by default
+  --state FILE           saves the position in FILE. A later start detects that the channel was replaced, and counts rows
+                         that were rejected before
+  FILE                   the rows, a JSON object in each line; the standard input without FILE, or with -
+  --help                 this text";
 
 pub(crate) struct Options {
     pub(crate) base: Base,
@@ -52,7 +61,7 @@ impl Credential {
     }
 }
 
-/// What was given, as it was given.
+/// The arguments, before they are checked.
 #[derive(Default)]
 struct Given {
     account: Option<String>,
@@ -70,7 +79,7 @@ struct Given {
 }
 
 impl Options {
-    /// `None` when help is wanted.
+    /// Parses the command line; `None` for `--help`.
     pub(crate) fn parse() -> Result<Option<Self>> {
         use lexopt::prelude::*;
 
@@ -141,7 +150,7 @@ impl Given {
             }
             (None, Some(name)) => {
                 if self.user.is_some() || self.passphrase_env.is_some() {
-                    return Err("--user and --passphrase-env belong to --private-key, and not to --token-env".into());
+                    return Err("--user and --passphrase-env belong to --private-key; remove them, or use --private-key instead of --token-env".into());
                 }
                 let kind = if self.oauth { TokenType::OAuth } else { TokenType::ProgrammaticAccessToken };
                 Ok(Credential::Token { token: secret(&name, "--token-env")?, kind })
@@ -153,12 +162,16 @@ impl Given {
     }
 }
 
-/// What an environment variable holds. Errors do not show it.
+/// Reads a secret from an environment variable. Errors do not show its value.
 fn secret(name: &str, option: &str) -> Result<Secret> {
     match env::var(name) {
         Ok(text) if !text.is_empty() => Ok(Secret::new(text)),
         Ok(_) => Err(format!("{option} {name}: this environment variable is empty").into()),
-        Err(env::VarError::NotPresent) => Err(format!("{option} {name}: there is no such environment variable").into()),
-        Err(env::VarError::NotUnicode(_)) => Err(format!("{option} {name}: what it holds is not UTF-8").into()),
+        Err(env::VarError::NotPresent) => {
+            Err(format!("{option} {name}: this environment variable does not exist; export it").into())
+        }
+        Err(env::VarError::NotUnicode(_)) => {
+            Err(format!("{option} {name}: this environment variable is not UTF-8").into())
+        }
     }
 }

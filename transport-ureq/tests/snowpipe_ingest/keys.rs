@@ -37,7 +37,8 @@ fn an_encrypted_key_opens_the_door_and_a_wrong_one_is_named() {
     run(&mut ingest_with_key(server.url(), &key))
         .ended(1, "key.p8: private key: the key is encrypted: give its passphrase");
     run(command.env("PHRASE", "s3cr3t-other")).ended(1, "is the passphrase right?");
-    run(command.env_remove("PHRASE")).ended(2, "--passphrase-env PHRASE: there is no such environment variable");
+    run(command.env_remove("PHRASE"))
+        .ended(2, "--passphrase-env PHRASE: this environment variable does not exist; export it");
     run(&mut ingest_with_key(server.url(), &folder.0.join("none.p8"))).ended(1, "none.p8: No such file");
 
     let other = run(&mut ingest_with_key(server.url(), &folder.0.join("other.p8")));

@@ -322,7 +322,7 @@ fn whoever_is_not_wanted_is_told_and_no_secret_is() {
     assert_eq!(view(&server), None);
 
     let missing = run(ingest(server.url()).env_remove("SNOW_TOKEN"));
-    missing.ended(2, "--token-env SNOW_TOKEN: there is no such environment variable");
+    missing.ended(2, "--token-env SNOW_TOKEN: this environment variable does not exist; export it");
     let secret = run(ingest(server.url()).env("SNOW_TOKEN", format!("{SECRET}\n")));
     secret.ended(1, "remove a line break at its end");
 }
@@ -349,7 +349,7 @@ fn snowpipe_ingest_exits_with_2_and_a_reason_if_its_usage_is_wrong() {
     for (arguments, problem) in [
         (&["--pipe", "P"][..], "--pipe and --table: give one of them"),
         (&["--private-key", "k"], "--private-key and --token-env: give one of them"),
-        (&["--user", "u"], "--user and --passphrase-env belong to --private-key"),
+        (&["--user", "u"], "--user and --passphrase-env belong to --private-key; "),
         (&["--url", "127.0.0.1"], "not an absolute URL"),
         (&["--batch-rows", "0"], "--batch-rows"),
         (&["--frequency", "1"], "--frequency"),

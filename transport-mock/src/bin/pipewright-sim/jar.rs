@@ -31,18 +31,22 @@ pub(super) fn jar(mut parser: lexopt::Parser) -> Result<Run> {
             other => return Err(other.unexpected().into()),
         }
     }
-    let kind = kind.ok_or("which jar: `endless`, `bounded`, `failing` or `exiting`?")?;
-    let file = file.ok_or("a jar needs a file to be written to: -o FILE")?;
+    let kind = kind.ok_or("the kind of jar is missing; use `endless`, `bounded`, `failing` or `exiting`")?;
+    let file = file.ok_or("-o is missing; give the file to write, as in `-o orders.jar`")?;
     let name = name.unwrap_or_else(|| kind.clone());
     let program = match (kind.as_str(), records) {
         ("endless", None) => Program::endless(name),
-        ("endless", Some(_)) => return Err("--records: an endless jar has no number of them".into()),
+        ("endless", Some(_)) => return Err("--records: an endless jar has no number of records; use `bounded`".into()),
         ("bounded", records) => Program::bounded(name, records.unwrap_or(1000)),
         ("failing", records) => Program::endless(name).fails_after(records.unwrap_or(500)).restarts(2),
         ("exiting", None) => Program::endless(name).exits(Exits::Always),
-        ("exiting", Some(_)) => return Err("--records: an exiting jar has no number of them".into()),
+        ("exiting", Some(_)) => {
+            return Err("--records: an exiting jar has no number of records; use `bounded --exits WHEN`".into());
+        }
         (other, _) => {
-            return Err(format!("`{other}` is not one of `endless`, `bounded`, `failing` and `exiting`").into());
+            return Err(
+                format!("unknown kind of jar `{other}`; use `endless`, `bounded`, `failing` or `exiting`").into()
+            );
         }
     };
     let program = changes.into_iter().fold(program, |program, change| change(program));
@@ -56,7 +60,7 @@ fn exits(parser: &mut lexopt::Parser) -> Result<Exits> {
         "always" => Ok(Exits::Always),
         "before-execute" => Ok(Exits::BeforeExecute),
         "after-execute" => Ok(Exits::AfterExecute),
-        other => Err(format!("--exits {other}: it is `always`, `before-execute` or `after-execute`").into()),
+        other => Err(format!("--exits {other}: not a time; use `always`, `before-execute` or `after-execute`").into()),
     }
 }
 

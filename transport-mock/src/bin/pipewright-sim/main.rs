@@ -39,66 +39,66 @@ usage: pipewright-sim flink|flink-sql-gateway|snowpipe|feldera [--port N] [--see
                           [--parallelism N] [--restarts N] [--checkpoint-interval S]
                           [--state-incompatible] [--state-dropped] [--exits WHEN]
 
-flink    a simulated Flink cluster on 127.0.0.1
-flink-sql-gateway  a simulated SQL Gateway: catalogs, tables, settings, jobs; `SELECT n FROM numbers LIMIT 1000` has rows
-snowpipe a simulated Snowflake account with Snowpipe Streaming, both of its hosts on one port
-feldera  a simulated Feldera, which compiles and runs SQL programs
-  --port N           the port; any free port by default
-  --routes           prints the routes of the real service and whether they are simulated; those that are not are answered
-                     501, with the header `x-pipewright-sim: not-simulated`
-  --seed S           what ids and faults are drawn from; 0 by default
-  --faults PLAN      what goes wrong: `none` (default), `flaky` (one request in ten), `hostile` (one in three), or a
-                     file with a plan: lines such as `start = flaky`, `reply-lost = 0.1`, `at-most = 20`, and sections such
-                     as `[POST /v1/jobs/*/stop]` with chances of their own; see `FaultPlan::parse`
-  --time PACE        `real` (default), or `fast:K`: K times as fast as the machine's clock
-  --tls              serves HTTPS; the path of the CA certificate that clients have to trust is printed behind the URL
-  --slots N          flink: task slots; 4 by default
+flink              a simulated Flink cluster on 127.0.0.1
+flink-sql-gateway  a simulated SQL Gateway with catalogs, tables, settings and jobs; try `SELECT n FROM numbers LIMIT 1000`
+snowpipe           a simulated Snowflake account with Snowpipe Streaming; both of its hosts share the port
+feldera            a simulated Feldera, which compiles and runs SQL programs
+  --port N           the port; a free port by default
+  --routes           prints the routes of the real service, and which of them are simulated. The others answer 501 with the
+                     header `x-pipewright-sim: not-simulated`
+  --seed S           the seed of ids and faults; 0 by default
+  --faults PLAN      the faults: `none` (default), `flaky` (one request in ten), `hostile` (more than one in three), or a file.
+                     A file has lines such as `start = flaky`, `reply-lost = 0.1` and `at-most = 20`, and sections such as
+                     `[POST /v1/jobs/*/stop]` with their own probabilities; see `FaultPlan::parse`
+  --time PACE        the speed of the clock: `real` (default), or `fast:K` for K times as fast
+  --tls              serves HTTPS, and prints the path of the CA certificate that clients must trust after the URL
+  --slots N          flink: the number of task slots; 4 by default
   --adaptive-scheduler  flink: jobs can be rescaled while they run
-  --rescale-history N   flink: how many rescales of a job are remembered, with --adaptive-scheduler; 0 by default
-  --flame-graphs     flink: vertices have flame graphs
-  --profiling        flink: there is a profiler
-  --refresh-interval S  flink: how old an answer about a job may be, in seconds; 3 by default
-  --metric-interval S   flink: how old metrics may be, in seconds; 10 by default
+  --rescale-history N   flink: how many rescales of a job the cluster remembers, with --adaptive-scheduler; 0 by default
+  --flame-graphs     flink: turns flame graphs of vertices on
+  --profiling        flink: turns the profiler on
+  --refresh-interval S  flink: how long responses about a job are cached, in seconds; 3 by default
+  --metric-interval S   flink: how long metrics are cached, in seconds; 10 by default
   --release VERSION  flink, flink-sql-gateway: the release; 2.3.0 by default
                      feldera: `0.130`, `0.337` (default) or `0.375`
   --edition WHICH    feldera: `open-source` (default), `enterprise` or `enterprise-dev`
-  --api-key KEY      feldera: what it takes after `Bearer`; anything by default
-  --replay WHAT      snowpipe: what a used continuation token gets: `accepted` (default), `stale` or `out-of-order`
-  --commit-delay S   snowpipe: seconds until rows are committed, as in `0.5` or `0.1..0.4`; 5..8 by default
-  --appends N        snowpipe: appends a second and channel, above which 429 is answered; any number by default
-  --number-column C  snowpipe: a row whose C is no number is rejected; may be given several times
-  --token-life S     snowpipe: seconds that a scoped token lives; 600 by default
-  --advertise HOST   snowpipe: the host without a port that `/v2/streaming/hostname` answers, as the vendor's SDK needs it;
-                     the `Host` of the request, with its port, by default
-  --token T          snowpipe: what its account host takes after `Bearer`; anything by default
+  --api-key KEY      feldera: the API key that clients must send after `Bearer`; any request is accepted by default
+  --replay WHAT      snowpipe: how a used continuation token is answered: `accepted` (default), `stale` or `out-of-order`
+  --commit-delay S   snowpipe: seconds until rows are committed, such as `0.5` or `0.1..0.4`; 5..8 by default
+  --appends N        snowpipe: appends per second and channel; more are answered 429. Unlimited by default
+  --number-column C  snowpipe: rejects rows whose column C is not a number; may be repeated
+  --token-life S     snowpipe: how long a scoped token is valid, in seconds; 600 by default
+  --advertise HOST   snowpipe: the host without a port that `/v2/streaming/hostname` returns. The vendor's SDK needs it. By
+                     default, the simulator returns the `Host` of the request with its port
+  --token T          snowpipe: the token that clients must send to the account host after `Bearer`; any token by default
 
-SIGTERM and Ctrl-C end a server: it takes no more connections, finishes the requests that it has within 5 s, and exits with 0.
+SIGTERM and Ctrl-C stop the server. It accepts no more connections, finishes running requests within 5 s, and exits with 0.
 
-proxy    forwards to a real server and lets requests go wrong as in a simulator; delays pass in real time
-  --upstream URL     the server, as in http://127.0.0.1:8081
-  --port N           as above, and so are --seed and --faults
-  --record FILE.har  writes each exchange to a HAR file, which is replaced. Bodies of more than 1 MiB and credentials are
-                     left out; the comment of an entry names its fault
-  --chance KIND=P    how likely this kind of fault is, from 0 to 1, as in `reply-lost=0.1`; may be given several times. Kinds:
+proxy    forwards requests to a real server, and injects the same faults as a simulator; delays pass in real time
+  --upstream URL     the server, such as http://127.0.0.1:8081
+  --port N, --seed S, --faults PLAN  as above
+  --record FILE.har  writes each exchange to a HAR file, and replaces an existing file. Bodies above 1 MiB and credentials
+                     are left out; the comment of an entry names its fault
+  --chance KIND=P    the probability of a kind of fault, from 0 to 1, such as `reply-lost=0.1`; may be repeated. Kinds:
                      not-sent reply-lost delay-request delay-reply too-many-requests unavailable proxy-page cut-off
                      short-body malformed-body restart unauthorized lost-route delivered-twice leader-lost
-  --at-most N        how many faults there are; any number by default
-  --delays S..S      seconds that a delay takes, as in `0.1..2`
+  --at-most N        the greatest number of faults; unlimited by default
+  --delays S..S      the range of a delay in seconds, such as `0.1..2`
 
-jar      a file for it to run
-  endless            runs until it is stopped
-  bounded            finishes after --records (1000 by default)
-  failing            fails after --records (500 by default), each time it runs
-  exiting            its main method calls System.exit, which kills the JobManager; otherwise as `endless`
-  -o FILE            where to write it; its name should end in .jar
-  --name NAME        the name of its job
-  --rate N           records a second; 100 by default
-  --parallelism N    slots it takes; 1 by default
-  --checkpoint-interval S  seconds from one checkpoint to the next, as in `0.5`; 1 by default
-  --restarts N       how often it is restarted when it fails; always by default, 2 times if it is `failing`
-  --state-incompatible  its tasks cannot read the state of a savepoint
-  --state-dropped       it has no operator any more for some state of a savepoint
-  --exits WHEN       when its main method calls System.exit: `always` (planned or run; default of `exiting`),
+jar      writes a jar file that the simulated Flink can run
+  endless            a job that runs until it is stopped
+  bounded            a job that finishes after --records records (1000 by default)
+  failing            a job that fails after --records records (500 by default), again after each restart
+  exiting            a jar whose main method calls System.exit, which kills the JobManager; otherwise like `endless`
+  -o FILE            the file to write; its name should end in .jar
+  --name NAME        the name of the job; the kind of the jar by default
+  --rate N           records per second; 100 by default
+  --parallelism N    the parallelism, which is also the number of slots; 1 by default
+  --checkpoint-interval S  seconds between checkpoints, such as `0.5`; 1 by default
+  --restarts N       how often the job is restarted after a failure; unlimited by default, 2 for `failing`
+  --state-incompatible  the job's tasks cannot read the state of a savepoint
+  --state-dropped       the job has no operator for some of the state in a savepoint
+  --exits WHEN       when the main method calls System.exit: `always` (planned or run; default of `exiting`),
                      `before-execute` or `after-execute` (only when it is run)";
 
 /// How long requests may take to finish after SIGTERM.
@@ -106,13 +106,13 @@ const GRACE: Duration = Duration::from_secs(5);
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
-/// What is left to do once all arguments have been read.
+/// Runs the command, after all arguments were read.
 type Run = Box<dyn FnOnce() -> Result<()>>;
 
-/// Reads the arguments behind the first word.
+/// Reads the arguments after the command.
 type Read = fn(lexopt::Parser) -> Result<Run>;
 
-/// The words that the command line may begin with.
+/// The commands.
 const COMMANDS: [(&str, Read); 6] = [
     ("flink", |parser| {
         simulator(parser, flink::routes, flink_option, |config, seed| config.seed = seed, Options::flink)
@@ -154,10 +154,10 @@ fn command(mut parser: lexopt::Parser) -> Result<Run> {
         Some(Long("help") | Short('h')) => Ok(help()),
         Some(Value(word)) => match COMMANDS.iter().find(|(name, _)| word == *name) {
             Some((_, read)) => read(parser),
-            None => Err(format!("`{}` is not one of {names}", word.to_string_lossy()).into()),
+            None => Err(format!("unknown command `{}`; use one of {names}", word.to_string_lossy()).into()),
         },
         Some(other) => Err(other.unexpected().into()),
-        None => Err(format!("what is it to do: one of {names}?").into()),
+        None => Err(format!("the command is missing; use one of {names}").into()),
     }
 }
 
@@ -168,7 +168,7 @@ fn help() -> Run {
     })
 }
 
-/// Prints routes, those that are simulated first.
+/// Prints the routes, simulated routes first.
 fn list(mut routes: Vec<Route>) -> Run {
     Box::new(move || {
         routes.sort_by_key(|route| !route.is_simulated);
@@ -181,7 +181,7 @@ fn list(mut routes: Vec<Route>) -> Run {
 
 /// Serves until the process is ended, or the service ends by itself.
 fn serve<S: Service + 'static>(options: Options<S>) -> Result<()> {
-    // A signal that comes from now on leaves no file behind.
+    // From here on, a signal leaves no file behind.
     let signals = Signals::register()?;
     let server = Server::start(options)?;
     #[cfg(feature = "tls")]
@@ -203,12 +203,12 @@ fn serve<S: Service + 'static>(options: Options<S>) -> Result<()> {
     Ok(())
 }
 
-/// Says where the server listens.
+/// Prints the address of the server.
 fn announce(url: &str) {
     print(format_args!("listening on {url}"));
 }
 
-/// Says how a shutdown went.
+/// Prints how the shutdown ended.
 fn report(finished: bool) {
     if finished {
         say_last("shut down");
@@ -217,7 +217,7 @@ fn report(finished: bool) {
     }
 }
 
-/// What every simulator can be told.
+/// The options of every simulator.
 struct CommonOptions {
     port: u16,
     seed: u64,
@@ -226,7 +226,7 @@ struct CommonOptions {
     faults: Faults,
 }
 
-/// Where the faults come from.
+/// The plan of faults, before the seed is known.
 enum Faults {
     Named(fn(u64) -> FaultPlan),
     /// The text of a file, and its name.
@@ -341,7 +341,9 @@ fn snowpipe_option(config: &mut snowpipe::Config, name: &str, parser: &mut lexop
                 "accepted" => snowpipe::Replay::Accepted,
                 "stale" => snowpipe::Replay::Stale,
                 "out-of-order" => snowpipe::Replay::OutOfOrder,
-                other => return Err(format!("--replay {other}: it is `accepted`, `stale` or `out-of-order`").into()),
+                other => {
+                    return Err(format!("--replay {other}: unknown; use `accepted`, `stale` or `out-of-order`").into());
+                }
             };
         }
         "commit-delay" => config.commit_delay = seconds(parser, "--commit-delay")?,
@@ -360,27 +362,30 @@ fn host(text: &str) -> Result<String> {
     let is_part =
         |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     if !text.split('.').all(is_part) {
-        return Err(
-            format!("--advertise {text}: it is a bare host name such as localhost, without scheme and port").into()
-        );
+        return Err(format!(
+            "--advertise {text}: not a host name; use a name without scheme and port, such as `localhost`"
+        )
+        .into());
     }
     Ok(text.to_owned())
 }
 
-/// Seconds, and no range of them.
+/// Parses a number of seconds, not a range.
 fn duration(parser: &mut lexopt::Parser, option: &str) -> Result<Duration> {
     let text = parser.value()?.string()?;
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.ok_or_else(|| format!("{option} {text}: it is seconds, as in 0.5").into())
+    seconds.ok_or_else(|| format!("{option} {text}: not a number of seconds; use one such as 0.5").into())
 }
 
-/// Seconds, or a range of them.
+/// Parses a number of seconds, or a range.
 fn seconds(parser: &mut lexopt::Parser, option: &str) -> Result<RangeInclusive<Duration>> {
     let text = parser.value()?.string()?;
     let (from, to) = text.split_once("..").unwrap_or((&text, &text));
     let read = |text: &str| text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let range = read(from).zip(read(to)).map(|(from, to)| from..=to).filter(|range| !range.is_empty());
-    range.ok_or_else(|| format!("{option} {text}: it is seconds, as in 0.5, or a range of them, as in 0.1..0.4").into())
+    range.ok_or_else(|| {
+        format!("{option} {text}: not a number of seconds; use one such as 0.5, or a range such as 0.1..0.4").into()
+    })
 }
 
 fn feldera_option(config: &mut feldera::Config, name: &str, parser: &mut lexopt::Parser) -> Result<bool> {
@@ -393,7 +398,7 @@ fn feldera_option(config: &mut feldera::Config, name: &str, parser: &mut lexopt:
                 "enterprise" => feldera::Edition::Enterprise,
                 "enterprise-dev" => feldera::Edition::EnterpriseDev,
                 other => {
-                    let known = "it is `open-source`, `enterprise` or `enterprise-dev`";
+                    let known = "unknown; use `open-source`, `enterprise` or `enterprise-dev`";
                     return Err(format!("--edition {other}: {known}").into());
                 }
             };
@@ -407,20 +412,20 @@ fn release(text: OsString) -> Result<String> {
     let text = text.string()?;
     let numbers = text.split('.').filter(|number| number.parse::<u32>().is_ok()).count();
     if numbers < 2 || numbers != text.split('.').count() {
-        return Err(format!("--release {text}: it is a version such as 1.20.5").into());
+        return Err(format!("--release {text}: not a version; use one such as 1.20.5").into());
     }
     Ok(text)
 }
 
-/// The value of an option; an error names it.
+/// Parses the value of an option. An error names the option.
 fn value<T: FromStr<Err: Display>>(parser: &mut lexopt::Parser, option: &str) -> Result<T> {
     let text = parser.value()?.string()?;
     text.parse().map_err(|error| format!("{option} {text}: {error}").into())
 }
 
-/// A port, which the standard library's own error does not tell the range of.
+/// Parses a port. The standard library's error does not name the range.
 fn port(parser: &mut lexopt::Parser) -> Result<u16> {
     let text = parser.value()?.string()?;
     text.parse()
-        .map_err(|_| format!("--port {text}: it is a number from 0, which means any free port, to 65535").into())
+        .map_err(|_| format!("--port {text}: not a port; use a number up to 65535, or 0 for any free port").into())
 }

@@ -45,7 +45,8 @@ pub(super) fn proxy(mut parser: lexopt::Parser) -> Result<Run> {
         };
         common.read(&name, &mut parser)?;
     }
-    let upstream = upstream.ok_or("a proxy needs a server: --upstream http://HOST:PORT")?;
+    let upstream = upstream
+        .ok_or("--upstream is missing; give the address of the server, as in `--upstream http://127.0.0.1:8081`")?;
     let plan = changes.into_iter().fold(common.plan()?, |plan, change| change(plan));
     let mut options = ProxyOptions::new(&upstream)?.port(common.port).faults(plan).on_request(log);
     if let Some(file) = &recording {
@@ -69,9 +70,11 @@ pub(super) fn proxy(mut parser: lexopt::Parser) -> Result<Run> {
     }))
 }
 
-/// A kind of fault and how likely it is.
+/// Parses a kind of fault and its probability.
 fn chance(text: &str) -> Result<(FaultKind, f64)> {
-    let wrong = || format!("--chance {text}: it is a kind of fault and a number from 0 to 1, as in `reply-lost=0.1`");
+    let wrong = || {
+        format!("--chance {text}: not a chance; use a kind of fault and a number from 0 to 1, as in `reply-lost=0.1`")
+    };
     let (kind, chance) = text.split_once('=').ok_or_else(wrong)?;
     let chance = chance.parse().ok().filter(|chance| (0.0..=1.0).contains(chance)).ok_or_else(wrong)?;
     Ok((kind.parse()?, chance))
