@@ -434,10 +434,6 @@ impl Options {
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
-                Long("help") | Short('h') => {
-                    println!("{USAGE}");
-                    std::process::exit(0);
-                }
                 Long("url") => url = Some(parser.value()?.string()?),
                 Long("api-key-env") => key = Some(secret(parser.value()?.string()?)?),
                 Long("pipeline") => pipeline = Some(parser.value()?.string()?),

@@ -166,10 +166,6 @@ impl Options {
                         pair.split_once('=').ok_or_else(|| format!("--set {pair}: not an option; use KEY=VALUE"))?;
                     properties.insert(key.to_owned(), value.to_owned());
                 }
-                Long("help") | Short('h') => {
-                    println!("{USAGE}");
-                    std::process::exit(0);
-                }
                 Long("plain") => plain = true,
                 Long("max-rows") => max_rows = parser.value()?.parse()?,
                 Long("help") | Short('h') => return Ok(None),

@@ -1,8 +1,8 @@
 //! The tables: operations, records and open enums, one row each, as in the APIs' own descriptions.
 //!
 //! These macros declare the operations and the records of all services. Declaring about two hundred operations and as
-//! many answer types by hand would bury what differs between them. `serde_derive` reads services' answers less well than
-//! we need: in a record a `null` is the same as an absent field, lists and maps may be absent, numbers may come as
+//! many answer types by hand would bury what differs between them. `serde_derive` reads services' answers less well
+//! than we need: in a record a `null` is the same as an absent field, lists and maps may be absent, numbers may come as
 //! `"NaN"`, and a field may have had another name in an older release. It would also add five crates.
 //!
 //! * [`operations!`](operations.rs): a struct per operation, with `new` for what is required and a setter for
